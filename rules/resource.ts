@@ -1,0 +1,252 @@
+// Compiled resources: what the control plane pushes and a sidecar acts on. Plain JSON data with every default
+// filled in, times in milliseconds and names fully qualified, so that a sidecar decides nothing about meaning.
+// Not the documents that people write (document.ts), and not the tables that the data path reads (routing/).
+
+export type Protocol = "http" | "h2c" | "grpc" | "tcp";
+
+/** Resource names on the wire: `service:ns/name`, `endpoints:ns/name`, `inbound:ns/name`, `mesh`. */
+export type Resource = ServiceResource | EndpointsResource | InboundResource | MeshResource;
+
+/** Everything a caller needs to send requests to one service, but its endpoints. */
+export interface ServiceResource {
+  readonly type: "service";
+  /** `namespace/name`. */
+  readonly service: string;
+  readonly ports: readonly ServicePort[];
+  /** True when no Service document defines it; then any port number is accepted, with the protocol of ports[0]. */
+  readonly implied: boolean;
+  /** Attached rules of all routes, in no particular order of precedence; routing/ orders their matches. */
+  readonly rules: readonly RouteRule[];
+  readonly policy: TrafficPolicyResource;
+}
+
+export interface ServicePort {
+  readonly port: number;
+  readonly protocol: Protocol;
+}
+
+/** One rule of one route, attached to one service. */
+export interface RouteRule {
+  /** `HTTPRoute default/orders`. */
+  readonly route: string;
+  readonly ruleIndex: number;
+  readonly ruleName: string;
+  /** Milliseconds since the epoch; the Gateway API breaks ties by age, then by name. */
+  readonly createdAtMs: number;
+  /** Ports of the service that the rule is for; empty means all (parentRef without a port). */
+  readonly ports: readonly number[];
+  /** A consumer route (another namespace than the service) acts for callers of this namespace only; empty means all. */
+  readonly fromNamespace: string;
+  /** Never empty: a rule without matches gets the one that matches everything. */
+  readonly matches: readonly RouteMatch[];
+  readonly filters: readonly RouteFilter[];
+  readonly backends: readonly RouteBackend[];
+  readonly timeouts: RouteTimeouts;
+  /** Undefined means: the destination's policy. */
+  readonly retry: RouteRetry | undefined;
+}
+
+export interface RouteMatch {
+  readonly path: PathMatch;
+  /** Upper-case method, or empty for any. */
+  readonly method: string;
+  /** Names are lower case. */
+  readonly headers: readonly ValueMatch[];
+  readonly query: readonly ValueMatch[];
+}
+
+export interface PathMatch {
+  readonly type: "Exact" | "PathPrefix" | "RegularExpression";
+  readonly value: string;
+}
+
+export interface ValueMatch {
+  readonly name: string;
+  readonly type: "Exact" | "RegularExpression";
+  readonly value: string;
+}
+
+export interface HeaderField {
+  readonly name: string;
+  readonly value: string;
+}
+
+export interface HeaderModifier {
+  readonly set: readonly HeaderField[];
+  readonly add: readonly HeaderField[];
+  /** Lower case. */
+  readonly remove: readonly string[];
+}
+
+export type PathModifier =
+  | { readonly type: "ReplaceFullPath"; readonly value: string }
+  | { readonly type: "ReplacePrefixMatch"; readonly value: string };
+
+export type RouteFilter =
+  | { readonly type: "RequestHeaderModifier"; readonly modifier: HeaderModifier }
+  | { readonly type: "ResponseHeaderModifier"; readonly modifier: HeaderModifier }
+  | {
+      readonly type: "RequestRedirect";
+      /** Empty means: as in the request. */
+      readonly scheme: string;
+      readonly hostname: string;
+      readonly path: PathModifier | undefined;
+      /** 0 means: as in the request (or the well-known port of a new scheme). */
+      readonly port: number;
+      readonly status: number;
+    }
+  | { readonly type: "URLRewrite"; readonly hostname: string; readonly path: PathModifier | undefined }
+  | {
+      readonly type: "RequestMirror";
+      readonly service: string;
+      readonly port: number;
+      readonly numerator: number;
+      readonly denominator: number;
+    }
+  | {
+      readonly type: "CORS";
+      readonly allowOrigins: readonly string[];
+      readonly allowMethods: readonly string[];
+      readonly allowHeaders: readonly string[];
+      readonly exposeHeaders: readonly string[];
+      readonly allowCredentials: boolean;
+      readonly maxAgeSeconds: number;
+    };
+
+export interface RouteBackend {
+  /** `namespace/name`. */
+  readonly service: string;
+  /** 0 means the service's first port. */
+  readonly port: number;
+  readonly weight: number;
+  readonly filters: readonly RouteFilter[];
+  /** Why its share is answered 500 whatever endpoints exist (a kind that is no service, say); empty when fine. */
+  readonly invalid: string;
+}
+
+/** Milliseconds; 0 disables; undefined means: the destination's policy. */
+export interface RouteTimeouts {
+  readonly requestMs: number | undefined;
+  readonly backendRequestMs: number | undefined;
+}
+
+export interface RouteRetry {
+  readonly attempts: number;
+  readonly codes: readonly number[];
+  readonly backoffMs: number;
+}
+
+export type LoadBalancerAlgorithm = "round-robin" | "random" | "least-request" | "peak-ewma" | "ring-hash" | "maglev";
+
+/** A TrafficPolicy with every default filled in. Undefined sections are off. */
+export interface TrafficPolicyResource {
+  /** `TrafficPolicy default/orders`, or empty when all of it is defaults. */
+  readonly origin: string;
+  readonly loadBalancer: {
+    readonly algorithm: LoadBalancerAlgorithm;
+    readonly hashOn:
+      | { readonly type: "header" | "cookie" | "query"; readonly name: string }
+      | { readonly type: "sourceIP" }
+      | undefined;
+    readonly slowStartMs: number;
+  };
+  readonly connectionPool: {
+    readonly maxConnections: number;
+    readonly maxPendingRequests: number;
+    readonly maxRequests: number;
+    /** 0 means no bound. */
+    readonly maxRequestsPerConnection: number;
+    readonly connectTimeoutMs: number;
+    readonly idleTimeoutMs: number;
+  };
+  readonly timeout: { readonly requestMs: number; readonly perTryMs: number; readonly idleMs: number };
+  readonly retry: {
+    readonly attempts: number;
+    readonly on: readonly (string | number)[];
+    readonly methods: readonly string[];
+    readonly backoff: { readonly baseMs: number; readonly maxMs: number };
+    readonly budget: { readonly percent: number; readonly minPerSecond: number };
+    readonly maxBodyBytes: number;
+  };
+  readonly circuitBreaker:
+    | {
+        readonly errorThresholdPercentage: number;
+        readonly volumeThreshold: number;
+        readonly rollingWindowMs: number;
+        readonly resetTimeoutMs: number;
+      }
+    | undefined;
+  readonly outlierDetection:
+    | {
+        readonly consecutiveErrors: number;
+        readonly intervalMs: number;
+        readonly baseEjectionTimeMs: number;
+        readonly maxEjectionTimeMs: number;
+        readonly keepAtLeast: number;
+      }
+    | undefined;
+  readonly healthCheck:
+    | {
+        readonly path: string;
+        readonly intervalMs: number;
+        readonly timeoutMs: number;
+        readonly unhealthyThreshold: number;
+        readonly healthyThreshold: number;
+      }
+    | undefined;
+  readonly fallback:
+    | { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string }
+    | { readonly service: string }
+    | undefined;
+}
+
+/** Where a service's instances are; pushed at once, apart from the rules. */
+export interface EndpointsResource {
+  readonly type: "endpoints";
+  readonly service: string;
+  /** Sorted by id, so that equal sets are equal bytes. Only endpoints that should receive traffic. */
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface Endpoint {
+  /** Workload id, or the address of a static endpoint. */
+  readonly id: string;
+  /** HOST:PORT for every port of the service, or per port number (as text) where they differ. */
+  readonly address: string;
+  readonly addresses: Readonly<Record<string, string>>;
+  readonly weight: number;
+  readonly zone: string;
+  readonly version: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** True when a sidecar's inbound listener stands there, so that hop headers are understood and trusted. */
+  readonly mesh: boolean;
+}
+
+/** What a service's own sidecars enforce on the way in. */
+export interface InboundResource {
+  readonly type: "inbound";
+  readonly service: string;
+  /** RateLimit, Authorization, Authentication and Fault specs that target the service, as validated. */
+  readonly documents: readonly { readonly kind: string; readonly name: string; readonly spec: unknown }[];
+}
+
+/** Mesh-wide settings with every default filled in. */
+export interface MeshResource {
+  readonly type: "mesh";
+  readonly egress: { readonly allow: readonly string[] };
+  readonly tracing:
+    | { readonly endpoint: string; readonly protocol: "grpc" | "http"; readonly samplingPercent: number }
+    | undefined;
+  readonly accessLog: { readonly enabled: boolean; readonly format: "json" | "text"; readonly file: string };
+  readonly mtls: { readonly mode: "off" | "permissive" | "strict" };
+  readonly headers: {
+    readonly forwarded: boolean;
+    readonly via: boolean;
+    readonly requestId: boolean;
+  };
+}
+
+/** The name a resource travels under. */
+export function resourceName(resource: Resource): string {
+  return resource.type === "mesh" ? "mesh" : `${resource.type}:${resource.service}`;
+}
