@@ -20,7 +20,11 @@ async function pair(mode: ReadMode) {
     server.on("connection", (socket) => {
       const adopted = adoptSocket(
         socket,
-        { onBytes: (bytes, length) => void (received.server += latin1(bytes, 0, length)) },
+        {
+          onBytes: (bytes, length) => {
+            received.server += latin1(bytes, 0, length);
+          },
+        },
         mode,
       );
       adopted.resume();
@@ -29,7 +33,11 @@ async function pair(mode: ReadMode) {
   });
   const client = connectSocket(
     { host: "127.0.0.1", port: (server.address() as AddressInfo).port },
-    { onBytes: (bytes, length) => void (received.client += latin1(bytes, 0, length)) },
+    {
+      onBytes: (bytes, length) => {
+        received.client += latin1(bytes, 0, length);
+      },
+    },
     mode,
   );
   return { server, client, peer: await accepted, received };

@@ -111,7 +111,11 @@ function echoOnce(accepted: Socket): void {
 
 function tryOnce(port: number, finish: (mode: ReadMode) => void): void {
   let text = "";
-  const reader = { onBytes: (bytes: Buffer, length: number) => void (text += latin1(bytes, 0, length)) };
+  const reader = {
+    onBytes: (bytes: Buffer, length: number) => {
+      text += latin1(bytes, 0, length);
+    },
+  };
   const socket = connectSocket({ host: "127.0.0.1", port }, reader, "shared");
   socket.setTimeout(TRY_TIMEOUT_MS, () => socket.destroy());
   socket.on("error", () => {});
