@@ -1,3 +1,4 @@
+// The admin and status pages over real sockets: what they answer, and to what they do not.
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AdminSources, adminRoutes } from "./admin-pages.ts";

@@ -52,7 +52,7 @@ export function servePages(at: HostPort, title: string, routes: readonly Route[]
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
   });
   server.maxConnections = CONNECTIONS_MAX;
-  server.setTimeout(SOCKET_IDLE_MS);
+  server.timeout = SOCKET_IDLE_MS;
   server.on("request", (request, response) => void serve(routes, title, request, response));
   server.on("clientError", (_error, socket) => refuseConnection(socket as Socket));
   return listen(server, at);

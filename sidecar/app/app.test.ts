@@ -1,3 +1,4 @@
+// The wrapped app as a real process, and the probe of its port.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
