@@ -1,0 +1,148 @@
+// One match of one rule, compiled: its conditions beside the path, and its place in the order of precedence that the
+// Gateway API states. Says nothing of how paths are found (path-index.ts).
+import type { PathMatch, RouteRule, ValueMatch } from "../resource.ts";
+import { compilePattern, type Pattern } from "./pattern.ts";
+import { queryValue } from "./query.ts";
+import type { RequestView, RouteHit } from "./request-view.ts";
+import { normalPrefix } from "./rewrite.ts";
+import { cumulativeWeights } from "./split.ts";
+
+/** A header or query condition. `pattern` is undefined for Exact. */
+export interface Condition {
+  readonly name: string;
+  readonly value: string;
+  readonly pattern: Pattern | undefined;
+}
+
+export interface Candidate extends RouteHit {
+  /** True when the path is the only condition. */
+  readonly pathOnly: boolean;
+  /** Empty for any. */
+  readonly method: string;
+  readonly headers: readonly Condition[];
+  readonly query: readonly Condition[];
+  readonly pathPattern: Pattern | undefined;
+  /** Where its kind of path stands in the order of precedence; see PATH_RANK. */
+  readonly pathRank: number;
+}
+
+/** Compiles the matches of all rules, in the order of precedence: the first that holds for a request wins. */
+export function compileCandidates(rules: readonly RouteRule[]): Candidate[] {
+  const patterns = new Map<string, Pattern>();
+  const candidates = rules.flatMap((rule, ruleNumber) => {
+    const cumulative = cumulativeWeights(rule);
+    return rule.matches.map((match, matchIndex) =>
+      compileCandidate({ rule, ruleNumber, match, matchIndex, cumulative }, patterns),
+    );
+  });
+  return candidates.sort(comparePrecedence);
+}
+
+function compileCandidate(hit: RouteHit, patterns: Map<string, Pattern>): Candidate {
+  const { rule, ruleNumber, match, matchIndex, cumulative } = hit;
+  const { method, headers, query, path } = match;
+  return {
+    rule,
+    ruleNumber,
+    match,
+    matchIndex,
+    cumulative,
+    pathOnly: method === "" && headers.length === 0 && query.length === 0,
+    method,
+    headers: headers.map((header) => compileCondition(header, patterns)),
+    query: query.map((parameter) => compileCondition(parameter, patterns)),
+    pathPattern: path.type === "RegularExpression" ? sharedPattern(path.value, patterns) : undefined,
+    pathRank: pathRank(rule, path),
+  };
+}
+
+function compileCondition(match: ValueMatch, patterns: Map<string, Pattern>): Condition {
+  const pattern = match.type === "RegularExpression" ? sharedPattern(match.value, patterns) : undefined;
+  return { name: match.name, value: match.value, pattern };
+}
+
+function sharedPattern(source: string, patterns: Map<string, Pattern>): Pattern {
+  const known = patterns.get(source);
+  if (known !== undefined) return known;
+  const pattern = compilePattern(source);
+  patterns.set(source, pattern);
+  return pattern;
+}
+
+/** True when everything but the path holds. */
+export function conditionsHold(candidate: Candidate, view: RequestView): boolean {
+  if (candidate.pathOnly) return true;
+  if (candidate.method !== "" && candidate.method !== view.method) return false;
+  for (const condition of candidate.headers) {
+    if (!conditionHolds(condition, view.header(condition.name))) return false;
+  }
+  for (const condition of candidate.query) {
+    if (!conditionHolds(condition, queryValue(view.query, condition.name))) return false;
+  }
+  return true;
+}
+
+export function conditionHolds(condition: Condition, value: string | undefined): boolean {
+  if (value === undefined) return false;
+  return condition.pattern === undefined ? value === condition.value : condition.pattern.test(value);
+}
+
+/** True when the path holds: what path-index.ts finds without asking each candidate. */
+export function pathHolds(candidate: Candidate, path: string): boolean {
+  if (candidate.pathPattern !== undefined) return candidate.pathPattern.test(path);
+  const { type, value } = candidate.match.path;
+  return type === "Exact" ? path === value : hasPathPrefix(path, normalPrefix(value));
+}
+
+/** Prefixes hold by whole path elements: `/foo` for `/foo`, `/foo/` and `/foo/bar`, not for `/foobar`. */
+function hasPathPrefix(path: string, prefix: string): boolean {
+  if (prefix === "") return true;
+  return path.startsWith(prefix) && (path.length === prefix.length || path.charAt(prefix.length) === "/");
+}
+
+/**
+ * Negative when `a` goes before `b`. The order of HTTPRouteRule.matches in the Gateway API: Exact path; longest
+ * prefix; a method; most headers; most query parameters; oldest route; `namespace/name`; place in the route. The API
+ * leaves RegularExpression to the implementation: here after Exact and before every prefix (a prefix `/` would hide
+ * them all otherwise), the longest expression first.
+ */
+export function comparePrecedence(a: Candidate, b: Candidate): number {
+  return (
+    a.pathRank - b.pathRank ||
+    pathLength(b.match.path) - pathLength(a.match.path) ||
+    Number(b.method !== "") - Number(a.method !== "") ||
+    b.headers.length - a.headers.length ||
+    b.query.length - a.query.length ||
+    a.rule.createdAtMs - b.rule.createdAtMs ||
+    compareText(routeName(a.rule), routeName(b.rule)) ||
+    a.rule.ruleIndex - b.rule.ruleIndex ||
+    a.matchIndex - b.matchIndex
+  );
+}
+
+/** Kinds of paths in the order of precedence. */
+export const PATH_RANK = { exact: 0, regex: 1, prefix: 2, methodOfAnyService: 3, everything: 4 } as const;
+
+/** How a GRPCRoute match on a method of whatever service begins: the path of a gRPC call is `/service/method`. */
+export const ANY_GRPC_SERVICE = "/[^/]+/";
+
+function pathRank(rule: RouteRule, path: PathMatch): number {
+  if (path.type === "Exact") return PATH_RANK.exact;
+  if (path.type === "PathPrefix") return normalPrefix(path.value) === "" ? PATH_RANK.everything : PATH_RANK.prefix;
+  // GRPCRouteRule.matches: the number of characters in the service counts first, and here it is none.
+  const isAnyService = rule.route.startsWith("GRPCRoute ") && path.value.startsWith(ANY_GRPC_SERVICE);
+  return isAnyService ? PATH_RANK.methodOfAnyService : PATH_RANK.regex;
+}
+
+function pathLength(path: PathMatch): number {
+  return path.type === "PathPrefix" ? normalPrefix(path.value).length : path.value.length;
+}
+
+/** `default/orders` of `HTTPRoute default/orders`. */
+function routeName(rule: RouteRule): string {
+  return rule.route.slice(rule.route.indexOf(" ") + 1);
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
