@@ -55,8 +55,7 @@ const OPERATION_STYLE: Readonly<Record<OperationWord, Style>> = {
 function reportLines(report: ChangeReport, paint: Paint): string[] {
   const suffix = report.isDryRun ? " (dry run)" : "";
   const lines = report.changes.map(
-    (change) =>
-      `${printable(keyTitle(change))} ${paint(OPERATION_STYLE[change.operation], change.operation)}${suffix}`,
+    (change) => `${printable(keyTitle(change))} ${paint(OPERATION_STYLE[change.operation], change.operation)}${suffix}`,
   );
   const counts = countChanges(report.changes);
   const isSame = counts.created + counts.configured + counts.deleted === 0;

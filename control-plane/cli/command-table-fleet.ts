@@ -44,11 +44,24 @@ export const FLEET_COMMANDS: readonly CommandSpec[] = [
     details: "Runs the lookup that the sidecars run. With -f, as if those documents were applied too.",
     arguments: [
       { syntax: "<method>", help: "request method, such as GET", values: "none" },
-      { syntax: "<url>", help: "http://SERVICE[:PORT]/PATH, SERVICE/PATH, or /PATH with -H 'host: SERVICE'", values: "none" },
+      {
+        syntax: "<url>",
+        help: "http://SERVICE[:PORT]/PATH, SERVICE/PATH, or /PATH with -H 'host: SERVICE'",
+        values: "none",
+      },
     ],
     options: [
-      { flags: "-H, --header <header>", help: "request header 'name: value'; repeatable", repeatable: true, values: "none" },
-      { flags: "--from <service>", help: "the calling service; decides the namespace of bare names", values: "service" },
+      {
+        flags: "-H, --header <header>",
+        help: "request header 'name: value'; repeatable",
+        repeatable: true,
+        values: "none",
+      },
+      {
+        flags: "--from <service>",
+        help: "the calling service; decides the namespace of bare names",
+        values: "service",
+      },
       FILENAME,
     ],
     examples: [

@@ -81,12 +81,7 @@ export const RULES_COMMANDS: readonly CommandSpec[] = [
     name: "diff",
     group: "Rules",
     summary: "Show what an apply would change, as a unified diff",
-    options: [
-      FILENAME,
-      RECURSIVE,
-      PRUNE,
-      { flags: "--exit-code", help: "exit 1 when there are differences" },
-    ],
+    options: [FILENAME, RECURSIVE, PRUNE, { flags: "--exit-code", help: "exit 1 when there are differences" }],
     examples: [
       ["weft diff -f orders.yaml", "differences between the file and what is stored"],
       ["weft diff -f rules/ --prune --exit-code", "is the directory what is stored? for scripts"],

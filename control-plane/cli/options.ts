@@ -18,7 +18,11 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
     help: `namespace (env WEFT_NAMESPACE, default ${NAMESPACE_DEFAULT})`,
     values: "namespace",
   },
-  { flags: "--timeout <duration>", help: "how long a request to the control plane may take (default 10s)", values: "none" },
+  {
+    flags: "--timeout <duration>",
+    help: "how long a request to the control plane may take (default 10s)",
+    values: "none",
+  },
 ];
 
 export const FILENAME: OptionSpec = {

@@ -1,8 +1,8 @@
 // From argv to one command's run to an exit code. The only file that knows the parser; commands see Invocations.
 import { Argument, Command, CommanderError, Option } from "commander";
 import { parseHostPort } from "../../runtime/address.ts";
+import { type CommandSpec, type Invocation, type OptionSpec, OUTPUT_FORMATS, type OutputFormat } from "./command.ts";
 import { COMMANDS } from "./command-table.ts";
-import { type CommandSpec, type Invocation, OUTPUT_FORMATS, type OptionSpec, type OutputFormat } from "./command.ts";
 import { stderrPaint } from "./emit.ts";
 import { CliFailure, EXIT, usageFailure } from "./failure.ts";
 import { Flags } from "./flags.ts";
@@ -107,6 +107,7 @@ function invocationOf(command: Command, shell: Shell): Invocation {
     args: command.args,
     flags,
     shell,
+    commands: COMMANDS,
     output: outputFormat(flags.text("output") ?? "table"),
     color: wantsColor({ isTTY: shell.stdout.isTTY, env: shell.env }),
     server: serverAddress(flags.text("server") || shell.env["WEFT_SERVER"] || SERVER_DEFAULT),

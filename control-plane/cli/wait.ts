@@ -7,8 +7,8 @@ import { refusalText } from "../view/fleet.ts";
 import { countProgress, type ProgressView, progressView, type SidecarProgressView } from "../view/progress.ts";
 import type { Invocation } from "./command.ts";
 import type { Connection } from "./connection.ts";
-import { EXIT, type ExitCode } from "./failure.ts";
 import { isForPeople } from "./emit.ts";
+import { EXIT, type ExitCode } from "./failure.ts";
 import { counted, type Paint, printable, type Style } from "./print/text.ts";
 
 export const WAIT_MS_DEFAULT = 30_000;
@@ -135,7 +135,8 @@ export function waitLines(view: WaitView, paint: Paint): string[] {
 
 function sidecarLine(sidecar: SidecarProgressView, paint: Paint): string {
   const { state, id, namespace, service, pushMs, refusal } = sidecar;
-  const detail = refusal === undefined ? (pushMs === undefined ? "" : `  ${Math.round(pushMs)} ms`) : refusalText(refusal);
+  const detail =
+    refusal === undefined ? (pushMs === undefined ? "" : `  ${Math.round(pushMs)} ms`) : refusalText(refusal);
   const name = printable(`${id} (${namespace}/${service})`);
   return `${paint(STATE_STYLE[state], state.padEnd(7))}  ${name}${refusal === undefined ? detail : `: ${printable(detail)}`}`;
 }

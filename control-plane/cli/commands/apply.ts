@@ -2,8 +2,8 @@
 import { changeView } from "../../view/change.ts";
 import { type DiagnosticView, diagnosticView, hasErrors } from "../../view/diagnostic.ts";
 import { author } from "../author.ts";
-import type { Invocation } from "../command.ts";
 import { reportChanges } from "../change-report.ts";
+import type { Invocation } from "../command.ts";
 import { type Connection, withConnection } from "../connection.ts";
 import { CliFailure, type ExitCode, usageFailure } from "../failure.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";

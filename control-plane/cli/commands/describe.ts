@@ -2,7 +2,14 @@
 // and callers, whether or not a document defines them.
 import { type RevisionView, revisionView } from "../../view/change.ts";
 import { type DocumentView, documentView } from "../../view/document.ts";
-import { type EndpointView, endpointView, type ServiceView, type SidecarView, serviceView, sidecarView } from "../../view/fleet.ts";
+import {
+  type EndpointView,
+  endpointView,
+  type ServiceView,
+  type SidecarView,
+  serviceView,
+  sidecarView,
+} from "../../view/fleet.ts";
 import { keyTitle } from "../../view/key.ts";
 import type { Invocation } from "../command.ts";
 import { type Connection, withConnection } from "../connection.ts";
@@ -129,7 +136,12 @@ function descriptionLines(
     lines.length === 0 ? [] : ["", `${title}:`, ...indented(lines)];
   const table = <Row>(columns: Parameters<typeof tableLines<Row>>[0], rows: readonly Row[]): string[] =>
     rows.length === 0 ? [] : tableLines(columns, rows, paint);
-  const spec = document === undefined ? [] : yamlText(document.body["spec"] ?? {}).trimEnd().split("\n");
+  const spec =
+    document === undefined
+      ? []
+      : yamlText(document.body["spec"] ?? {})
+          .trimEnd()
+          .split("\n");
   return [
     ...headLines(invocation, description),
     ...section("Spec", spec),
@@ -145,8 +157,7 @@ function descriptionLines(
 function headLines(invocation: Invocation, description: Description): string[] {
   const { document, kind, services } = description;
   const now = invocation.shell.clock.wall();
-  const moment = (ms: number): string =>
-    ms <= 0 ? "" : `${new Date(ms).toISOString()} (${formatAge(now - ms)} ago)`;
+  const moment = (ms: number): string => (ms <= 0 ? "" : `${new Date(ms).toISOString()} (${formatAge(now - ms)} ago)`);
   const serviceLines = services.map(serviceText);
   return fieldLines([
     ["Name", description.name],

@@ -1,9 +1,9 @@
 // weft validate: the checks of apply on this machine, without a control plane.
 import { checkDocuments } from "../../../rules/check.ts";
+import { documentKey } from "../../../rules/document.ts";
 import { loadDocuments } from "../../../rules/load.ts";
 import { hasErrors, ruleDiagnosticView } from "../../view/diagnostic.ts";
 import { keyTitle } from "../../view/key.ts";
-import { documentKey } from "../../../rules/document.ts";
 import type { Invocation } from "../command.ts";
 import { emit, stderrPaint } from "../emit.ts";
 import { CliFailure, EXIT, type ExitCode } from "../failure.ts";
@@ -23,7 +23,8 @@ export async function validate(invocation: Invocation): Promise<ExitCode> {
     ...checkDocuments({ documents, changed: loaded.documents, impliedServices: new Set() }),
   ].map(ruleDiagnosticView);
   const isStrict = flags.has("strict");
-  if (hasErrors(findings)) throw new CliFailure("invalid-rules", "the documents have errors", { diagnostics: findings });
+  if (hasErrors(findings))
+    throw new CliFailure("invalid-rules", "the documents have errors", { diagnostics: findings });
   if (isStrict && findings.length > 0) {
     throw new CliFailure("invalid-rules", "with --strict, warnings are errors", { diagnostics: findings });
   }

@@ -40,9 +40,11 @@ function answerNodes(view: ExplainView, paint: Paint): TreeNode[] {
 
 function routeNodes(view: ExplainView, paint: Paint): TreeNode[] {
   if (view.route === undefined) {
-    return view.service === "" ? [] : [{ label: "route: none acts; the service is balanced over its endpoints" }].filter(
-      () => view.answer === undefined,
-    );
+    return view.service === ""
+      ? []
+      : [{ label: "route: none acts; the service is balanced over its endpoints" }].filter(
+          () => view.answer === undefined,
+        );
   }
   const { name, ruleIndex, ruleName } = view.route;
   const matched = view.candidates.find((candidate) => candidate.outcome === "matched");

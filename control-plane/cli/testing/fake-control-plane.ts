@@ -1,6 +1,6 @@
 // A control plane for tests of the CLI: the generated services on a real socket, answering what a test tells them
 // to and remembering what they were asked. It knows no rules; the real one is used by the end-to-end tests.
-import { Server, ServerCredentials, type sendUnaryData, type ServiceError, status } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServiceError, type sendUnaryData, status } from "@grpc/grpc-js";
 import * as fleet from "../../../proto/gen/weft/v1/fleet.ts";
 import * as rules from "../../../proto/gen/weft/v1/rules.ts";
 
@@ -55,7 +55,11 @@ export async function startFakeControlPlane(answers: Readonly<Record<string, Ans
 
 type Call = { request: unknown; write(message: unknown): void };
 
-function unary(method: string, answers: Readonly<Record<string, Answer>>, requests: { method: string; request: unknown }[]) {
+function unary(
+  method: string,
+  answers: Readonly<Record<string, Answer>>,
+  requests: { method: string; request: unknown }[],
+) {
   return (call: Call, callback: sendUnaryData<unknown>): void => {
     requests.push({ method, request: call.request });
     const answer = answers[method];
