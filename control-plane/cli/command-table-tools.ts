@@ -9,7 +9,7 @@ export const TOOL_COMMANDS: readonly CommandSpec[] = [
     arguments: [{ syntax: "<shell>", help: "bash, zsh or fish", values: "shell" }],
     examples: [
       ["source <(weft completion bash)", "this bash session; add the line to ~/.bashrc for all"],
-      ['weft completion zsh > "${fpath[1]}/_weft"', "zsh"],
+      ["weft completion zsh > ~/.zfunc/_weft", "zsh, with ~/.zfunc in fpath"],
       ["weft completion fish > ~/.config/fish/completions/weft.fish", "fish"],
     ],
     load: async () => (await import("./commands/completion.ts")).completion,

@@ -37,22 +37,28 @@ function buildProgram(shell: Shell, act: (spec: CommandSpec, command: Command) =
     .usage("COMMAND [flags]")
     .description("The command line of Weft, a service mesh: rules in, live traffic follows.")
     .enablePositionalOptions()
-    .helpCommand("help [command]", "Show the help of a command")
-    .option("--version", "print the version of the CLI")
-    .addHelpText("after", "\nUse 'weft COMMAND --help' for a command's flags and examples.");
+    .helpCommand(false)
+    .addOption(new Option("--version", "print the version of the CLI").helpGroup("Global flags:"))
+    .addHelpText("after", "\nUse 'weft COMMAND --help' (or 'weft help COMMAND') for a command's flags and examples.");
   addOptions(program, GLOBAL_OPTIONS, "Global flags:");
-  program.action(async () => {
-    if (program.opts()["version"] !== true) program.help();
-    const { CLI_VERSION } = await import("./version.ts");
-    shell.stdout.write(`weft ${CLI_VERSION}\n`);
-  });
-  program.argument("[command]").allowExcessArguments();
-  program.hook("preAction", (_program, acting) => {
-    const unknown = acting === program ? program.args[0] : undefined;
-    if (unknown !== undefined) throw unknownCommand(unknown);
-  });
+  // Reached only by words that are no command of the table.
+  program.argument("[words...]").allowUnknownOption().action(() => actWithoutCommand(program, shell));
   for (const spec of COMMANDS) program.addCommand(buildCommand(spec, shell, act), { hidden: spec.hidden === true });
   return program;
+}
+
+async function actWithoutCommand(program: Command, shell: Shell): Promise<void> {
+  const [word, name] = program.args;
+  if (word === "help" && name !== undefined) {
+    const command = program.commands.find((known) => known.name() === name);
+    if (command === undefined) throw unknownCommand(name);
+    command.help();
+  }
+  if (word?.startsWith("-")) throw unknownFlag(word);
+  if (word !== undefined && word !== "help") throw unknownCommand(word);
+  if (program.opts()["version"] !== true) program.help();
+  const { CLI_VERSION } = await import("./version.ts");
+  shell.stdout.write(`weft ${CLI_VERSION}\n`);
 }
 
 function buildCommand(
@@ -74,7 +80,14 @@ function buildCommand(
 function configure(command: Command, shell: Shell): Command {
   return command
     .exitOverride()
-    .helpOption("-h, --help", "show this help")
+    .addHelpOption(new Option("-h, --help", "show this help").helpGroup("Global flags:"))
+    .configureHelp({
+      // Every command has flags; saying so on each line leaves less room for what it does.
+      subcommandTerm: (subcommand) =>
+        [subcommand.name(), ...subcommand.registeredArguments.map(argumentTerm)].join(" "),
+      // They are in the usage line, and the examples show them.
+      visibleArguments: () => [],
+    })
     .configureOutput({
       writeOut: (text) => shell.stdout.write(text),
       // Errors are written once, by parserExit, with a hint and in the format asked for.
@@ -92,6 +105,11 @@ function addOptions(command: Command, options: readonly OptionSpec[], group: str
     }
     command.addOption(option);
   }
+}
+
+function argumentTerm(argument: Argument): string {
+  const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
 }
 
 function examplesText(spec: CommandSpec): string {
@@ -134,6 +152,11 @@ function serverAddress(text: string): string {
 function unknownCommand(word: string): CliFailure {
   const names = COMMANDS.filter((spec) => spec.hidden !== true).map((spec) => spec.name);
   return usageFailure(`unknown command '${word}'${didYouMean(word, names)}`, "see: weft --help");
+}
+
+function unknownFlag(word: string): CliFailure {
+  const flags = GLOBAL_OPTIONS.map((option) => /--[\w-]+/.exec(option.flags)?.[0] ?? "");
+  return usageFailure(`unknown option '${word}'${didYouMean(word, [...flags, "--version", "--help"])}`, "see: weft --help");
 }
 
 /** The parser stops for help as well as for bad usage. */

@@ -7,7 +7,11 @@ import { zshScript } from "../completion/zsh.ts";
 import { EXIT, type ExitCode, usageFailure } from "../failure.ts";
 import { didYouMean } from "../kinds.ts";
 
-const SCRIPTS: Readonly<Record<ShellName, (commands: readonly CommandWords[]) => string>> = { bash: bashScript, zsh: zshScript, fish: fishScript };
+const SCRIPTS: Readonly<Record<ShellName, (commands: readonly CommandWords[]) => string>> = {
+  bash: bashScript,
+  zsh: zshScript,
+  fish: fishScript,
+};
 
 export async function completion(invocation: Invocation): Promise<ExitCode> {
   const [word = ""] = invocation.args;
