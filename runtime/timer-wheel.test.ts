@@ -1,0 +1,102 @@
+// Behaviour of the timer wheel on a clock that moves only when told.
+import { expect, test } from "vitest";
+import { ManualClock } from "./manual-clock.ts";
+import { TimerWheel, WheelTimer } from "./timer-wheel.ts";
+
+function setUp() {
+  const clock = new ManualClock();
+  const wheel = new TimerWheel(clock);
+  const told: { kind: number; atMs: number }[] = [];
+  const owner = { onTimer: (kind: number) => void told.push({ kind, atMs: clock.now() }) };
+  return { clock, wheel, told, owner };
+}
+
+test.each([0, 1, 9, 10, 11, 250, 999, 10_239, 10_240, 10_241, 61_000, 3_600_000])(
+  "a timer of %i ms fires once, never early and at most two ticks late",
+  (delayMs) => {
+    const { clock, wheel, told, owner } = setUp();
+    clock.advance(3);
+    wheel.arm(new WheelTimer(owner, 7), delayMs);
+    clock.advance(delayMs);
+    clock.advance(20);
+    expect(told).toHaveLength(1);
+    expect(told[0]!.kind).toBe(7);
+    expect(told[0]!.atMs).toBeGreaterThanOrEqual(3 + delayMs);
+    expect(told[0]!.atMs).toBeLessThanOrEqual(3 + delayMs + 20);
+    clock.advance(30_000);
+    expect(told).toHaveLength(1);
+  },
+);
+
+test("a cancelled timer never fires and the wheel then sleeps", () => {
+  const { clock, wheel, told, owner } = setUp();
+  const timer = new WheelTimer(owner);
+  wheel.arm(timer, 100);
+  wheel.cancel(timer);
+  wheel.cancel(timer);
+  clock.advance(1_000);
+  expect(told).toEqual([]);
+  expect(wheel.armedCount).toBe(0);
+  expect(clock.pendingCount).toBe(0);
+});
+
+test("arming again moves the deadline", () => {
+  const { clock, wheel, told, owner } = setUp();
+  const timer = new WheelTimer(owner);
+  wheel.arm(timer, 100);
+  clock.advance(90);
+  wheel.arm(timer, 100);
+  clock.advance(90);
+  expect(told).toEqual([]);
+  clock.advance(40);
+  expect(told).toHaveLength(1);
+  expect(wheel.armedCount).toBe(0);
+});
+
+test("an earlier timer armed while the wheel sleeps is still in time", () => {
+  const { clock, wheel, told, owner } = setUp();
+  wheel.arm(new WheelTimer(owner, 1), 200);
+  wheel.arm(new WheelTimer(owner, 2), 15);
+  clock.advance(35);
+  expect(told.map((entry) => entry.kind)).toEqual([2]);
+});
+
+test("a callback may cancel a timer due in the same turn, and arm others", () => {
+  const { clock, wheel } = setUp();
+  const told: number[] = [];
+  const victim = new WheelTimer({ onTimer: () => void told.push(2) });
+  const again: WheelTimer = new WheelTimer({
+    onTimer: () => {
+      told.push(1);
+      wheel.cancel(victim);
+      if (told.length < 3) wheel.arm(again, 50);
+    },
+  });
+  wheel.arm(again, 50);
+  wheel.arm(victim, 50);
+  clock.advance(500);
+  expect(told).toEqual([1, 1, 1]);
+});
+
+test("after a stall longer than a revolution everything due fires", () => {
+  const { clock, wheel, told, owner } = setUp();
+  for (let kind = 0; kind < 50; kind++) wheel.arm(new WheelTimer(owner, kind), kind * 400);
+  const stalled = new ManualClock();
+  expect(stalled.now()).toBe(0);
+  clock.advance(25_000);
+  expect(told.map((entry) => entry.kind).sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, kind) => kind));
+});
+
+test("a callback that throws does not stop the others", () => {
+  const { clock, wheel, told, owner } = setUp();
+  const bad = new WheelTimer({
+    onTimer: () => {
+      throw new Error("bug");
+    },
+  });
+  wheel.arm(bad, 10);
+  wheel.arm(new WheelTimer(owner, 5), 10);
+  expect(() => clock.advance(20)).toThrow("bug");
+  clock.advance(40);
+  expect(told.map((entry) => entry.kind)).toEqual([5]);
+});

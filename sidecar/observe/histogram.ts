@@ -1,0 +1,64 @@
+// How long things took: counts in fixed buckets, ten to a decade, so that two histograms can be added and a p99 is
+// known to within a quarter. Not a sample store.
+
+/** Within a decade: the R10 series of preferred numbers (ISO 3). */
+const PER_DECADE = [1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8];
+const FIRST_DECADE_MS = 0.1;
+const DECADES = 6;
+
+/** Upper bounds in milliseconds, from 0.1 ms to 80 s; one more bucket holds what is above. */
+export const BUCKET_BOUNDS_MS: readonly number[] = bucketBounds();
+export const BUCKETS = BUCKET_BOUNDS_MS.length + 1;
+const bounds = Float64Array.from(BUCKET_BOUNDS_MS);
+
+function bucketBounds(): number[] {
+  const list: number[] = [];
+  for (let decade = 0; decade < DECADES; decade++)
+    for (const step of PER_DECADE) list.push(Number((step * FIRST_DECADE_MS * 10 ** decade).toPrecision(3)));
+  return list;
+}
+
+/** The bucket of a duration: the first whose bound is not below it. Binary search, six steps. */
+export function bucketOf(durationMs: number): number {
+  let low = 0;
+  let high = bounds.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((bounds[middle] ?? 0) < durationMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+export class Histogram {
+  readonly counts = new Float64Array(BUCKETS);
+  sumMs = 0;
+
+  record(durationMs: number): void {
+    const bucket = bucketOf(durationMs);
+    this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
+    this.sumMs += durationMs;
+  }
+
+  get count(): number {
+    let total = 0;
+    for (const count of this.counts) total += count;
+    return total;
+  }
+
+  /** Milliseconds under which the share `q` (0..1) lies, interpolated in its bucket; 0 when empty. */
+  quantileMs(q: number): number {
+    const wanted = this.count * q;
+    let below = 0;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const count = this.counts[bucket] ?? 0;
+      if (count > 0 && below + count >= wanted) {
+        const lower = bucket === 0 ? 0 : (bounds[bucket - 1] ?? 0);
+        const upper = bounds[bucket] ?? lower;
+        return lower + ((upper - lower) * (wanted - below)) / count;
+      }
+      below += count;
+    }
+    return 0;
+  }
+}

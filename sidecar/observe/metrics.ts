@@ -1,0 +1,177 @@
+// The figures of one sidecar: created once, passed around. Names follow the Prometheus conventions; docs/metrics.md
+// lists them. Label values come from the snapshot (services, versions) and from closed lists, so their number is
+// bounded by construction. Not the exposition (exposition.ts).
+import { type Cell, CellFamily, HistogramFamily } from "./families.ts";
+import type { Histogram } from "./histogram.ts";
+
+export type Direction = "inbound" | "outbound";
+
+/** Service label of requests whose host the mesh does not know: callers choose hosts, so they cannot be labels. */
+export const UNKNOWN_SERVICE = "other";
+
+/** Everything counted per request of one service version in one direction: one lookup per series, then field adds. */
+export class RequestSeries {
+  readonly direction: Direction;
+  /** `namespace/name` as the caller named it. */
+  readonly service: string;
+  /** `namespace/name` of the backend that a route chose; the service itself without a route. */
+  readonly backend: string;
+  /** The endpoint's version; empty when none was chosen. */
+  readonly version: string;
+  readonly duration: Histogram;
+  readonly #requests: CellFamily;
+  /** Cells of answers that came from the endpoint, by status - 100, filled on first use. */
+  readonly #byStatus: (Cell | undefined)[] = [];
+
+  constructor(metrics: Metrics, direction: Direction, service: string, backend: string, version: string) {
+    this.direction = direction;
+    this.service = service;
+    this.backend = backend;
+    this.version = version;
+    this.#requests = metrics.requests;
+    this.duration = metrics.requestDuration.histogram(direction, service, backend, version);
+  }
+
+  /** One finished exchange. `reason` is empty when the answer is the endpoint's own. */
+  record(status: number, reason: string, durationMs: number): void {
+    this.duration.record(durationMs);
+    if (reason === "") this.#statusCell(status).value++;
+    else this.#cell(status, reason).value++;
+  }
+
+  #statusCell(status: number): Cell {
+    const known = this.#byStatus[status - 100];
+    if (known !== undefined) return known;
+    const cell = this.#cell(status, "");
+    while (this.#byStatus.length <= status - 100) this.#byStatus.push(undefined);
+    this.#byStatus[status - 100] = cell;
+    return cell;
+  }
+
+  #cell(status: number, reason: string): Cell {
+    return this.#requests.cell(this.direction, this.service, this.backend, this.version, String(status), reason);
+  }
+}
+
+const SERIES_LABELS = ["direction", "service", "backend", "version"];
+
+export class Metrics {
+  readonly requests = new CellFamily(
+    "counter",
+    "weft_requests_total",
+    "Requests finished, by status and by the reason of answers that the mesh made itself.",
+    [...SERIES_LABELS, "status", "reason"],
+  );
+  readonly requestDuration = new HistogramFamily(
+    "weft_request_duration_seconds",
+    "From the last byte of the request head to the last byte of the answer.",
+    SERIES_LABELS,
+  );
+  readonly attempts = new CellFamily(
+    "counter",
+    "weft_attempts_total",
+    "Tries of requests at endpoints, by outcome: answered, or the reason of the failure.",
+    ["service", "outcome"],
+  );
+  readonly retries = new CellFamily("counter", "weft_retries_total", "Tries after the first, by what made them.", [
+    "service",
+    "cause",
+  ]);
+  readonly retriesSkipped = new CellFamily(
+    "counter",
+    "weft_retries_skipped_total",
+    "Retries that a policy asked for and that were not made, by why.",
+    ["service", "why"],
+  );
+  readonly mirrored = new CellFamily(
+    "counter",
+    "weft_mirrored_requests_total",
+    "Copies of requests sent by RequestMirror, by outcome.",
+    ["service", "outcome"],
+  );
+  readonly clientConnections = new CellFamily(
+    "counter",
+    "weft_client_connections_total",
+    "Connections accepted, or refused at the bound.",
+    ["direction", "outcome"],
+  );
+  readonly clientConnectionsActive = new CellFamily("gauge", "weft_client_connections", "Connections open now.", [
+    "direction",
+  ]);
+  readonly requestsActive = new CellFamily("gauge", "weft_requests_active", "Exchanges in progress.", ["direction"]);
+  readonly poolConnections = new CellFamily("gauge", "weft_pool_connections", "Connections to endpoints, by state.", [
+    "service",
+    "state",
+  ]);
+  readonly poolPending = new CellFamily(
+    "gauge",
+    "weft_pool_pending_requests",
+    "Requests waiting for a connection to an endpoint.",
+    ["service"],
+  );
+  readonly endpoints = new CellFamily("gauge", "weft_endpoints", "Endpoints of a service, by health.", [
+    "service",
+    "health",
+  ]);
+  readonly snapshotRevision = new CellFamily("gauge", "weft_snapshot_revision", "Revision that is acted on.", []);
+  readonly internalErrors = new CellFamily(
+    "counter",
+    "weft_internal_errors_total",
+    "Errors in the sidecar itself, each of which ended one exchange.",
+    ["where"],
+  );
+
+  readonly #series = new Map<string, RequestSeries>();
+
+  /** The series of these labels. Keep it where it is used often. */
+  series(direction: Direction, service: string, backend: string, version: string): RequestSeries {
+    const key = `${direction} ${service} ${backend} ${version}`;
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      series = new RequestSeries(this, direction, service, backend, version);
+      this.#series.set(key, series);
+    }
+    return series;
+  }
+
+  /** Every series there is, for the telemetry that goes to the control plane. */
+  allSeries(): Iterable<RequestSeries> {
+    return this.#series.values();
+  }
+
+  /** Every family, in the order of the exposition. */
+  families(): (CellFamily | HistogramFamily)[] {
+    return [
+      this.requests,
+      this.requestDuration,
+      this.requestsActive,
+      this.attempts,
+      this.retries,
+      this.retriesSkipped,
+      this.mirrored,
+      this.clientConnections,
+      this.clientConnectionsActive,
+      this.poolConnections,
+      this.poolPending,
+      this.endpoints,
+      this.snapshotRevision,
+      this.internalErrors,
+    ];
+  }
+
+  /** Forgets the series of services that `isKnown` denies; called after a swap removed some. */
+  retain(isKnown: (service: string) => boolean): void {
+    const isStale = (service: string): boolean => service !== UNKNOWN_SERVICE && !isKnown(service);
+    for (const [key, series] of this.#series) {
+      if (series.direction === "outbound" && isStale(series.service)) this.#series.delete(key);
+    }
+    for (const family of [this.requests, this.requestDuration]) {
+      const set = family instanceof CellFamily ? family.cells : family.histograms;
+      set.drop((values) => values[0] === "outbound" && isStale(values[1] ?? ""));
+    }
+    for (const family of [this.attempts, this.retries, this.retriesSkipped, this.mirrored])
+      family.cells.drop((values) => isStale(values[0] ?? ""));
+    for (const family of [this.poolConnections, this.poolPending, this.endpoints])
+      family.cells.drop((values) => isStale(values[0] ?? ""));
+  }
+}
