@@ -57,7 +57,23 @@ export async function checkResponse(
   // llhttp takes `Connection: close` of an interim response for the end; it speaks of the final one.
   if (ours.messages.slice(0, final).some((message) => !message.keepAlive)) return undefined;
   const prefix = bytes.subarray(0, ours.ends[final]);
-  return compare(ours.messages.slice(0, final + 1), await readResponse(prefix, method));
+  const accepted = ours.messages.slice(0, final + 1);
+  return (
+    compare(accepted, await readResponse(prefix, method)) ?? (await checkForwardedResponse(prefix, accepted, method))
+  );
+}
+
+async function checkForwardedResponse(
+  bytes: Uint8Array,
+  accepted: readonly LoggedMessage[],
+  method: string,
+): Promise<string | undefined> {
+  const forwarded = Buffer.from(logOf({ kind: "response", method, form: "wire" }, [bytes]).forwarded, "latin1");
+  const next = await readResponse(forwarded, method);
+  if (next.error !== undefined) return `forwarded, llhttp: ${next.error}`;
+  const expected = accepted.map((message) => `1.1${message.startLine.slice(3)}\n${message.body}`).join("\n");
+  const read = next.messages.map((message) => `${message.startLine}\n${message.body}`).join("\n");
+  return read === expected ? undefined : `forwarded, llhttp reads ${JSON.stringify(read)}`;
 }
 
 /** A request that ends the connection, or may end HTTP on it, is the last one that llhttp reads. */
