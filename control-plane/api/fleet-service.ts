@@ -42,7 +42,7 @@ export function createFleetService(options: FleetServiceOptions): wire.FleetServ
         .registrations()
         .filter(({ workload }) => namespace === "" || workload.namespace === namespace)
         .sort((a, b) => compare(a.workload.id, b.workload.id))
-        .map((registration) => wireSidecar(fleet, registration)),
+        .map((registration) => wireSidecar(fleet, registration, rulebook.revision)),
       revision: rulebook.revision,
     })),
     listServices: unary(log, ({ namespace }) => {
@@ -100,15 +100,15 @@ function takeView(rulebook: Rulebook, registry: Registry): View {
   };
 }
 
-function wireSidecar(
-  fleet: Fleet,
-  { workload, programVersion, lastHeardAtMs, isConnected }: Registration,
-): wire.Sidecar {
+function wireSidecar(fleet: Fleet, registration: Registration, newestRevision: number): wire.Sidecar {
+  const { workload, programVersion, lastHeardAtMs, isConnected } = registration;
   const sidecar = fleet.sidecar(workload.id);
+  // Until the newest revision is compiled, nobody knows whom it concerns.
+  const isUndecided = fleet.pushedRevision < newestRevision;
   const queue = sidecar?.queue;
   return {
     workload,
-    state: syncState(isConnected, queue),
+    state: syncState(isConnected, isUndecided, queue),
     revision: queue?.revision ?? 0,
     connectedAtMs: sidecar?.connectedAtMs ?? 0,
     lastHeardAtMs,
@@ -123,11 +123,12 @@ function wireSidecar(
 
 function syncState(
   isConnected: boolean,
+  isUndecided: boolean,
   queue: { readonly refusal: unknown; readonly isWaiting: boolean } | undefined,
 ): wire.SyncState {
   if (!isConnected || queue === undefined) return wire.SyncState.SYNC_STATE_DISCONNECTED;
   if (queue.refusal !== undefined) return wire.SyncState.SYNC_STATE_REFUSED;
-  return queue.isWaiting ? wire.SyncState.SYNC_STATE_PENDING : wire.SyncState.SYNC_STATE_SYNCED;
+  return queue.isWaiting || isUndecided ? wire.SyncState.SYNC_STATE_PENDING : wire.SyncState.SYNC_STATE_SYNCED;
 }
 
 function summarizeService(view: View, service: string): wire.ServiceSummary {
