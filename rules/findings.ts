@@ -143,7 +143,11 @@ function mismatch(path: FieldPath, root: unknown, expected: string, words: reado
     at: "value",
     message: isWord ? `${quote(found)} is not known` : `is ${typeWords(found)}`,
     expected,
-    suggestion: isWord ? suggest(found, words) : retyped(found, expected),
+    suggestion: isWord
+      ? suggest(found, words)
+      : words.length > 0 && !words.includes(String(found))
+        ? ""
+        : retyped(found, expected),
   };
 }
 
