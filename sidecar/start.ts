@@ -1,0 +1,26 @@
+// Puts a sidecar together and starts it: configuration, source, listeners, pages, probe of the app. Only the wiring;
+// every part is a file of its own. How a run goes on from here is run.ts.
+import { randomUUID } from "node:crypto";
+import { parseResource } from "../rules/resource-check.ts";
+import { formatHostPort, type HostPort } from "../runtime/address.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { Random } from "../runtime/random.ts";
+import { PROGRAM_VERSION } from "../runtime/version.ts";
+import { adminRoutes } from "./admin/admin-pages.ts";
+import { type PageServer, type Route, servePages } from "./admin/http-server.ts";
+import { statusRoutes } from "./admin/status-pages.ts";
+import { AppProbe } from "./app/app-probe.ts";
+import type { SidecarSettings } from "./bootstrap.ts";
+import { ConditionMetrics } from "./condition.ts";
+import { type DataPath, openDataPath } from "./data-path.ts";
+import { Configuration } from "./discovery/configuration.ts";
+import { ControlPlaneSource } from "./discovery/control-plane-source.ts";
+import { RulesSource } from "./discovery/rules-source.ts";
+import type { Registration, Source } from "./discovery/source.ts";
+import { advertisedAddress, workloadId } from "./identity.ts";
+import { clusterViews, configDump } from "./inspect.ts";
+import { renderPrometheus } from "./observe/exposition.ts";
+import { Readiness } from "./readiness.ts";
+import type { AppToStop, ShutdownParts } from "./shutdown.ts";
+import { bindFailure, StartFailure } from "./start-failure.ts";
