@@ -14,6 +14,19 @@ export interface FakeControlPlane {
   stop(): Promise<void>;
 }
 
+/** grpc.health.v1 with SERVING as its only answer. */
+const HEALTH: ServiceDefinition = {
+  check: {
+    path: "/grpc.health.v1.Health/Check",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: () => Buffer.alloc(0),
+    requestDeserialize: () => ({}),
+    responseSerialize: () => Buffer.from([8, 1]),
+    responseDeserialize: () => ({}),
+  },
+};
+
 export class FakeFailure extends Error {
   readonly code: status;
 
@@ -40,6 +53,7 @@ export async function startFakeControlPlane(answers: Readonly<Record<string, Ans
     );
     server.addService(service, handlers as never);
   }
+  if (answers["check"] !== undefined) server.addService(HEALTH, { check: unary("check", answers, requests) as never });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);
@@ -69,7 +83,7 @@ function unary(
     }
     try {
       const response = answer(call.request as never);
-      if (response !== undefined) callback(null, complete(method, response));
+      if (response !== undefined) callback(null, method === "check" ? response : complete(method, response));
     } catch (error) {
       if (!(error instanceof FakeFailure)) throw error;
       callback({ code: error.code, details: error.message } as ServiceError);
