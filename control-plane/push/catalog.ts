@@ -143,7 +143,7 @@ export class Catalog {
   }
 
   #newIndex(): RuleIndex {
-    const documents = this.#documents.values().map(({ document }) => document);
+    const documents = Array.from(this.#documents.values(), ({ document }) => document);
     return indexDocuments(documents, this.#implied, this.#versionOf);
   }
 
@@ -151,7 +151,9 @@ export class Catalog {
   #touchedBy(changed: readonly Document[]): { services: Set<string>; targets: Set<string> } {
     const index = indexDocuments(changed, new Set());
     const services = new Set(index.services.keys());
-    const targets = new Set([services, index.routes, index.policies, index.inbound, index.rollouts].flatMap((map) => [...map.keys()]));
+    const targets = new Set(
+      [services, index.routes, index.policies, index.inbound, index.rollouts].flatMap((map) => [...map.keys()]),
+    );
     // A version without a policy of its own goes by the policy of its service.
     for (const [version, whole] of this.#versionOf) if (targets.has(whole)) targets.add(version);
     return { services, targets };
@@ -161,11 +163,15 @@ export class Catalog {
   #refreshImplied(known: readonly WorkloadFacts[], different: Set<string>): void {
     const implied = impliedServices(known);
     const versionOf = impliedVersions(known);
-    const names = implied.symmetricDifference(this.#implied);
-    for (const name of implied) if (versionOf.get(name) !== this.#versionOf.get(name)) names.add(name);
+    const names = new Set<string>();
+    for (const name of [...implied, ...this.#implied]) {
+      const isSame = implied.has(name) && this.#implied.has(name) && versionOf.get(name) === this.#versionOf.get(name);
+      if (!isSame) names.add(name);
+    }
     if (names.size === 0) return;
     this.#implied = implied;
     this.#versionOf = versionOf;
+    // How documents are filed does not depend on what is implied.
     this.#index = { ...this.#index, implied, versionOf };
     for (const name of names) this.#refreshService(name, different);
   }

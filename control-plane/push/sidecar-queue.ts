@@ -10,7 +10,10 @@ export const ABSENT = "";
 
 export interface QueuedDelta {
   readonly nonce: number;
+  /** What the sidecar is told that it acts on: not past a refusal. */
   readonly revision: number;
+  /** Revision of the target that it was made from. */
+  readonly settles: number;
   /** Names of resources to send, with the versions they have now. */
   readonly put: Versions;
   readonly removed: readonly string[];
@@ -29,12 +32,17 @@ export class SidecarQueue {
   /** Versions that were refused, and updates that were refused with them (ABSENT: removals). Empty when all is well. */
   #withheld = new Map<string, string>();
   #refusal: Refusal | undefined;
-  #refusedRevision = 0;
+  /** Changes of revisions after `from` up to `to` were refused. */
+  #refused = { from: 0, to: 0 };
   /** Every change up to this revision is live at the sidecar. */
   #revision = 0;
+  /** Every change up to this revision is live or refused. */
+  #settled = 0;
   #nonce = 0;
   /** The first delta is sent even if it is empty: the sidecar learns from it that it is up to date. */
   #greeted = false;
+  /** A target that nothing differs from; recognised by identity, because targets are replaced and never changed. */
+  #satisfied: Versions | undefined;
 
   constructor(held: Versions) {
     this.#held = new Map(held);
@@ -55,7 +63,13 @@ export class SidecarQueue {
   }
 
   get refusedRevision(): number {
-    return this.#refusedRevision;
+    return this.#refused.to;
+  }
+
+  /** What became of the changes of `revision`. */
+  outcomeOf(revision: number): "live" | "refused" | "pending" {
+    if (this.#withheld.size > 0 && revision > this.#refused.from && revision <= this.#refused.to) return "refused";
+    return this.#settled >= revision ? "live" : "pending";
   }
 
   /**
@@ -64,6 +78,10 @@ export class SidecarQueue {
    */
   next(target: Versions, revision: number): QueuedDelta | undefined {
     if (this.#inFlight !== undefined) return undefined;
+    if (this.#satisfied === target) {
+      this.#settle(revision);
+      return undefined;
+    }
     this.#forgetRefusalUnlessUnchanged(target);
     const put = new Map<string, string>();
     const removed: string[] = [];
@@ -73,15 +91,15 @@ export class SidecarQueue {
       if (version === ABSENT) this.#held.delete(name);
       else this.#compare(name, ABSENT, put, removed);
     }
-    const isRefusing = this.#withheld.size > 0;
-    const deltaRevision = isRefusing ? this.#revision : revision;
     if (put.size === 0 && removed.length === 0 && this.#greeted) {
-      this.#revision = deltaRevision;
+      this.#satisfied = target;
+      this.#settle(revision);
       return undefined;
     }
     this.#greeted = true;
     this.#nonce++;
-    this.#inFlight = { nonce: this.#nonce, revision: deltaRevision, put, removed };
+    const acted = this.#withheld.size > 0 ? this.#revision : revision;
+    this.#inFlight = { nonce: this.#nonce, revision: acted, settles: revision, put, removed };
     return this.#inFlight;
   }
 
@@ -94,7 +112,7 @@ export class SidecarQueue {
     for (const name of delta.removed)
       if (target.get(name) === ABSENT) this.#held.set(name, ABSENT);
       else this.#held.delete(name);
-    this.#revision = delta.revision;
+    this.#settle(delta.settles);
     return delta;
   }
 
@@ -103,14 +121,19 @@ export class SidecarQueue {
     const delta = this.#inFlight;
     if (delta === undefined || delta.nonce !== refusal.nonce) return undefined;
     this.#inFlight = undefined;
+    this.#refused = { from: this.#withheld.size > 0 ? this.#refused.from : this.#revision, to: delta.settles };
     this.#refusal = refusal;
-    this.#refusedRevision = delta.revision;
     const culprit = delta.put.get(refusal.resource);
     if (culprit !== undefined) this.#withheld.set(refusal.resource, culprit);
     // Rules change together or not at all. Endpoints, and services that are new to the sidecar, go on without them.
     const isAloneGuilty = culprit !== undefined && isEndpoints(refusal.resource);
     if (!isAloneGuilty) this.#withholdUpdates(delta, culprit === undefined);
     return delta;
+  }
+
+  #settle(revision: number): void {
+    this.#settled = revision;
+    if (this.#withheld.size === 0) this.#revision = revision;
   }
 
   #withholdUpdates(delta: QueuedDelta, everything: boolean): void {
@@ -131,7 +154,7 @@ export class SidecarQueue {
       if ((target.get(name) ?? ABSENT) === version) continue;
       this.#withheld.clear();
       this.#refusal = undefined;
-      this.#refusedRevision = 0;
+      this.#refused = { from: 0, to: 0 };
       return;
     }
   }

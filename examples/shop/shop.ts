@@ -32,7 +32,8 @@ export class Shop {
   readonly #settings: ShopSettings;
   readonly #hooks: ShopHooks;
   readonly #processes: Processes;
-  readonly #data: string;
+  /** Where the control plane keeps its rules. */
+  readonly data: string;
   #load: Load | undefined;
 
   private constructor(plan: ShopPlan, settings: ShopSettings, hooks: ShopHooks) {
@@ -41,8 +42,8 @@ export class Shop {
     this.#hooks = hooks;
     this.#processes = new Processes(hooks);
     if (settings.data !== undefined) mkdirSync(settings.data, { recursive: true });
-    this.#data = settings.data ?? mkdtempSync(join(tmpdir(), "weft-shop-"));
-    if (settings.data === undefined) this.#processes.guardFolder(this.#data);
+    this.data = settings.data ?? mkdtempSync(join(tmpdir(), "weft-shop-"));
+    if (settings.data === undefined) this.#processes.guardFolder(this.data);
   }
 
   /**
@@ -77,13 +78,13 @@ export class Shop {
   async stop(): Promise<void> {
     await this.#load?.stop();
     await this.#processes.stopAll();
-    if (this.#settings.data === undefined) rmSync(this.#data, { recursive: true, force: true, maxRetries: 3 });
+    if (this.#settings.data === undefined) rmSync(this.data, { recursive: true, force: true, maxRetries: 3 });
   }
 
   /** For the impatient: kills everything at once. */
   kill(): void {
     this.#processes.killAll();
-    if (this.#settings.data === undefined) rmSync(this.#data, { recursive: true, force: true, maxRetries: 3 });
+    if (this.#settings.data === undefined) rmSync(this.data, { recursive: true, force: true, maxRetries: 3 });
   }
 
   figures(): LoadFigures | undefined {
@@ -107,7 +108,7 @@ export class Shop {
 
   async #startControlPlane(): Promise<void> {
     const { grpc, http } = this.plan;
-    const args = [CONTROL_PLANE, "--data", this.#data, "--grpc", grpc, "--http", http];
+    const args = [CONTROL_PLANE, "--data", this.data, "--grpc", grpc, "--http", http];
     await this.#processes.start({ name: "control-plane", args });
   }
 
