@@ -18,7 +18,41 @@ export interface SourceFile {
 }
 
 /** Reads every named source in the order given; a directory gives its files by name. */
-export async function readSource(path: string): Promise<SourceFile> {
+export async function readSources(
+  paths: readonly string[],
+  options: { recursive: boolean; shell: Shell },
+): Promise<SourceFile[]> {
+  if (paths.length === 0) throw usageFailure("no input; expected -f FILE, -f DIR or -f -");
+  if (paths.filter((path) => path === "-").length > 1) throw usageFailure("-f -: standard input can be read only once");
+  const sources: SourceFile[] = [];
+  for (const path of paths) {
+    if (path === "-") sources.push(await readStdin(options.shell));
+    else for (const file of await filesOf(path, options.recursive)) sources.push(await readSource(file));
+    if (sources.length > SOURCES_MAX) throw usageFailure(`more than ${SOURCES_MAX} files; apply fewer at a time`);
+  }
+  return sources;
+}
+
+async function filesOf(path: string, recursive: boolean): Promise<string[]> {
+  const facts = await stat(path).catch((error: unknown) => {
+    throw cannotRead(path, error);
+  });
+  if (!facts.isDirectory()) return [path];
+  const entries = await readdir(path, { recursive, withFileTypes: true }).catch((error: unknown) => {
+    throw cannotRead(path, error);
+  });
+  const files = entries
+    .filter((entry) => !entry.isDirectory() && EXTENSIONS.some((extension) => entry.name.endsWith(extension)))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+  if (files.length === 0) {
+    const hint = recursive ? [] : ["look into its subdirectories too with -R"];
+    throw usageFailure(`${path}: no .yaml, .yml or .json files in this directory`, ...hint);
+  }
+  return files;
+}
+
+async function readSource(path: string): Promise<SourceFile> {
   try {
     return { name: path, content: await readBounded(path, createReadStream(path)) };
   } catch (error) {

@@ -22,6 +22,8 @@ export interface Candidate extends RouteHit {
   readonly headers: readonly Condition[];
   readonly query: readonly Condition[];
   readonly pathPattern: Pattern | undefined;
+  /** Where its kind of path stands in the order of precedence; see PATH_RANK. */
+  readonly pathRank: number;
 }
 
 /** Compiles the matches of all rules, in the order of precedence: the first that holds for a request wins. */
@@ -50,6 +52,7 @@ function compileCandidate(hit: RouteHit, patterns: Map<string, Pattern>): Candid
     headers: headers.map((header) => compileCondition(header, patterns)),
     query: query.map((parameter) => compileCondition(parameter, patterns)),
     pathPattern: path.type === "RegularExpression" ? sharedPattern(path.value, patterns) : undefined,
+    pathRank: pathRank(rule, path),
   };
 }
 
@@ -105,7 +108,7 @@ function hasPathPrefix(path: string, prefix: string): boolean {
  */
 export function comparePrecedence(a: Candidate, b: Candidate): number {
   return (
-    PATH_RANK[a.match.path.type] - PATH_RANK[b.match.path.type] ||
+    a.pathRank - b.pathRank ||
     pathLength(b.match.path) - pathLength(a.match.path) ||
     Number(b.method !== "") - Number(a.method !== "") ||
     b.headers.length - a.headers.length ||
@@ -117,7 +120,19 @@ export function comparePrecedence(a: Candidate, b: Candidate): number {
   );
 }
 
-const PATH_RANK: Readonly<Record<PathMatch["type"], number>> = { Exact: 0, RegularExpression: 1, PathPrefix: 2 };
+/** Kinds of paths in the order of precedence. */
+export const PATH_RANK = { exact: 0, regex: 1, prefix: 2, methodOfAnyService: 3, everything: 4 } as const;
+
+/** How a GRPCRoute match on a method of whatever service begins: the path of a gRPC call is `/service/method`. */
+export const ANY_GRPC_SERVICE = "/[^/]+/";
+
+function pathRank(rule: RouteRule, path: PathMatch): number {
+  if (path.type === "Exact") return PATH_RANK.exact;
+  if (path.type === "PathPrefix") return normalPrefix(path.value) === "" ? PATH_RANK.everything : PATH_RANK.prefix;
+  // GRPCRouteRule.matches: the number of characters in the service counts first, and here it is none.
+  const isAnyService = rule.route.startsWith("GRPCRoute ") && path.value.startsWith(ANY_GRPC_SERVICE);
+  return isAnyService ? PATH_RANK.methodOfAnyService : PATH_RANK.regex;
+}
 
 function pathLength(path: PathMatch): number {
   return path.type === "PathPrefix" ? normalPrefix(path.value).length : path.value.length;

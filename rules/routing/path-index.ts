@@ -1,7 +1,7 @@
 // Finds the candidates whose path holds in one pass over the path, however many routes there are: a hash of every
 // leading run of path elements is looked up as the pass goes by. Not a trie: a trie's depth, and so its time, grows
 // with the number of routes; this table's does not (bench/routing.ts).
-import { type Candidate, conditionsHold } from "./candidate.ts";
+import { type Candidate, conditionsHold, PATH_RANK } from "./candidate.ts";
 import type { RequestView } from "./request-view.ts";
 import { normalPrefix } from "./rewrite.ts";
 
@@ -22,7 +22,10 @@ export interface PathIndex {
   readonly root: PathNode;
   /** Length of the longest path in the table: nothing beyond it is read. */
   readonly lengthMax: number;
+  /** Those that go before every prefix. */
   readonly regexes: readonly Candidate[];
+  /** Those that go after every prefix but `/`. */
+  readonly lateRegexes: readonly Candidate[];
 }
 
 const SLASH = 47;
@@ -35,17 +38,19 @@ const SLOTS_PER_NODE = 4;
 export function buildPathIndex(candidates: readonly Candidate[]): PathIndex {
   const byPath = new Map<string, PathNode>();
   const regexes: Candidate[] = [];
+  const lateRegexes: Candidate[] = [];
   const root = nodeAt(byPath, "");
   for (const candidate of candidates) {
     const { type, value } = candidate.match.path;
-    if (type === "RegularExpression") regexes.push(candidate);
+    if (candidate.pathRank === PATH_RANK.methodOfAnyService) lateRegexes.push(candidate);
+    else if (type === "RegularExpression") regexes.push(candidate);
     else if (type === "Exact") nodeAt(byPath, value).exact.push(candidate);
     else nodeAt(byPath, normalPrefix(value)).prefix.push(candidate);
   }
   for (const node of byPath.values()) node.shorter = shorterPrefix(byPath, node.path);
   const nodes = [...byPath.values()];
   const lengthMax = nodes.reduce((longest, node) => Math.max(longest, node.path.length), 0);
-  return { slots: fillSlots(nodes), nodes, root, lengthMax, regexes };
+  return { slots: fillSlots(nodes), nodes, root, lengthMax, regexes, lateRegexes };
 }
 
 function nodeAt(byPath: Map<string, PathNode>, path: string): PathNode {
@@ -113,7 +118,12 @@ export function findInPaths(index: PathIndex, view: RequestView): Candidate | un
       if (whole.prefix.length > 0) deepest = whole;
     }
   }
-  return firstRegex(index.regexes, view) ?? firstPrefix(deepest, view);
+  return (
+    firstRegex(index.regexes, view) ??
+    firstPrefix(deepest, view) ??
+    firstRegex(index.lateRegexes, view) ??
+    firstHolding(index.root.prefix, view)
+  );
 }
 
 function probe(
@@ -148,8 +158,9 @@ function firstRegex(regexes: readonly Candidate[], view: RequestView): Candidate
   return undefined;
 }
 
+/** From the longest prefix up to, and without, the root. */
 function firstPrefix(deepest: PathNode, view: RequestView): Candidate | undefined {
-  for (let node: PathNode | undefined = deepest; node !== undefined; node = node.shorter) {
+  for (let node = deepest; node.shorter !== undefined; node = node.shorter) {
     const candidate = firstHolding(node.prefix, view);
     if (candidate !== undefined) return candidate;
   }

@@ -22,7 +22,7 @@ function naiveFind(rules: readonly RouteRule[], view: RequestView): Numbered | u
   const keys = (one: Numbered): (number | string)[] => {
     const { path, method, headers, query } = one.match;
     return [
-      ["Exact", "RegularExpression", "PathPrefix"].indexOf(path.type),
+      naiveRank(one),
       -(path.type === "PathPrefix" ? path.value.replace(/\/$/, "") : path.value).length,
       method === "" ? 1 : 0,
       -headers.length,
@@ -43,6 +43,12 @@ function naiveFind(rules: readonly RouteRule[], view: RequestView): Numbered | u
     return 0;
   };
   return all.sort(before).find((one) => naiveHolds(one.match, view));
+}
+
+function naiveRank({ rule, match: { path } }: Numbered): number {
+  if (path.type === "Exact") return 0;
+  if (path.type === "PathPrefix") return path.value === "/" ? 4 : 2;
+  return rule.route.startsWith("GRPCRoute") && path.value.startsWith("/[^/]+/") ? 3 : 1;
 }
 
 function naiveScope(rules: readonly RouteRule[], view: RequestView): RouteRule[] {
@@ -82,7 +88,7 @@ const element = fc.constantFrom("a", "b", "ab", "a.b");
 const path = fc
   .tuple(fc.array(element, { maxLength: 3 }), fc.boolean())
   .map(([elements, slash]) => `/${elements.join("/")}${slash && elements.length > 0 ? "/" : ""}`);
-const pattern = fc.constantFrom("/a.*", "/[ab]+", "/a/b", "(/a)+/?", ".*", "/ab?(/b)?", "/a\\.b.*");
+const pattern = fc.constantFrom("/a.*", "/[ab]+", "/a/b", "(/a)+/?", ".*", "/ab?(/b)?", "/a\\.b.*", "/[^/]+/b");
 const pathOf = fc.oneof(
   fc.record({ type: fc.constantFrom("Exact" as const, "PathPrefix" as const), value: path }),
   fc.record({ type: fc.constant("RegularExpression" as const), value: pattern }),

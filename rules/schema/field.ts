@@ -45,7 +45,7 @@ interface TextRule {
 /** A string with a rule of its own and the words to say when it is broken. */
 export function text(rule: TextRule): z.ZodString {
   const lengthMax = rule.lengthMax ?? TEXT_CHARACTERS_MAX;
-  const schema = checked(z.string(), (value) => {
+  const schema = checked(z.string({ error: `${rule.name} (${rule.expected})` }), (value) => {
     if (value.length > lengthMax) {
       return { message: `is ${value.length} characters long`, expected: `at most ${lengthMax} characters` };
     }
@@ -110,7 +110,7 @@ export const positiveDuration = (description: string): z.ZodString =>
 
 /** A whole number within bounds. */
 export const integer = (minimum: number, maximum: number, description: string): z.ZodNumber =>
-  checked(z.number(), (value) =>
+  checked(z.number({ error: `a whole number from ${minimum} to ${maximum}` }), (value) =>
     Number.isInteger(value) && value >= minimum && value <= maximum
       ? undefined
       : { message: `${value} is out of range`, expected: `a whole number from ${minimum} to ${maximum}` },
@@ -118,7 +118,7 @@ export const integer = (minimum: number, maximum: number, description: string): 
 
 /** A share of something, 0 to 100, fractions allowed. */
 export const percent = (description: string): z.ZodNumber =>
-  checked(z.number(), (value) =>
+  checked(z.number({ error: "a percentage from 0 to 100" }), (value) =>
     value >= 0 && value <= 100
       ? undefined
       : { message: `${value} is out of range`, expected: "a percentage from 0 to 100" },
@@ -229,4 +229,14 @@ export function textMap(
   description: string,
 ): z.ZodRecord<z.ZodString, z.ZodString> {
   return z.record(key, value).meta({ description });
+}
+
+/** Exactly one of these fields, which are alternatives. */
+export function exactlyOne(value: Readonly<Record<string, unknown>>, fields: readonly string[]): Problem | undefined {
+  const present = fields.filter((field) => value[field] !== undefined);
+  if (present.length === 1) return undefined;
+  return {
+    message: present.length === 0 ? "says nothing" : `has ${present.join(" and ")}`,
+    expected: `exactly one of ${fields.join(", ")}`,
+  };
 }

@@ -5,6 +5,7 @@ import {
   cookieName,
   dnsLabel,
   duration,
+  exactlyOne,
   flag,
   freeText,
   headerName,
@@ -22,7 +23,6 @@ import {
 import { COUNT_MAX, POLICY_ITEMS_MAX } from "./limits.ts";
 import { httpMatch } from "./match.ts";
 import { targetRef } from "./reference.ts";
-import { exactlyOne } from "./traffic-policy.ts";
 
 const mode = oneOf(
   ["enforce", "report-only"],

@@ -5,8 +5,8 @@
 export const SOURCE_BYTES_MAX = 4 * 1024 * 1024;
 /** Diagnostics of one load; the rest is counted. */
 export const DIAGNOSTICS_MAX = 100;
-/** YAML aliases may expand to this many nodes each (a "billion laughs" is a few lines that expand to gigabytes). */
-export const ALIASES_MAX = 100;
+/** Values that the YAML aliases of one document may repeat (a "billion laughs" is a few lines that stand for gigabytes). */
+export const ALIASED_NODES_MAX = 100_000;
 /** Levels of nesting in a source. */
 export const DEPTH_MAX = 64;
 /** Characters of a name (RFC 1123 subdomain). */

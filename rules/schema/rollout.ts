@@ -5,6 +5,7 @@ import {
   checked,
   cookieName,
   duration,
+  exactlyOne,
   flag,
   freeText,
   headerName,
@@ -20,7 +21,6 @@ import {
 import { httpUrl } from "./inbound.ts";
 import { COUNT_MAX } from "./limits.ts";
 import { headerMatches } from "./match.ts";
-import { exactlyOne } from "./traffic-policy.ts";
 
 const sticky = checked(
   z.strictObject({

@@ -7,6 +7,7 @@ import {
   cookieName,
   dnsLabel,
   duration,
+  exactlyOne,
   flag,
   freeText,
   headerName,
@@ -46,16 +47,6 @@ export const RETRY_CONDITIONS = [
 
 const count = (description: string) => integer(0, COUNT_MAX, description).optional();
 const atLeastOne = (description: string) => integer(1, COUNT_MAX, description).optional();
-
-/** Exactly one of these fields, which are alternatives. */
-export function exactlyOne(value: Readonly<Record<string, unknown>>, fields: readonly string[]): Problem | undefined {
-  const present = fields.filter((field) => value[field] !== undefined);
-  if (present.length === 1) return undefined;
-  return {
-    message: present.length === 0 ? "says nothing" : `has ${present.join(" and ")}`,
-    expected: `exactly one of ${fields.join(", ")}`,
-  };
-}
 
 /** One duration must not be longer than another of the same section. */
 function ordered(section: Readonly<Record<string, unknown>>, smaller: string, larger: string): Problem[] {
@@ -131,7 +122,9 @@ const timeout = checked(
 ).meta({ description: "Timeouts of requests." });
 
 const retryCondition = z
-  .union([z.enum(RETRY_CONDITIONS), integer(400, 599, "Response status.")])
+  .union([z.enum(RETRY_CONDITIONS), integer(400, 599, "Response status.")], {
+    error: `one of ${RETRY_CONDITIONS.join(", ")}, or a status from 400 to 599`,
+  })
   .meta({ description: `One of ${RETRY_CONDITIONS.join(", ")}, or a response status.` });
 
 const hedge = z
