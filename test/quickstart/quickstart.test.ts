@@ -146,7 +146,8 @@ it("every command of the quickstart does what the text says", async () => {
         30_000,
       );
       const port = /\bPORT=(\d+)/.exec(script)?.[1];
-      if (port !== undefined) await eventually(`${step.name}'s service listens`, () => isListening(Number(port)), 30_000);
+      if (port !== undefined)
+        await eventually(`${step.name}'s service listens`, () => isListening(Number(port)), 30_000);
     } else {
       const ran = open(await ports.rewrite(step.script), env);
       const code = await ran.exited;
