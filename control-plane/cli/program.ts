@@ -42,7 +42,10 @@ function buildProgram(shell: Shell, act: (spec: CommandSpec, command: Command) =
     .addHelpText("after", "\nUse 'weft COMMAND --help' (or 'weft help COMMAND') for a command's flags and examples.");
   addOptions(program, GLOBAL_OPTIONS, "Global flags:");
   // Reached only by words that are no command of the table.
-  program.argument("[words...]").allowUnknownOption().action(() => actWithoutCommand(program, shell));
+  program
+    .argument("[words...]")
+    .allowUnknownOption()
+    .action(() => actWithoutCommand(program, shell));
   for (const spec of COMMANDS) program.addCommand(buildCommand(spec, shell, act), { hidden: spec.hidden === true });
   return program;
 }
@@ -156,7 +159,10 @@ function unknownCommand(word: string): CliFailure {
 
 function unknownFlag(word: string): CliFailure {
   const flags = GLOBAL_OPTIONS.map((option) => /--[\w-]+/.exec(option.flags)?.[0] ?? "");
-  return usageFailure(`unknown option '${word}'${didYouMean(word, [...flags, "--version", "--help"])}`, "see: weft --help");
+  return usageFailure(
+    `unknown option '${word}'${didYouMean(word, [...flags, "--version", "--help"])}`,
+    "see: weft --help",
+  );
 }
 
 /** The parser stops for help as well as for bad usage. */
