@@ -34,6 +34,8 @@ export interface ProcessesOptions {
   readonly onDeath: (death: DeathError) => void;
   /** Gets every line that a process writes to stderr. */
   readonly onLine?: (name: string, line: string) => void;
+  /** How long a process may take to end after SIGTERM before it is killed; 8 seconds unless told. */
+  readonly stopTimeoutMs?: number;
   /** Environment that every process gets. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -104,8 +106,9 @@ export class Processes {
   /** Programs that were started first are needed by the others, so each batch waits for those started after it. */
   async #stopInOrder(): Promise<void> {
     const [first, ...others] = this.#running;
-    await Promise.all(others.map((entry) => stop(entry)));
-    if (first !== undefined) await stop(first);
+    const timeoutMs = this.#options.stopTimeoutMs ?? STOP_TIMEOUT_MS;
+    await Promise.all(others.map((entry) => stop(entry, timeoutMs)));
+    if (first !== undefined) await stop(first, timeoutMs);
     this.#guard.stdin?.end();
   }
 
@@ -138,9 +141,9 @@ export class Processes {
   }
 }
 
-async function stop(entry: Running): Promise<void> {
+async function stop(entry: Running, timeoutMs: number): Promise<void> {
   entry.child.kill("SIGTERM");
-  const timer = systemClock.after(STOP_TIMEOUT_MS, () => killGroup(entry.pid));
+  const timer = systemClock.after(timeoutMs, () => killGroup(entry.pid));
   await entry.exited;
   timer.cancel();
 }

@@ -6,6 +6,7 @@
 // and in comments that are not shown: `expect: TEXT` of the commands before, `stop: N` for Ctrl-C in a terminal.
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { cleanUp, eventually, freePort, REPOSITORY, temporaryFolder, within } from "../harness.ts";
@@ -95,6 +96,16 @@ function open(script: string, env: Record<string, string>): Terminal {
   return { child, output: () => text, exited: new Promise((settle) => child.once("close", settle)) };
 }
 
+function isListening(port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.destroy();
+      settle(true);
+    });
+    socket.on("error", () => settle(false));
+  });
+}
+
 /** Ctrl-C reaches the whole foreground group of a terminal. */
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
@@ -123,7 +134,8 @@ it("every command of the quickstart does what the text says", async () => {
     if (step.kind === "expect") expect(output).toContain(step.text);
     else if (step.kind === "stop") await closeTerminal(step.name);
     else if (step.kind === "background") {
-      const terminal = open(await ports.rewrite(step.script), env);
+      const script = await ports.rewrite(step.script);
+      const terminal = open(script, env);
       terminals.set(step.name, terminal);
       await eventually(
         `${step.name} is ready`,
@@ -133,6 +145,9 @@ it("every command of the quickstart does what the text says", async () => {
         },
         30_000,
       );
+      const port = /\bPORT=(\d+)/.exec(script)?.[1];
+      if (port !== undefined)
+        await eventually(`${step.name}'s service listens`, () => isListening(Number(port)), 30_000);
     } else {
       const ran = open(await ports.rewrite(step.script), env);
       const code = await ran.exited;
