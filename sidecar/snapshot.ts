@@ -20,8 +20,8 @@ export interface ServiceEntry {
   /** By RouteHit.ruleNumber. */
   readonly rules: readonly RulePlan[];
   readonly cluster: Cluster;
-  /** Memo of the data path: series of this service's requests, by backend and version. */
-  readonly series: Map<string, RequestSeries>;
+  /** Memo of the data path: series of this service's requests, by endpoint, or by cluster where none was chosen. */
+  readonly series: Map<object, RequestSeries>;
   /** Memo of the data path: a rule's own retry joined with the policy of the backend it went to. */
   readonly ruleRetries: Map<RulePlan, { readonly policy: RetryPlan; readonly joined: RetryPlan }>;
 }

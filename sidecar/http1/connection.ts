@@ -2,7 +2,7 @@
 // open, which other fields go no further, and whether another protocol is asked for.
 import { FIELD, FIELD_NAMES, HOP_BY_HOP } from "./field.ts";
 import type { MessageHead } from "./head.ts";
-import { isAll, TOKEN } from "./octet.ts";
+import { isAll, TOKEN, trimmed } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
 
 const CONNECTION_FIELDS =
@@ -31,6 +31,9 @@ const PROTECTED = new Set<string>(
     FIELD.trailer,
   ].map((kind) => FIELD_NAMES[kind] ?? ""),
 );
+
+/** Options in one Connection line: each is looked for among all fields. Real ones have three at most. */
+const CONNECTION_OPTIONS_MAX = 16;
 
 const CLOSE = 1;
 const KEEP_ALIVE = 2;
@@ -77,8 +80,10 @@ function readTokens(head: MessageHead): number {
 
 function readTokenList(head: MessageHead, value: string): number {
   let tokens = 0;
-  for (const part of value.toLowerCase().split(",")) {
-    const token = part.replace(/^[ \t]+|[ \t]+$/g, "");
+  const parts = value.toLowerCase().split(",", CONNECTION_OPTIONS_MAX + 1);
+  if (parts.length > CONNECTION_OPTIONS_MAX) return -1;
+  for (const part of parts) {
+    const token = trimmed(part);
     if (token === "") continue;
     if (!isAll(token, 0, token.length, TOKEN)) return -1;
     if (token === "close") tokens |= CLOSE;

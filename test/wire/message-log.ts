@@ -4,9 +4,11 @@ import { BodyDecoder } from "../../sidecar/http1/body.ts";
 import { NEEDS_MORE, REFUSED, type Refusal } from "../../sidecar/http1/contract.ts";
 import { RequestDecoder, ResponseDecoder } from "../../sidecar/http1/decoder.ts";
 import { encodeRequestHead, encodeResponseHead } from "../../sidecar/http1/encoder.ts";
+import { FIELD } from "../../sidecar/http1/field.ts";
 import type { MessageHead } from "../../sidecar/http1/head.ts";
 import { HeadEdits } from "../../sidecar/http1/head-edits.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "../../sidecar/http1/limits.ts";
+import type { Reading } from "./llhttp.ts";
 
 export interface StreamKind {
   readonly kind: "request" | "response";
@@ -14,6 +16,13 @@ export interface StreamKind {
   readonly method?: string;
   readonly upgradeAsked?: boolean;
   readonly form?: "wire" | "data";
+}
+
+export interface LoggedMessage extends Reading {
+  readonly method: string;
+  readonly originForm: string;
+  readonly keepAlive: boolean;
+  readonly hasUpgrade: boolean;
 }
 
 /** In quotes; long ones by their length. */
@@ -33,6 +42,11 @@ const QUOTED_MAX = 200;
 /** Reads one direction of a connection; `log` grows as messages come. */
 export class MessageLog {
   readonly lines: string[] = [];
+  /** The messages that were read whole. */
+  readonly messages: LoggedMessage[] = [];
+  /** Where in the stream each of them ended. */
+  readonly ends: number[] = [];
+  #offset = 0;
   /** What would be written to the next hop, latin1. */
   forwarded = "";
   readonly #decoder: RequestDecoder | ResponseDecoder;
@@ -64,7 +78,9 @@ export class MessageLog {
     let at = 0;
     while (at < bytes.length && !this.#isOver) {
       at = this.#inBody ? this.#readBody(bytes, at) : this.#readHead(bytes, at);
+      while (this.ends.length < this.messages.length) this.ends.push(this.#offset + at);
     }
+    this.#offset += bytes.length;
     bytes.fill(0x58);
   }
 
@@ -74,6 +90,7 @@ export class MessageLog {
     if (!this.#inBody) this.lines.push(this.#decoder.hasBegun ? "closed inside a head" : "closed");
     else if (this.#body.finish()) {
       this.#endMessage();
+      this.ends.push(this.#offset);
       this.lines.push("closed");
     } else {
       this.#logContent();
@@ -148,8 +165,33 @@ export class MessageLog {
       this.lines.push(`  trailer ${trailers?.nameAt(index)}: ${quoted(trailers?.valueAt(index))}`);
     }
     this.lines.push(`  end, ${this.#body.contentBytes} bytes`);
+    this.#keepMessage();
     this.#inBody = false;
     this.#decoder.reset();
+  }
+
+  #keepMessage(): void {
+    const head = this.#decoder.head;
+    const fields: string[] = [];
+    for (let index = 0; index < head.fieldCount; index++) fields.push(head.nameAt(index), head.valueAt(index));
+    const trailers: string[] = [];
+    const table = this.#body.trailers;
+    for (let index = 0; index < (table?.count ?? 0); index++) {
+      trailers.push(table?.nameAt(index) ?? "", table?.valueAt(index) ?? "");
+    }
+    const isRequest = this.#stream.kind === "request";
+    this.messages.push({
+      startLine: isRequest
+        ? `${head.method} ${head.target} 1.${head.minorVersion}`
+        : `1.${head.minorVersion} ${head.status} ${head.reason}`,
+      method: isRequest ? head.method : "",
+      originForm: isRequest ? head.originForm : "",
+      fields,
+      body: this.#content,
+      trailers,
+      keepAlive: head.keepAlive,
+      hasUpgrade: head.has(FIELD.upgrade),
+    });
   }
 
   #refuse(refusal: Refusal | undefined): number {

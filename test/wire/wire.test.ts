@@ -2,6 +2,7 @@
 // must be the documented one each time.
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { REFUSAL_DETAILS } from "../../sidecar/http1/refusal.ts";
 import { logOf, type StreamKind } from "./message-log.ts";
 import { escapeBytes, readWireDocument, type WireCase } from "./wire-document.ts";
 
@@ -20,6 +21,16 @@ for (const name of documents) {
     }
   });
 }
+
+describe("the list of refusals", () => {
+  it("has a message for each, and the page names each", () => {
+    const logs = documents.map((name) => readFileSync(new URL(name, folder), "utf8")).join("\n");
+    const page = readFileSync(new URL("../../docs/http1.md", folder), "utf8");
+    const shown = new Set([...logs.matchAll(/^refused \d+ \S+ (\S+)$/gm)].map((match) => match[1]));
+    expect(REFUSAL_DETAILS.filter((detail) => !shown.has(detail))).toEqual([]);
+    expect(REFUSAL_DETAILS.filter((detail) => !page.includes(`\`${detail}\``))).toEqual([]);
+  });
+});
 
 function streamOf(wireCase: WireCase): StreamKind {
   const method = wireCase.options.find((option) => /^[A-Z]+$/.test(option));
