@@ -8,7 +8,7 @@ _weft_words() { COMPREPLY+=($(compgen -W "$1" -- "$cur")); }
 # Names that only the control plane knows; flags that say where it is are passed on.
 _weft_ask() {
   local names
-  names=$(weft __complete "$@" "\${passed[@]}" 2>/dev/null) && _weft_words "$names"
+  names=$(weft __complete "$@" --prefix="$cur" "\${passed[@]}" 2>/dev/null) && _weft_words "$names"
 }
 
 _weft_value() {

@@ -26,7 +26,7 @@ function __weft_ask
             set -a passed $words[$i] $words[(math $i + 1)]
         end
     end
-    weft __complete $argv $passed 2>/dev/null
+    weft __complete $argv --prefix=(commandline -ct) $passed 2>/dev/null
 end
 
 function __weft_names
