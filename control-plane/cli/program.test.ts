@@ -1,9 +1,9 @@
 // The frame around every command: parsing, help, bad usage, and a control plane that is not there.
 import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
+import { startFakeControlPlane } from "../../test/cli/fake-control-plane.ts";
+import { runInMemory } from "../../test/cli/memory-shell.ts";
 import { COMMANDS } from "./command-table.ts";
-import { startFakeControlPlane } from "./testing/fake-control-plane.ts";
-import { runInMemory } from "./testing/memory-shell.ts";
 
 const servers: Server[] = [];
 

@@ -1,8 +1,8 @@
 // --wait: what the fleet answers becomes lines, an exit code and advice.
 import { afterEach, expect, test } from "vitest";
-import { type FakeControlPlane, startFakeControlPlane } from "./testing/fake-control-plane.ts";
-import { type MemoryShellOptions, runInMemory } from "./testing/memory-shell.ts";
-import { ROUTE_YAML, scratchFiles } from "./testing/scratch.ts";
+import { type FakeControlPlane, startFakeControlPlane } from "../../test/cli/fake-control-plane.ts";
+import { type MemoryShellOptions, runInMemory } from "../../test/cli/memory-shell.ts";
+import { ROUTE_YAML, scratchFiles } from "../../test/cli/scratch.ts";
 
 const file = scratchFiles();
 let controlPlane: FakeControlPlane | undefined;

@@ -1,8 +1,8 @@
 // weft apply against a control plane that answers what each case says.
 import { afterEach, expect, test } from "vitest";
-import { type FakeControlPlane, startFakeControlPlane } from "../testing/fake-control-plane.ts";
-import { runInMemory } from "../testing/memory-shell.ts";
-import { ROUTE_YAML, SERVICE_YAML, scratchFiles } from "../testing/scratch.ts";
+import { type FakeControlPlane, startFakeControlPlane } from "../../../test/cli/fake-control-plane.ts";
+import { runInMemory } from "../../../test/cli/memory-shell.ts";
+import { ROUTE_YAML, SERVICE_YAML, scratchFiles } from "../../../test/cli/scratch.ts";
 
 const file = scratchFiles();
 let controlPlane: FakeControlPlane | undefined;

@@ -1,9 +1,9 @@
 // sidecars, services, endpoints, explain, describe and check.
 import { afterEach, expect, test } from "vitest";
-import { type FakeControlPlane, startFakeControlPlane } from "../testing/fake-control-plane.ts";
-import { runInMemory } from "../testing/memory-shell.ts";
-import { ROUTE_YAML, scratchFiles } from "../testing/scratch.ts";
-import { CLI_VERSION } from "../version.ts";
+import { PROGRAM_VERSION } from "../../../runtime/version.ts";
+import { type FakeControlPlane, startFakeControlPlane } from "../../../test/cli/fake-control-plane.ts";
+import { runInMemory } from "../../../test/cli/memory-shell.ts";
+import { ROUTE_YAML, scratchFiles } from "../../../test/cli/scratch.ts";
 
 const file = scratchFiles();
 let controlPlane: FakeControlPlane | undefined;
@@ -34,7 +34,7 @@ const WEB = {
   connectedAtMs: Date.now() - 3_600_000,
   lastHeardAtMs: Date.now() - 2_000,
   subscriptions: ["default/orders"],
-  programVersion: CLI_VERSION,
+  programVersion: PROGRAM_VERSION,
   lastPushMs: 3.21,
 };
 const REFUSING = {
@@ -273,7 +273,7 @@ test("describe of nothing ends with 1", async () => {
 });
 
 const HEALTHY: Answers = {
-  status: () => ({ programVersion: CLI_VERSION, revision: 12, store: "sqlite", data: "/data" }),
+  status: () => ({ programVersion: PROGRAM_VERSION, revision: 12, store: "sqlite", data: "/data" }),
   listSidecars: () => ({ sidecars: [WEB] }),
   listServices: () => ({ services: [ORDERS] }),
   list: () => ({ documents: [DOCUMENT] }),
@@ -312,7 +312,7 @@ test("check names everything that is wrong, with advice, and ends with 1", async
     /failed +rules accepted\n +default\/cart cart-1 refused revision 12: service:default\/orders rules\[0\]: no such pattern\n +-> /,
     /failed +synced with revision 12\n +default\/web web-1 still acts on revision 10\n +-> /,
     /failed +endpoints\n +default\/orders has no ready endpoint \(0 of 3\)\n +-> /,
-    /warning +1 document without warnings\n +spec\.x: no such service\n +-> /,
+    /warning +1 stored document\n +spec\.x: no such service\n +-> /,
     /4 checks failed, 3 warnings\n$/,
   ]) {
     expect(stdout).toMatch(line);
@@ -330,11 +330,11 @@ test("check of a control plane that is not there ends with 3 and skips the rest"
 
 test("version shows both sides, and the client's alone without a control plane", async () => {
   const both = await run(HEALTHY, ["version", "-o", "json"]);
-  expect(JSON.parse(both.stdout)).toEqual({ client: CLI_VERSION, controlPlane: CLI_VERSION });
+  expect(JSON.parse(both.stdout)).toEqual({ client: PROGRAM_VERSION, controlPlane: PROGRAM_VERSION });
   expect(await runInMemory(["version", "--client"])).toMatchObject({
     code: 0,
-    stdout: `client         ${CLI_VERSION}\n`,
+    stdout: `client         ${PROGRAM_VERSION}\n`,
   });
   const away = await runInMemory(["version", "--server", "127.0.0.1:1"]);
-  expect(away).toMatchObject({ code: 3, stdout: `client         ${CLI_VERSION}\n` });
+  expect(away).toMatchObject({ code: 3, stdout: `client         ${PROGRAM_VERSION}\n` });
 });

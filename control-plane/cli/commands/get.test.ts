@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { canonicalJson } from "../../../rules/canonical.ts";
 import { loadDocuments } from "../../../rules/load.ts";
-import { type FakeControlPlane, startFakeControlPlane } from "../testing/fake-control-plane.ts";
-import { runInMemory } from "../testing/memory-shell.ts";
+import { type FakeControlPlane, startFakeControlPlane } from "../../../test/cli/fake-control-plane.ts";
+import { runInMemory } from "../../../test/cli/memory-shell.ts";
 
 const HOUR_MS = 3_600_000;
 

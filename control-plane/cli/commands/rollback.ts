@@ -9,7 +9,7 @@ import { checkWaitFlag } from "../wait-flag.ts";
 
 export async function rollback(invocation: Invocation): Promise<ExitCode> {
   const { flags, shell } = invocation;
-  const to = flags.count("to", 0);
+  const to = flags.count("to", 1);
   if (to === undefined) throw usageFailure("--to REVISION is missing", "see the revisions with: weft history");
   const isDryRun = flags.has("dryRun");
   checkWaitFlag(flags);

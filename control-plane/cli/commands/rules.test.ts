@@ -1,8 +1,8 @@
 // delete, diff, validate, schema, history and rollback.
 import { afterEach, expect, test } from "vitest";
-import { type FakeControlPlane, FakeFailure, startFakeControlPlane } from "../testing/fake-control-plane.ts";
-import { runInMemory } from "../testing/memory-shell.ts";
-import { ROUTE_YAML, SERVICE_YAML, scratchFiles } from "../testing/scratch.ts";
+import { type FakeControlPlane, FakeFailure, startFakeControlPlane } from "../../../test/cli/fake-control-plane.ts";
+import { runInMemory } from "../../../test/cli/memory-shell.ts";
+import { ROUTE_YAML, SERVICE_YAML, scratchFiles } from "../../../test/cli/scratch.ts";
 
 const NOT_FOUND = 5;
 const file = scratchFiles();

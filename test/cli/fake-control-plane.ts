@@ -1,8 +1,15 @@
 // A control plane for tests of the CLI: the generated services on a real socket, answering what a test tells them
 // to and remembering what they were asked. It knows no rules; the real one is used by the end-to-end tests.
-import { Server, ServerCredentials, type ServiceDefinition, type ServiceError, type sendUnaryData, status } from "@grpc/grpc-js";
-import * as fleet from "../../../proto/gen/weft/v1/fleet.ts";
-import * as rules from "../../../proto/gen/weft/v1/rules.ts";
+import {
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type ServiceError,
+  type sendUnaryData,
+  status,
+} from "@grpc/grpc-js";
+import * as fleet from "../../proto/gen/weft/v1/fleet.ts";
+import * as rules from "../../proto/gen/weft/v1/rules.ts";
 
 /** A method's answer: a (partial) response, a thrown FakeFailure, or undefined for never answering. */
 type Answer = (request: never) => unknown;
