@@ -47,7 +47,7 @@ export interface ProcessesOptions {
 const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 8_000;
 const CLOSE_TIMEOUT_MS = 300;
-const LAST_LINES_MAX = 12;
+const LAST_LINES_MAX = 20;
 const LINE_CHARACTERS_MAX = 2_000;
 
 export class Processes {
