@@ -24,7 +24,8 @@ const STEP =
 const terminals = new Map<string, Terminal>();
 
 afterAll(async () => {
-  for (const { child } of terminals.values()) killGroup(child, "SIGKILL");
+  // A sidecar's service has a process group of its own, so the sidecar gets the time to end it.
+  for (const name of [...terminals.keys()]) await closeTerminal(name);
   await cleanUp();
 });
 
@@ -119,8 +120,10 @@ async function closeTerminal(name: string): Promise<void> {
   const terminal = terminals.get(name);
   if (terminal === undefined) throw new Error(`no terminal ${name}`);
   killGroup(terminal.child, "SIGINT");
-  await within(15_000, terminal.exited, () => `${name} does not heed Ctrl-C\n${terminal.output()}`);
   terminals.delete(name);
+  await within(15_000, terminal.exited, () => `${name} does not heed Ctrl-C\n${terminal.output()}`).finally(() =>
+    killGroup(terminal.child, "SIGKILL"),
+  );
 }
 
 it("every command of the quickstart does what the text says", async () => {
