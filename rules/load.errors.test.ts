@@ -178,6 +178,11 @@ const RULE_ERRORS: readonly (readonly [string, string, string])[] = [
     'matches[0].path.value: "/(a" is not a regular expression (missing closing ): `/(a`); expected RE2 syntax: no look-around, no back-references',
   ],
   [
+    '{ matches: [{ path: { type: RegularExpression, value: "[^a]{1000}[^b]{1000}" } }] }',
+    "8:61",
+    'matches[0].path.value: "[^a]{1000}[^b]{1000}" compiles to 2002 instructions; expected at most 2000',
+  ],
+  [
     '{ matches: [{ headers: [{ name: "a b", value: x }] }] }',
     "8:39",
     'matches[0].headers[0].name: "a b" is not a header name; expected letters, digits and any of !#$%&\'*+-.^_`|~',
