@@ -243,7 +243,9 @@ spec: { egress: { allow: ["localhost", "*.allowed.example"] } }
   const { port } = await outboundRig({ rules: mesh });
   expect(await exchangeBytes(port, get(`localhost:${outside.port}`))).toContain("\r\n\r\noutside");
   expect(await exchangeBytes(port, get(`127.0.0.1:${outside.port}`))).toContain("x-weft-reason: no-such-service");
-  const tunnel = new Client(port).send(`CONNECT localhost:${outside.port} HTTP/1.1\r\nHost: localhost:${outside.port}\r\n\r\n`);
+  const tunnel = new Client(port).send(
+    `CONNECT localhost:${outside.port} HTTP/1.1\r\nHost: localhost:${outside.port}\r\n\r\n`,
+  );
   await tunnel.receives("HTTP/1.1 200 OK\r\n");
   await tunnel.receives("\r\n\r\n");
   tunnel.send("GET / HTTP/1.1\r\n\r\n");
