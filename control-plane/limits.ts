@@ -1,0 +1,60 @@
+// Every bound of the control plane, with its unit: what a client may send, and how much is kept for it.
+
+/** A sidecar says that it lives this often. */
+export const HEARTBEAT_INTERVAL_MS = 5_000;
+/** Three missed heartbeats end a lease. */
+export const LEASE_MS = 3 * HEARTBEAT_INTERVAL_MS;
+/** How long a stream may stay silent before its Hello. */
+export const HELLO_TIMEOUT_MS = 10_000;
+/** A timer that fires this late means that this process stood still, not that every sidecar died. */
+export const STALL_MS = 2_000;
+/** How long an implied service outlives its last instance, so that a restart is answered 503 and not 404. */
+export const IMPLIED_SERVICE_LINGER_MS = 300_000;
+/** Registry changes are gathered for this long before they are written. */
+export const REGISTRY_WRITE_DELAY_MS = 50;
+
+export const WORKLOADS_MAX = 10_000;
+/** Implied services of departed workloads that are remembered. */
+export const DEPARTED_MAX = 10_000;
+/** Earlier holders of an identity that are remembered, to turn them away. */
+export const SUPERSEDED_INCARNATIONS_MAX = 8;
+
+/** DNS label (RFC 1123). */
+export const NAME_CHARACTERS_MAX = 63;
+export const WORKLOAD_ID_CHARACTERS_MAX = 253;
+export const INCARNATION_CHARACTERS_MAX = 128;
+export const PROGRAM_VERSION_CHARACTERS_MAX = 64;
+export const ADDRESS_CHARACTERS_MAX = 300;
+export const LABELS_MAX = 64;
+/** Kubernetes: an optional DNS prefix, a slash and a name. */
+export const LABEL_KEY_CHARACTERS_MAX = 317;
+export const LABEL_VALUE_CHARACTERS_MAX = 253;
+export const SUBSCRIPTIONS_MAX = 2_000;
+/** "namespace/name", with room for what a careless client asks for. */
+export const SUBSCRIPTION_CHARACTERS_MAX = 512;
+export const HELD_RESOURCES_MAX = 10_000;
+export const HELD_NAME_CHARACTERS_MAX = 600;
+export const HELD_VERSION_CHARACTERS_MAX = 64;
+export const NACK_TEXT_CHARACTERS_MAX = 2_000;
+
+/** Rule changes wait for this much quiet, so that a burst is one push ... */
+export const DEBOUNCE_QUIET_MS = 20;
+/** ... but never longer than this. */
+export const DEBOUNCE_MAX_MS = 200;
+/** Revisions whose progress through the fleet is remembered. */
+export const TRACKED_REVISIONS_MAX = 1_000;
+
+export const GRPC_MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
+/** All sources of one apply together. */
+export const SOURCE_BYTES_MAX = 4 * 1024 * 1024;
+export const SOURCES_MAX = 5_000;
+export const MESSAGE_CHARACTERS_MAX = 2_000;
+export const AUTHOR_CHARACTERS_MAX = 256;
+export const EXPLAIN_URL_CHARACTERS_MAX = 64 * 1024;
+export const HISTORY_DEFAULT = 50;
+export const HISTORY_MAX = 1_000;
+/** Events that wait for a slow reader of a server stream before it is ended. */
+export const STREAM_QUEUE_MAX = 10_000;
+
+/** How long a clean stop waits for calls in flight. */
+export const STOP_GRACE_MS = 3_000;

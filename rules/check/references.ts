@@ -1,0 +1,189 @@
+// Services that documents name: do they exist, and do they have the port? Both may come later, so these are warnings.
+import { qualifiedName } from "../diagnostic.ts";
+import type { Document } from "../document.ts";
+import type { FieldPath } from "../field-path.ts";
+import type { GRPCRouteSpec } from "../schema/grpc-route.ts";
+import type { HTTPRouteSpec } from "../schema/http-route.ts";
+import type { AuthorizationSpec } from "../schema/inbound.ts";
+import { type BackendReference, isServiceReference, type TargetRef } from "../schema/reference.ts";
+import type { RolloutSpec } from "../schema/rollout.ts";
+import type { ServiceSpec } from "../schema/service.ts";
+import type { TrafficPolicySpec } from "../schema/traffic-policy.ts";
+import { suggest } from "../suggest.ts";
+import type { CheckFinding } from "./finding.ts";
+
+/** The services that exist: by document (with its ports) or implied by a workload. */
+export interface KnownServices {
+  readonly documents: ReadonlyMap<string, Document<ServiceSpec>>;
+  readonly implied: ReadonlySet<string>;
+}
+
+/** One place where a document names a service. */
+interface Reference {
+  /** `namespace/name`. */
+  readonly service: string;
+  /** 0 where no port is named. */
+  readonly port: number;
+  /** Of the object that has `name` and `port`, or of the name itself. */
+  readonly path: FieldPath;
+  readonly nameField: string;
+  /** What follows from the service's absence; empty where nothing does. */
+  readonly consequence: string;
+}
+
+const UNUSED = "without effect until it does";
+const SHARE_FAILS = "its share of the requests is answered 500 until it does";
+
+/** Warnings for references to services and ports that do not exist (yet). */
+export function checkReferences(document: Document, known: KnownServices): CheckFinding[] {
+  return referencesOf(document).flatMap((reference): CheckFinding[] => {
+    const service = known.documents.get(reference.service);
+    if (service === undefined && !known.implied.has(reference.service))
+      return [missingService(document, reference, known)];
+    if (service === undefined || reference.port === 0) return [];
+    const ports = (service.spec.ports ?? [{ port: 80 }]).map(({ port }) => port);
+    if (ports.includes(reference.port)) return [];
+    return [
+      {
+        document,
+        severity: "warning",
+        path: [...reference.path, "port"],
+        message: `service ${reference.service} has no port ${reference.port}`,
+        expected: ports.length === 1 ? String(ports[0]) : `one of ${ports.join(", ")}`,
+      },
+    ];
+  });
+}
+
+function missingService(document: Document, reference: Reference, known: KnownServices): CheckFinding {
+  const nearest = nearestService(reference.service, known);
+  const namespace = `${reference.service.split("/", 1)[0]}/`;
+  return {
+    document,
+    severity: "warning",
+    path: reference.nameField === "" ? reference.path : [...reference.path, reference.nameField],
+    message: `service ${reference.service} does not exist${reference.consequence === "" ? "" : `: ${reference.consequence}`}`,
+    suggestion: nearest.startsWith(namespace) ? nearest.slice(namespace.length) : nearest,
+  };
+}
+
+/** Not the service itself or another version of it (`orders-v1` for `orders-v2`): this one is just not there yet. */
+function nearestService(service: string, known: KnownServices): string {
+  const unversioned = (name: string): string => name.replace(/-?v?\d+$/, "");
+  const others = [...known.documents.keys(), ...known.implied].filter(
+    (name) => unversioned(name) !== unversioned(service),
+  );
+  return suggest(service, others);
+}
+
+function referencesOf(document: Document): Reference[] {
+  const { namespace } = document.metadata;
+  switch (document.kind) {
+    case "HTTPRoute":
+    case "GRPCRoute":
+      return routeReferences(document.spec as HTTPRouteSpec | GRPCRouteSpec, namespace);
+    case "TrafficPolicy":
+      return policyReferences(document.spec as TrafficPolicySpec, namespace);
+    case "Authorization":
+      return authorizationReferences(document.spec as AuthorizationSpec, namespace);
+    case "RateLimit":
+    case "Fault":
+    case "Authentication":
+      return [targetReference((document.spec as { readonly targetRef: TargetRef }).targetRef, namespace)];
+    case "Rollout":
+      return rolloutReferences(document.spec as RolloutSpec, namespace);
+    default:
+      return [];
+  }
+}
+
+function routeReferences(spec: HTTPRouteSpec | GRPCRouteSpec, namespace: string): Reference[] {
+  const parents = spec.parentRefs.map((parent, index) =>
+    objectReference(parent, namespace, { path: ["spec", "parentRefs", index], consequence: UNUSED }),
+  );
+  const backends = (spec.rules ?? []).flatMap((rule, ruleIndex) => {
+    const path = ["spec", "rules", ruleIndex];
+    return [
+      ...mirrorReferences(rule.filters, namespace, path),
+      ...(rule.backendRefs ?? []).flatMap((backend, index) => {
+        const below = [...path, "backendRefs", index];
+        const mirrors = mirrorReferences(backend.filters, namespace, below);
+        if (!isServiceReference(backend)) return mirrors;
+        return [objectReference(backend, namespace, { path: below, consequence: SHARE_FAILS }), ...mirrors];
+      }),
+    ];
+  });
+  return [...parents, ...backends];
+}
+
+type Filters =
+  | NonNullable<HTTPRouteSpec["rules"]>[number]["filters"]
+  | NonNullable<GRPCRouteSpec["rules"]>[number]["filters"];
+
+function mirrorReferences(filters: Filters, namespace: string, path: FieldPath): Reference[] {
+  return (filters ?? []).flatMap((filter, index) => {
+    if (filter.type !== "RequestMirror" || !isServiceReference(filter.requestMirror.backendRef)) return [];
+    const below = [...path, "filters", index, "requestMirror", "backendRef"];
+    return [
+      objectReference(filter.requestMirror.backendRef, namespace, {
+        path: below,
+        consequence: "nothing is mirrored until it does",
+      }),
+    ];
+  });
+}
+
+function policyReferences(spec: TrafficPolicySpec, namespace: string): Reference[] {
+  const references = [targetReference(spec.targetRef, namespace)];
+  const { fallback } = spec;
+  if (fallback?.service !== undefined) {
+    references.push({
+      service: qualifiedName(fallback.namespace ?? namespace, fallback.service),
+      port: 0,
+      path: ["spec", "fallback"],
+      nameField: "service",
+      consequence: "there is no fallback until it does",
+    });
+  }
+  return references;
+}
+
+function authorizationReferences(spec: AuthorizationSpec, namespace: string): Reference[] {
+  const callers = (spec.rules ?? []).flatMap((rule, ruleIndex) =>
+    (rule.from?.services ?? []).map((name, index) => ({
+      service: name.includes("/") ? name : qualifiedName(namespace, name),
+      port: 0,
+      path: ["spec", "rules", ruleIndex, "from", "services", index],
+      nameField: "",
+      consequence: "",
+    })),
+  );
+  return [targetReference(spec.targetRef, namespace), ...callers];
+}
+
+function rolloutReferences(spec: RolloutSpec, namespace: string): Reference[] {
+  return (["service", "stable", "canary"] as const).map((field) => ({
+    service: qualifiedName(namespace, spec[field]),
+    port: 0,
+    path: ["spec"],
+    nameField: field,
+    consequence: "the release waits until it does",
+  }));
+}
+
+function targetReference(target: TargetRef, namespace: string): Reference {
+  return objectReference(target, namespace, { path: ["spec", "targetRef"], consequence: UNUSED });
+}
+
+function objectReference(
+  reference: Pick<BackendReference, "name" | "namespace" | "port">,
+  namespace: string,
+  where: Pick<Reference, "path" | "consequence">,
+): Reference {
+  return {
+    service: qualifiedName(reference.namespace ?? namespace, reference.name),
+    port: reference.port ?? 0,
+    nameField: "name",
+    ...where,
+  };
+}
