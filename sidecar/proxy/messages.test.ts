@@ -358,7 +358,7 @@ test("an app that does not listen is 503 connect-failure, and so is none at all"
   await app.stop();
   const gone = await inboundRig(app.address);
   expect(await exchangeBytes(gone.port, `${GET.slice(0, -2)}Connection: close\r\n\r\n`)).toMatch(
-    /^HTTP\/1.1 503 [^]*x-weft-reason: connect-failure/,
+    /^HTTP\/1.1 503 [\s\S]*x-weft-reason: connect-failure/,
   );
   const none = await inboundRig(undefined);
   expect(await exchangeBytes(none.port, `${GET.slice(0, -2)}Connection: close\r\n\r\n`)).toContain("connect-failure");
