@@ -11,6 +11,8 @@ export interface ProgramDescription {
   readonly name: string;
   readonly summary: string;
   readonly version: string;
+  /** The flag that prints the version, where `--version` means something else; default `--version`. */
+  readonly versionFlag?: string;
   /** Command lines shown under "Examples:" in --help, each with what it does. */
   readonly examples: readonly { readonly command: string; readonly does: string }[];
 }
@@ -25,7 +27,7 @@ export function createProgram(description: ProgramDescription): Command {
   const examples = description.examples.map(({ command, does }) => `  ${command}\n      ${does}`).join("\n");
   return new Command(description.name)
     .description(description.summary)
-    .version(description.version, "--version", "print the version")
+    .version(description.version, description.versionFlag ?? "--version", "print the version")
     .helpOption("-h, --help", "show this help")
     .allowExcessArguments(false)
     .showHelpAfterError(`(see ${description.name} --help)`)

@@ -30,6 +30,8 @@ export interface Invocation {
   readonly args: readonly string[];
   readonly flags: Flags;
   readonly shell: Shell;
+  /** The whole table, for commands about commands. */
+  readonly commands: readonly CommandSpec[];
   readonly output: OutputFormat;
   /** True when stdout takes colour. */
   readonly color: boolean;

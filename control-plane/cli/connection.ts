@@ -1,11 +1,11 @@
 // The way to the control plane: clients of its services and one call at a time, with failures told apart into
 // "cannot be reached", "took too long" and "said no". Loaded only by commands that talk to it.
 import {
-  connectivityState,
-  credentials,
   type CallOptions,
   type Client,
   type ClientUnaryCall,
+  connectivityState,
+  credentials,
   Metadata,
   type ServiceError,
   status,

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { CliFailure, usageFailure } from "./failure.ts";
 import type { Shell } from "./shell.ts";
 
-/** Largest single file; the largest rule documents seen in the field are two orders smaller. */
+/** Largest input, one file or all together; what the control plane takes at once. */
 export const SOURCE_BYTES_MAX = 4 * 1024 * 1024;
 /** Files that one -f DIR -R may bring in. */
-const SOURCES_MAX = 10_000;
+const SOURCES_MAX = 5_000;
 const EXTENSIONS = [".yaml", ".yml", ".json"];
 
 export interface SourceFile {
@@ -18,7 +18,43 @@ export interface SourceFile {
 }
 
 /** Reads every named source in the order given; a directory gives its files by name. */
-export async function readSource(path: string): Promise<SourceFile> {
+export async function readSources(
+  paths: readonly string[],
+  options: { recursive: boolean; shell: Shell },
+): Promise<SourceFile[]> {
+  if (paths.length === 0) throw usageFailure("no input; expected -f FILE, -f DIR or -f -");
+  if (paths.filter((path) => path === "-").length > 1) throw usageFailure("-f -: standard input can be read only once");
+  const sources: SourceFile[] = [];
+  for (const path of paths) {
+    if (path === "-") sources.push(await readStdin(options.shell));
+    else for (const file of await filesOf(path, options.recursive)) sources.push(await readSource(file));
+    if (sources.length > SOURCES_MAX) throw usageFailure(`more than ${SOURCES_MAX} files; apply fewer at a time`);
+  }
+  const bytes = sources.reduce((sum, source) => sum + source.content.length, 0);
+  if (bytes > SOURCE_BYTES_MAX) throw tooLarge(`the ${sources.length} files together`, "apply them in parts");
+  return sources;
+}
+
+async function filesOf(path: string, recursive: boolean): Promise<string[]> {
+  const facts = await stat(path).catch((error: unknown) => {
+    throw cannotRead(path, error);
+  });
+  if (!facts.isDirectory()) return [path];
+  const entries = await readdir(path, { recursive, withFileTypes: true }).catch((error: unknown) => {
+    throw cannotRead(path, error);
+  });
+  const files = entries
+    .filter((entry) => !entry.isDirectory() && EXTENSIONS.some((extension) => entry.name.endsWith(extension)))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+  if (files.length === 0) {
+    const hint = recursive ? [] : ["look into its subdirectories too with -R"];
+    throw usageFailure(`${path}: no .yaml, .yml or .json files in this directory`, ...hint);
+  }
+  return files;
+}
+
+async function readSource(path: string): Promise<SourceFile> {
   try {
     return { name: path, content: await readBounded(path, createReadStream(path)) };
   } catch (error) {
@@ -42,8 +78,8 @@ async function readBounded(name: string, stream: AsyncIterable<Uint8Array>): Pro
   return Buffer.concat(chunks);
 }
 
-function tooLarge(name: string): CliFailure {
-  return usageFailure(`${name}: too large; expected at most 4 MiB`, "split it into several files");
+function tooLarge(name: string, advice = "split it into several files, and apply them in parts"): CliFailure {
+  return usageFailure(`${name}: too large; expected at most 4 MiB`, advice);
 }
 
 function cannotRead(path: string, error: unknown): CliFailure {

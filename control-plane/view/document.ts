@@ -33,8 +33,8 @@ export function byKey(a: KeyView, b: KeyView): number {
 }
 
 /** The store keeps keys sorted; people expect a document to begin with what it is. */
-function inReadingOrder(body: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { apiVersion, kind, metadata, spec, ...rest } = body;
+export function inReadingOrder(body: unknown): Readonly<Record<string, unknown>> {
+  const { apiVersion, kind, metadata, spec, ...rest } = record(body);
   const { name, namespace, ...labels } = record(metadata);
   return dropUndefined({
     apiVersion,

@@ -1,10 +1,5 @@
 // The fleet as a person sees it: sidecars, services, endpoints. State words are the ones `weft apply --wait` uses.
-import {
-  type EndpointSummary,
-  type ServiceSummary,
-  type Sidecar,
-  SyncState,
-} from "../../proto/gen/weft/v1/fleet.ts";
+import { type EndpointSummary, type ServiceSummary, type Sidecar, SyncState } from "../../proto/gen/weft/v1/fleet.ts";
 
 export type SyncWord = "synced" | "pending" | "refused" | "disconnected" | "unknown";
 

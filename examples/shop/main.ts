@@ -42,7 +42,7 @@ async function run(settings: ShopSettings): Promise<number> {
     shop = await Shop.prepare(settings, {
       onStep: say,
       onDeath: end.resolve,
-      env: process.env,
+      env: withoutWeftVariables(process.env),
       ...(settings.verbose ? { onLine: (name, line) => process.stderr.write(`${name}: ${line}\n`) } : {}),
     });
     failure = await Promise.race([live(shop, settings, say, ended.signal), end.promise]);
@@ -101,6 +101,11 @@ function listenForSignals(first: () => void, second: () => void): void {
   }
 }
 
+/** What a person set for their own sidecar or CLI must not steer the shop's. */
+function withoutWeftVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("WEFT_")));
+}
+
 function commandsFor(shop: Shop): string[] {
   const server = shop.plan.grpc === DEFAULT_SERVER ? "" : ` --server ${shop.plan.grpc}`;
   const rules = relative(process.cwd(), `${import.meta.dirname}/rules/orders-50-50.yaml`);
@@ -116,7 +121,16 @@ function readyLine(shop: Shop): Record<string, unknown> {
     shop.plan.services.map(({ name, ports }) => [name, { ...ports, pid: shop.pidOf(name) }]),
   );
   const { grpc, http } = shop.plan;
-  return { ready: true, program: "shop", grpc, http, entry: shop.entry.href, services };
+  return {
+    ready: true,
+    program: "shop",
+    grpc,
+    http,
+    entry: shop.entry.href,
+    data: shop.data,
+    services,
+    groups: shop.groups,
+  };
 }
 
 function sayGoodbye(shop: Shop, settings: ShopSettings, say: (text: string) => void): void {

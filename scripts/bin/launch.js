@@ -1,7 +1,7 @@
 // Runs one of the published programs on a Node that is new enough: this one, or the one that the package `node`
 // brought along. Plain JavaScript that old versions of Node understand; nothing newer may be imported before the check.
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const NODE_MAJOR_MIN = 26;
@@ -29,11 +29,11 @@ export async function launch(program, self) {
   runInstead(binary, args);
 }
 
-/** The binary of the package `node`, if its installation got that far. */
+/** The binary of the package `node`, if its installation got that far and it is not the one that is too old. */
 function findNode() {
   try {
-    const binary = createRequire(import.meta.url).resolve("node/bin/node");
-    return existsSync(binary) ? binary : undefined;
+    const binary = realpathSync(createRequire(import.meta.url).resolve("node/bin/node"));
+    return existsSync(binary) && binary !== realpathSync(process.execPath) ? binary : undefined;
   } catch {
     return undefined;
   }

@@ -1,3 +1,4 @@
+// The cache file: what is read back, what is refused, when it is written.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

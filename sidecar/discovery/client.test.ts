@@ -1,3 +1,4 @@
+// The life of the discovery stream, against a real gRPC server that does what the test says.
 import { afterEach, describe, expect, test } from "vitest";
 import type { Resource } from "../../rules/resource.ts";
 import { silentLog } from "../../runtime/log.ts";

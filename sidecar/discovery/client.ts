@@ -10,6 +10,7 @@ import type { Configuration } from "./configuration.ts";
 import {
   GOODBYE_TIMEOUT_MS,
   HEARTBEAT_MIN_MS,
+  HELLO_HELD_MAX,
   LEASE_MIN_MS,
   RECONNECT_BASE_MS,
   RECONNECT_MAX_MS,
@@ -165,7 +166,7 @@ export class DiscoveryClient {
     return {
       workload: { ...workload, ready: this.#ready },
       incarnation,
-      held: configuration.versions(),
+      held: configuration.versions(HELLO_HELD_MAX),
       subscriptions: subscriptions.names(),
       revision: configuration.revision,
       programVersion,

@@ -1,3 +1,4 @@
+// Updates are applied as a whole or not at all.
 import { describe, expect, test } from "vitest";
 import type { Resource } from "../../rules/resource.ts";
 import { Configuration } from "./configuration.ts";

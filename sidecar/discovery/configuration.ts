@@ -100,9 +100,10 @@ export class Configuration {
     return this.#held.has(`service:${service}`);
   }
 
-  /** Resource name -> version of everything held: what a Hello says, so that only differences come back. */
-  versions(): Record<string, string> {
-    return Object.fromEntries([...this.#held.values()].map(({ name, version }) => [name, version]));
+  /** Resource name -> version of what is held: what a Hello says, so that only differences come back. */
+  versions(limit: number): Record<string, string> {
+    const entries = [...this.#held.values()].slice(0, limit);
+    return Object.fromEntries(entries.map(({ name, version }) => [name, version]));
   }
 
   /** Checks and builds all of the update, then acts on it; refused as a whole when any of it is wrong. */

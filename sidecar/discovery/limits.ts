@@ -2,8 +2,12 @@
 
 /** How long a request for a service that is not known yet is held while the control plane is asked. */
 export const RESOLVE_TIMEOUT_MS = 1_000;
-/** Services one sidecar may be subscribed to. */
-export const SUBSCRIPTIONS_MAX = 10_000;
+/** Services one sidecar may be subscribed to: what a control plane takes from one. */
+export const SUBSCRIPTIONS_MAX = 2_000;
+/** Longer names are answered "unknown" without asking: two DNS labels and a slash have 127. */
+export const SERVICE_NAME_CHARACTERS_MAX = 300;
+/** Held versions that a Hello names; what is not named is sent again. */
+export const HELLO_HELD_MAX = 10_000;
 /** Names that were asked for and are not known to exist; the least recently asked for is given up past it. */
 export const UNCONFIRMED_MAX = 1_000;
 /** Requests that wait for the answer about one name. */

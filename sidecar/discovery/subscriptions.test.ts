@@ -1,3 +1,4 @@
+// Subscribing on first use: answers, limits, and what is remembered.
 import { describe, expect, test } from "vitest";
 import { ManualClock } from "../../runtime/manual-clock.ts";
 import type { Resolution } from "../resolver.ts";

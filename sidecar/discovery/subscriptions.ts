@@ -2,7 +2,13 @@
 // Answers the data path's questions (ServiceResolver); what goes over the stream is the client's business.
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Resolution, ServiceResolver } from "../resolver.ts";
-import { RESOLVE_TIMEOUT_MS, SUBSCRIPTIONS_MAX, UNCONFIRMED_MAX, WAITERS_MAX } from "./limits.ts";
+import {
+  RESOLVE_TIMEOUT_MS,
+  SERVICE_NAME_CHARACTERS_MAX,
+  SUBSCRIPTIONS_MAX,
+  UNCONFIRMED_MAX,
+  WAITERS_MAX,
+} from "./limits.ts";
 
 type Callback = (resolution: Resolution) => void;
 
@@ -65,6 +71,7 @@ export class Subscriptions implements ServiceResolver {
   /** The answer, or "waiting" when the callback was put with those who wait for it. */
   #answerNow(service: string, callback: Callback): Resolution | "waiting" {
     if (this.#options.holdsService(service)) return "known";
+    if (service.length > SERVICE_NAME_CHARACTERS_MAX) return "unknown";
     const entry = this.#unconfirmed.get(service);
     if (entry === undefined) return this.#subscribe(service, callback);
     this.#unconfirmed.delete(service); // to the end of the order of use

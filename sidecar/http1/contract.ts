@@ -1,35 +1,35 @@
 // What the HTTP/1.1 room offers to the conductor: types only, no code.
 //
 // Where things are: `RequestDecoder`, `ResponseDecoder` in decoder.ts; `MessageHead` in head.ts; `BodyDecoder` in
-// body.ts; `HeadEdits`, `encodeRequestHead`, `encodeResponseHead` in encoder.ts; `encodeChunk`, `LAST_CHUNK` in
-// chunk.ts; `FIELD` (kinds of known fields) in field.ts; limits in limits.ts; refusals in refusal.ts.
+// body.ts; `HeadEdits` in head-edits.ts; `encodeRequestHead`, `encodeResponseHead` in encoder.ts; `chunkHeader`,
+// `LAST_CHUNK` in chunk.ts; `FIELD` (kinds of known fields) in field.ts; limits in limits.ts; refusals in refusal.ts.
 //
 // How one side of a connection is read:
 //
 //   at = decoder.decodeHead(bytes, start, end)      // >= 0: head complete, `at` is the first byte after it
 //                                                   // NEEDS_MORE: all was taken (and copied); come back with more
 //                                                   // REFUSED: decoder.refusal says why; answer and close
-//   body.begin(head.framing, head.contentLength, BODY_AS_WIRE | BODY_AS_DATA)
+//   body.begin(head.framing, head.contentLength, "wire" or "data", side)
 //   while (at < end && !body.isDone) {
 //     at = body.decode(bytes, at, end)              // new position, or REFUSED (body.refusal)
 //     if (body.outEnd > body.outStart) write(bytes, body.outStart, body.outEnd)
 //   }
-//   if (body.isDone && body.tail !== "") write(body.tail)       // trailers (or their end), latin1 text
+//   if (body.isDone && body.tail !== "") write(body.tail)       // trailers and their end, latin1 text
 //   decoder.reset()                                 // before the next message; leftover bytes are [at, end)
 //
 // Nothing here keeps a reference to `bytes` after a call returns: callers read into one shared buffer. A complete
 // head owns its text (one latin1 string), so it may be kept across ticks, retries and mirrors until `reset()`.
-
-import type { MessageHead } from "./head.ts";
+import type { Framing, MessageHead } from "./head.ts";
 
 /** Returned by decoders instead of a position. */
 export const NEEDS_MORE = -1;
 export const REFUSED = -2;
 
-/** Why a message is not acted on. Values, made once; `status` is what a client is answered (502 for a response). */
+/** Why a message is not acted on. Values, made once. */
 export interface Refusal {
-  readonly status: 400 | 414 | 417 | 431 | 501 | 505 | 502;
-  /** The closed list of docs/reasons.md. */
+  /** What a client is answered; 502 when a response was refused. */
+  readonly status: 400 | 414 | 431 | 501 | 502 | 505;
+  /** As in docs/reasons.md. */
   readonly reason:
     | "bad-request"
     | "uri-too-long"
@@ -37,34 +37,38 @@ export interface Refusal {
     | "not-implemented"
     | "version-not-supported"
     | "bad-response";
-  /** The rule that was broken, for logs and tests: `bare-lf`, `content-length-repeated`, ... (refusal.ts). */
+  /** The rule that was broken, for logs and tests: `bare-lf`, `content-length-repeated` (the list is refusal.ts). */
   readonly detail: string;
   readonly side: "downstream" | "upstream";
   readonly retry: "never" | "if-unsent" | "safe";
 }
 
-/** How the end of the message is found (RFC 9112 section 6.3). "tunnel": 101, or 2xx to CONNECT: bytes until close. */
-export type Framing = "none" | "length" | "chunked" | "until-close" | "tunnel";
-
 /** What BodyDecoder hands out: the validated wire form (chunk framing included), or content alone. */
 export type BodyForm = "wire" | "data";
 
+/**
+ * How the body goes on. "same": as it came (Content-Length and Transfer-Encoding in their one canonical form).
+ * "chunked": coding put in (content that came until-close). "close": no framing fields, the end of the connection
+ * ends it (for an HTTP/1.0 client). "none": no body. "length": Content-Length put in.
+ */
+export type OutFraming = "same" | "chunked" | "close" | "none" | "length";
+
 /** One per direction and connection. The same object reads message after message. */
 export interface HeadDecoder {
-  /** Filled by a complete head; overwritten by the next message. Stable object. */
+  /** Filled by a complete head; emptied by `reset()`. Always the same object. */
   readonly head: MessageHead;
   /** Set when REFUSED was returned. */
   readonly refusal: Refusal | undefined;
-  /** Bytes of an unfinished head held (0: between messages: a close here is clean). At most headBytesMax. */
+  /** Bytes of an unfinished head held; at most headBytesMax. */
   readonly heldBytes: number;
-  /** True from the first byte of a head until `reset()` (an empty line before a request does not count). */
+  /** From the first byte of a head until `reset()` (empty lines before a request do not count): a close is not clean. */
   readonly hasBegun: boolean;
   /**
    * Reads a head from bytes[start, end). Resumable at any byte; every byte is scanned once.
-   * @returns the position after the head, NEEDS_MORE, or REFUSED. Must not be called again after a complete head
-   * or a refusal without `reset()`.
+   * @returns the position after the head, NEEDS_MORE, or REFUSED. After a complete head or a refusal it must not be
+   * called before `reset()`.
    */
-  decodeHead(bytes: Uint8Array, start: number, end: number): number;
+  decodeHead(bytes: Buffer, start: number, end: number): number;
   /** Forgets the head and readies for the next message. */
   reset(): void;
 }
@@ -72,17 +76,18 @@ export interface HeadDecoder {
 /** Reads one message body. Reusable: `begin` for each message. */
 export interface BodyReader {
   readonly isDone: boolean;
-  /** The bytes of the last `decode` to pass on: bytes[outStart, outEnd). In "wire" form a valid prefix at any time. */
+  /** Of the last `decode`, what to pass on: bytes[outStart, outEnd). In "wire" form all of them so far are a valid prefix. */
   readonly outStart: number;
   readonly outEnd: number;
   /** Content bytes seen so far (without framing). */
   readonly contentBytes: number;
-  /** "wire" form, chunked, when done: what is still to be written after the last range ("" mostly). */
+  /** "wire" form, chunked, when done: what is to be written behind the last range; "" unless there were trailers. */
   readonly tail: string;
+  /** Set when REFUSED was returned: what was passed on must not be ended as if it were whole. */
   readonly refusal: Refusal | undefined;
   begin(framing: Framing, contentLength: number, form: BodyForm, side: "downstream" | "upstream"): void;
   /** Takes bytes from `start`; stops at the end of the message, or where bytes must be left out of the copy. */
-  decode(bytes: Uint8Array, start: number, end: number): number;
-  /** The peer closed. True when that completes the message (until-close, tunnel, or done before); otherwise it is cut short. */
+  decode(bytes: Buffer, start: number, end: number): number;
+  /** The peer has closed. @returns whether that leaves a whole message; false: it was cut short. */
   finish(): boolean;
 }

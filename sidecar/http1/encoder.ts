@@ -1,39 +1,122 @@
 // Heads out: the text of the head that came, edited. Not a serializer of header maps: kept fields are copied as they
 // stood, in runs, and only what the sidecar must change is written anew.
+import { STATUS_CODES } from "node:http";
+import { FIELD, FRAMING, HOP_BY_HOP } from "./field.ts";
+import { isCanonicalFraming } from "./framing.ts";
 import type { MessageHead } from "./head.ts";
+import type { HeadEdits } from "./head-edits.ts";
+
+const HOST = 1 << FIELD.host;
+const UPGRADE = 1 << FIELD.upgrade;
 
 /**
- * How the next hop's body is framed. "same" keeps what came (Content-Length and Transfer-Encoding rewritten in place
- * to their one canonical form). "chunked": coding added (from until-close). "close": no framing fields, the end of
- * the connection ends it (chunked for an HTTP/1.0 client). "none": no body, framing fields out. "length": `length`.
+ * The request head for the next hop, as latin1 text: HTTP/1.1 in origin-form (CONNECT: authority-form), without
+ * hop-by-hop fields, edited. What `framing` says is what BodyDecoder's "wire" form, or chunk.ts, has to deliver.
  */
-export type OutFraming = "same" | "chunked" | "close" | "none" | "length";
-
-/** What to change in a head; one reusable object per connection, `clear()` before each use. */
-export interface HeadEditList {
-  /** Request: replaces the request-target ("" = origin-form of what came; CONNECT keeps its authority). */
-  target: string;
-  /** Request: replaces Host's value where it stands ("" = the head's authority). */
-  host: string;
-  /** Response: replaces the status line's code and reason (0 = as came). */
-  status: number;
-  /** Known kinds to leave out besides the hop-by-hop ones: `1 << FIELD.via | ...`. */
-  dropKinds: number;
-  /** Complete field lines put at the end, each ending in CRLF: `via: 1.1 weft\r\n`. The caller vouches for them. */
-  append: string;
-  framing: OutFraming;
-  length: number;
-  /** "close" / "keep-alive" put `connection:` in; "" leaves it to the version's default. */
-  connection: "" | "close" | "keep-alive";
-  /** Keep `Upgrade` and say `connection: upgrade`. */
-  upgrade: boolean;
-  clear(): void;
-  /** Leaves out every field of this lower-case name. */
-  remove(lowerName: string): void;
-  /** Replaces: the first such field's value changes in place, further ones go; appended when absent. */
-  set(name: string, value: string): void;
-  /** Adds a line at the end. */
-  add(name: string, value: string): void;
+export function encodeRequestHead(head: MessageHead, edits: HeadEdits): string {
+  const keepsLine = edits.target === "" && head.minorVersion === 1 && !head.isAbsoluteForm;
+  const line = keepsLine ? "" : `${head.method} ${edits.target || head.originForm} HTTP/1.1\r\n`;
+  const upgrades = edits.upgrade && head.upgrade;
+  let added = connectionLine(edits.connection, upgrades, head.acceptsTrailers);
+  if (head.acceptsTrailers) added += "TE: trailers\r\n";
+  // HTTP/1.0 and CONNECT may come without Host; the next hop speaks HTTP/1.1 and must have one.
+  if (!head.has(FIELD.host)) added += `Host: ${edits.host || head.authority}\r\n`;
+  return encode(head, edits, line, added, upgrades);
 }
 
-export type EncodeHead = (head: MessageHead, edits: HeadEditList) => string;
+/** The response head for the client, as latin1 text: HTTP/1.1, without hop-by-hop fields, edited. */
+export function encodeResponseHead(head: MessageHead, edits: HeadEdits): string {
+  const upgrades = edits.upgrade && head.upgrade;
+  const added = connectionLine(edits.connection, upgrades, false);
+  return encode(head, edits, statusLine(head, edits.status), added, upgrades);
+}
+
+/** A head that the sidecar makes itself; `lines` are complete field lines. */
+export function ownResponseHead(status: number, lines: string): string {
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines}\r\n`;
+}
+
+/** "" when the line can be copied as it came. */
+function statusLine(head: MessageHead, status: number): string {
+  if (status > 0 && status !== head.status) return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+  // A phrase that is missing together with its space is put right: the space is not optional (RFC 9112 section 4).
+  const hasSpace = head.secondEnd - head.secondStart > 3;
+  return head.minorVersion === 1 && hasSpace ? "" : `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
+}
+
+function connectionLine(connection: string, upgrades: boolean, te: boolean): string {
+  if (!upgrades && !te) {
+    return connection === "" ? "" : connection === "close" ? "Connection: close\r\n" : "Connection: keep-alive\r\n";
+  }
+  const tokens = [connection, upgrades ? "Upgrade" : "", te ? "TE" : ""].filter((token) => token !== "");
+  return `Connection: ${tokens.join(", ")}\r\n`;
+}
+
+/** `line` replaces the start line unless ""; `added` goes behind the kept fields. */
+function encode(head: MessageHead, edits: HeadEdits, line: string, added: string, upgrades: boolean): string {
+  const fields = head.fields;
+  const text = fields.text;
+  const fieldsEnd = text.length - 2;
+  const dropped = (HOP_BY_HOP | (edits.dropKinds & ~FRAMING & ~HOST)) & ~(upgrades ? UPGRADE : 0);
+  const touched = dropped | FRAMING | (edits.host === "" ? 0 : HOST);
+  let out = line;
+  let runStart = line === "" ? 0 : head.fieldsStart;
+  if ((fields.present & touched) !== 0 || edits.editCount > 0) {
+    for (let index = 0; index < fields.count; index++) {
+      const kind = 1 << (fields.kinds[index] as number);
+      let replacement = KEEP;
+      if ((kind & touched & ~1) !== 0) replacement = replaceKnown(head, edits, index, dropped);
+      if (edits.editCount > 0 && replacement === KEEP) replacement = replaceNamed(head, edits, index);
+      if (replacement === KEEP) continue;
+      out += text.slice(runStart, fields.lineStart(index)) + replacement;
+      runStart = index + 1 < fields.count ? fields.lineStart(index + 1) : fieldsEnd;
+    }
+  }
+  out += text.slice(runStart, fieldsEnd) + added + framingLine(edits) + edits.append;
+  for (let edit = 0; edit < edits.editCount; edit++) {
+    if (edits.lines[edit] !== "" && fields.value(edits.names[edit] as string) === undefined) out += edits.lines[edit];
+  }
+  return `${out}\r\n`;
+}
+
+/** No line begins with this, so it can stand for "copy it". */
+const KEEP = "\n";
+
+/** "" leaves the line out. */
+function replaceKnown(head: MessageHead, edits: HeadEdits, index: number, dropped: number): string {
+  const kind = head.fields.kinds[index] as number;
+  if (((dropped >> kind) & 1) === 1) return "";
+  if (kind === FIELD.host) return `${head.fields.nameAt(index)}: ${edits.host}\r\n`;
+  if (kind !== FIELD.contentLength && kind !== FIELD.transferEncoding) return KEEP;
+  const isSame = edits.framing === "same";
+  // The length of a response to HEAD, and of 304, speaks of another message and stays.
+  const isOfAnother = head.framing === "none" && edits.framing === "none" && head.status > 0;
+  if (!isSame && !isOfAnother) return "";
+  if (head.framing === "tunnel" || isBodiless(head.status)) return "";
+  const canonical = kind === FIELD.contentLength ? String(head.contentLength) : "chunked";
+  if (isCanonicalFraming(head.fields, index, canonical)) return KEEP;
+  return `${head.fields.nameAt(index)}: ${canonical}\r\n`;
+}
+
+/** 1xx and 204 carry no framing fields. */
+function isBodiless(status: number): boolean {
+  return (status >= 100 && status < 200) || status === 204;
+}
+
+/** By the caller's own edits. */
+function replaceNamed(head: MessageHead, edits: HeadEdits, index: number): string {
+  for (let edit = 0; edit < edits.editCount; edit++) {
+    const name = edits.names[edit] as string;
+    if (!head.fields.isNamed(index, name)) continue;
+    const line = edits.lines[edit] as string;
+    if (line === "") return "";
+    for (let before = 0; before < index; before++) if (head.fields.isNamed(before, name)) return "";
+    return line;
+  }
+  return KEEP;
+}
+
+function framingLine(edits: HeadEdits): string {
+  if (edits.framing === "chunked") return "Transfer-Encoding: chunked\r\n";
+  return edits.framing === "length" ? `Content-Length: ${edits.length}\r\n` : "";
+}

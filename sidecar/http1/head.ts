@@ -1,55 +1,152 @@
 // One message head, request or response, as it came: its text and where things are in it. Strings are cut out of
-// the text only when asked for. Not a header map: order, case and duplicates are the message's own.
-import type { Framing } from "./contract.ts";
+// the text only when asked for. Not a header map, and not the rules: those are in request-rules.ts and
+// response-rules.ts, which fill in what the fields mean.
+import { FieldTable } from "./field-table.ts";
 
-export interface MessageHead {
-  /** The head as latin1 text from the first byte of the start line to the empty line included. */
-  readonly text: string;
+/** How the end of the message is found (RFC 9112 section 6.3). "tunnel": 101, or 2xx to CONNECT: bytes until close. */
+export type Framing = "none" | "length" | "chunked" | "until-close" | "tunnel";
+
+export class MessageHead {
+  /** The field lines. Their offsets count in `text`. */
+  readonly fields: FieldTable = new FieldTable();
+
+  // Start line, as offsets into `text`: [0, firstEnd) SP [secondStart, secondEnd), CRLF at lineEnd.
+  // Request: method, target. Response: version, then status code at secondStart and the phrase up to secondEnd.
+  firstEnd = 0;
+  secondStart = 0;
+  secondEnd = 0;
+  /** Where the first field line begins. */
+  fieldsStart = 0;
   /** 1 or 0: HTTP/1.1 or HTTP/1.0. */
-  readonly minorVersion: number;
-  /** Request: as sent, case-sensitive. */
-  readonly method: string;
-  /** Request: the request-target as sent. */
-  readonly target: string;
-  /** Request: path and query of the target without the authority ("/" if absolute-form has none; "*"; "" for CONNECT). */
-  readonly originForm: string;
-  /** Request: path without the query; of CONNECT "". */
-  readonly path: string;
-  /** Request: without "?"; "" if none. */
-  readonly query: string;
-  /** Request: host[:port] from Host, or from the target (which must agree); "" only in HTTP/1.0 without Host. */
-  readonly authority: string;
-  readonly isAbsoluteForm: boolean;
-  readonly isConnect: boolean;
-  /** Response: 100..999, and the reason phrase as sent ("" if none). */
-  readonly status: number;
-  readonly reason: string;
+  minorVersion = 1;
 
-  readonly framing: Framing;
-  /** Content-Length: the body's length when framing is "length"; also on HEAD and 304; -1 when absent. */
-  readonly contentLength: number;
+  /** Response: 100..999; 0 in a request. */
+  status = 0;
+
+  framing: Framing = "none";
+  /** Content-Length: the body's length when framing is "length"; also of HEAD and 304; -1 when absent. */
+  contentLength = -1;
   /** Whether the peer lets the connection be used again after this message (version, Connection tokens, framing). */
-  readonly keepAlive: boolean;
-  /** Request: asks for, or response 101: confirms a protocol (never h2c, which is hidden from both). */
-  readonly upgrade: boolean;
+  keepAlive = false;
+  /** Request: asks for a protocol; response: 101 confirms one. Never h2c, which is kept from both ends. */
+  upgrade = false;
   /** Request HTTP/1.1 with `Expect: 100-continue`. */
-  readonly expectContinue: boolean;
+  expectContinue = false;
   /** Request: `TE: trailers`. */
-  readonly acceptsTrailers: boolean;
-  /** Seconds of `Keep-Alive: timeout=N`; -1 when absent. */
-  readonly keepAliveTimeoutSeconds: number;
-  /** `max=N` of Keep-Alive; -1 when absent. */
-  readonly keepAliveMax: number;
+  acceptsTrailers = false;
+  /** Seconds of `Keep-Alive: timeout=N`, and its `max=N`; -1 when absent. */
+  keepAliveTimeoutSeconds = -1;
+  keepAliveMax = -1;
+  /** Request: host[:port] from Host or from the target (they must agree); "" only in HTTP/1.0 without Host. */
+  authority = "";
+  /** Request: the target is a whole URI, as sent to a proxy. `originStart` is where its path begins. */
+  isAbsoluteForm = false;
+  isConnect = false;
+  /** Request: where path and query begin in `text` (equal to secondEnd when there is none). */
+  originStart = 0;
 
-  readonly fieldCount: number;
+  #method = "";
+  #path: string | undefined;
+  #query = "";
+
+  /** The head as latin1 text from the first byte of the start line to the empty line included. */
+  get text(): string {
+    return this.fields.text;
+  }
+
+  /** Request: as sent; methods are case-sensitive. */
+  get method(): string {
+    if (this.#method === "") this.#method = this.fields.text.slice(0, this.firstEnd);
+    return this.#method;
+  }
+
+  /** Request: the request-target as sent. */
+  get target(): string {
+    return this.fields.text.slice(this.secondStart, this.secondEnd);
+  }
+
+  /** Request: path and query without scheme and authority; "*" and, of CONNECT, the authority as they are. */
+  get originForm(): string {
+    if (!this.isAbsoluteForm) return this.target;
+    const text = this.fields.text;
+    if (this.originStart === this.secondEnd) return this.method === "OPTIONS" ? "*" : "/";
+    const rest = text.slice(this.originStart, this.secondEnd);
+    return rest.charCodeAt(0) === 0x3f ? `/${rest}` : rest;
+  }
+
+  /** Request: path without the query; "" of CONNECT. */
+  get path(): string {
+    if (this.#path === undefined) this.#splitTarget();
+    return this.#path ?? "";
+  }
+
+  /** Request: the query without its "?"; "" when there is none. */
+  get query(): string {
+    if (this.#path === undefined) this.#splitTarget();
+    return this.#query;
+  }
+
+  /** Response: the reason phrase as sent. */
+  get reason(): string {
+    return this.fields.text.slice(Math.min(this.secondStart + 4, this.secondEnd), this.secondEnd);
+  }
+
+  get fieldCount(): number {
+    return this.fields.count;
+  }
+
   /** Kind (field.ts) of field `index`. */
-  kindAt(index: number): number;
-  nameAt(index: number): string;
-  valueAt(index: number): string;
-  /** Is there a field of this known kind? One test of a bit. */
-  has(kind: number): boolean;
-  /** First value of a known kind, or undefined. */
-  known(kind: number): string | undefined;
-  /** Value by lower-case name, repeated ones joined with ", " (cookie: "; "); undefined when absent. No allocation on a miss. */
-  value(lowerName: string): string | undefined;
+  kindAt(index: number): number {
+    return this.fields.kinds[index] ?? 0;
+  }
+
+  nameAt(index: number): string {
+    return this.fields.nameAt(index);
+  }
+
+  valueAt(index: number): string {
+    return this.fields.valueAt(index);
+  }
+
+  /** Is there a field of this known kind? */
+  has(kind: number): boolean {
+    return this.fields.has(kind);
+  }
+
+  /** First value of a known kind. */
+  known(kind: number): string | undefined {
+    return this.fields.known(kind);
+  }
+
+  /** Value by lower-case name, repeated ones joined with ", " (cookie: "; "). A miss costs no allocation. */
+  value(lowerName: string): string | undefined {
+    return this.fields.value(lowerName);
+  }
+
+  /** Forgets everything, for the next message. */
+  clear(): void {
+    this.fields.clear();
+    this.status = 0;
+    this.framing = "none";
+    this.contentLength = -1;
+    this.keepAlive = false;
+    this.upgrade = false;
+    this.expectContinue = false;
+    this.acceptsTrailers = false;
+    this.keepAliveTimeoutSeconds = -1;
+    this.keepAliveMax = -1;
+    this.authority = "";
+    this.isAbsoluteForm = false;
+    this.isConnect = false;
+    this.#method = "";
+    this.#path = undefined;
+    this.#query = "";
+  }
+
+  #splitTarget(): void {
+    const form = this.isConnect ? "" : this.originForm;
+    const mark = form.indexOf("?");
+    this.#path = mark < 0 ? form : form.slice(0, mark);
+    this.#query = mark < 0 ? "" : form.slice(mark + 1);
+  }
 }

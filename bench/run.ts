@@ -1,0 +1,57 @@
+// `npm run bench`: runs the bench files in order and prints their figures, or one JSON document with --json.
+//   npm run bench -- [--json] [--scale 0.1] [NAME ...]
+import { parseArgs } from "node:util";
+import { type BenchModule, type BenchResult, type Figure, meetsTarget } from "./result.ts";
+
+/** In the order in which they run: rooms first, then whole programs. */
+const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
+  "rule-change": () => import("./rule-change.ts"),
+  "apply-wait": () => import("./apply-wait.ts"),
+  cli: () => import("./cli.ts"),
+};
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    options: { json: { type: "boolean", default: false }, scale: { type: "string", default: "1" } },
+    allowPositionals: true,
+  });
+  const scale = Number(values.scale);
+  const unknown = positionals.filter((name) => !Object.hasOwn(BENCHES, name));
+  if (unknown.length > 0 || !(scale > 0)) {
+    console.error(`usage: npm run bench -- [--json] [--scale N] [${Object.keys(BENCHES).join(" | ")}]`);
+    return 2;
+  }
+  const results: BenchResult[] = [];
+  for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) {
+    const load = BENCHES[name];
+    if (load === undefined) continue;
+    const note = (line: string): void => console.error(`${name}: ${line}`);
+    const result = await (await load()).run({ scale, note });
+    results.push(result);
+    if (!values.json) console.log(`${render(result)}\n`);
+  }
+  if (values.json) console.log(JSON.stringify(results, undefined, 2));
+  return results.every(({ figures }) => figures.every(meetsTarget)) ? 0 : 1;
+}
+
+function render({ bench, title, figures }: BenchResult): string {
+  const rows = figures.map((figure) => [figure.name, valueText(figure), targetOf(figure), figure.detail ?? ""]);
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map(([name = "", value = "", target = "", detail = ""]) =>
+    `  ${name.padEnd(widths[0] ?? 0)}  ${value.padStart(widths[1] ?? 0)}  ${target.padEnd(widths[2] ?? 0)}  ${detail}`.trimEnd(),
+  );
+  return [`${bench}: ${title}`, ...lines].join("\n");
+}
+
+function valueText({ value, unit }: Figure): string {
+  const text = Number.isInteger(value) ? String(value) : value >= 1000 ? value.toFixed(0) : value.toPrecision(4);
+  return unit === "" ? text : `${text} ${unit}`;
+}
+
+function targetOf(figure: Figure): string {
+  if (figure.target === undefined) return "";
+  const sign = figure.target.kind === "at-most" ? "<=" : ">=";
+  return `(${meetsTarget(figure) ? "kept" : "MISSED"}: ${sign} ${figure.target.value})`;
+}

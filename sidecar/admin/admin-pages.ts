@@ -1,0 +1,122 @@
+// The admin server's pages, under the paths that Envoy's users know: what the sidecar acts on, its endpoints, its
+// figures, its log level; draining, ending and profiling it. Only what a page says; where it comes from is passed in.
+import { LOG_LEVELS, type LogLevel } from "../../runtime/log.ts";
+import { type ClusterView, clustersText } from "./cluster-view.ts";
+import { jsonPage, type Page, type PageRequest, type Route, textPage } from "./http-server.ts";
+import { CpuProfiler } from "./profiler.ts";
+import { PROMETHEUS_CONTENT_TYPE } from "./status-pages.ts";
+
+const PROFILE_SECONDS_DEFAULT = 5;
+const PROFILE_SECONDS_MAX = 60;
+
+export interface AdminSources {
+  readonly configDump: () => unknown;
+  readonly clusters: () => readonly ClusterView[];
+  readonly prometheus: () => string;
+  readonly logLevel: () => string;
+  readonly setLogLevel: (level: LogLevel) => void;
+  /** Stops taking inbound traffic; the process goes on. */
+  readonly drain: () => void;
+  /** Ends the process as SIGTERM does. */
+  readonly quit: () => void;
+  /** Resolves after so many milliseconds. */
+  readonly sleep: (delayMs: number) => Promise<void>;
+}
+
+export function adminRoutes(sources: AdminSources): Route[] {
+  const { configDump, clusters, drain, quit } = sources;
+  const profiler = new CpuProfiler();
+  return [
+    {
+      path: "/config_dump",
+      method: "get",
+      does: "what the sidecar acts on, with versions (JSON)",
+      answer: () => jsonPage(configDump()),
+    },
+    {
+      path: "/clusters",
+      method: "get",
+      does: "services and their endpoints; ?format=json",
+      answer: ({ query }) =>
+        query.get("format") === "json" ? jsonPage(clusters()) : textPage(clustersText(clusters())),
+    },
+    {
+      path: "/stats",
+      method: "get",
+      does: "figures as NAME: VALUE; ?filter=TEXT ?format=prometheus|json",
+      answer: (request) => statsPage(sources.prometheus(), request),
+    },
+    {
+      path: "/logging",
+      method: "get",
+      does: "the log level",
+      answer: () => textPage(`level: ${sources.logLevel()}`),
+    },
+    {
+      path: "/logging",
+      method: "post",
+      does: `?level=LEVEL sets it: ${LOG_LEVELS.join(" ")}`,
+      answer: (request) => setLogLevel(sources, request),
+    },
+    {
+      path: "/drain",
+      method: "post",
+      does: "withdraws the endpoint and lets inbound requests finish",
+      answer: () => {
+        drain();
+        return textPage("draining");
+      },
+    },
+    {
+      path: "/quitquitquit",
+      method: "post",
+      does: "ends the sidecar as SIGTERM does",
+      answer: () => {
+        quit();
+        return textPage("ending");
+      },
+    },
+    {
+      path: "/profile",
+      method: "get",
+      does: `CPU profile for Chrome DevTools; ?seconds=N, at most ${PROFILE_SECONDS_MAX}`,
+      answer: (request) => profile(profiler, sources.sleep, request),
+    },
+  ];
+}
+
+function setLogLevel(sources: AdminSources, { query }: PageRequest): Page {
+  const wanted = query.get("level") ?? "";
+  const level = LOG_LEVELS.find((known) => known === wanted);
+  if (level === undefined) return textPage(`level "${wanted}" is none of: ${LOG_LEVELS.join(" ")}`, 400);
+  sources.setLogLevel(level);
+  return textPage(`level: ${level}`);
+}
+
+/** The Prometheus samples, one line each as `name{labels}: value`, or as a JSON object. */
+function statsPage(exposition: string, { query }: PageRequest): Page {
+  const format = query.get("format") ?? "text";
+  if (format === "prometheus") return { status: 200, contentType: PROMETHEUS_CONTENT_TYPE, body: exposition };
+  const filter = query.get("filter") ?? "";
+  const samples = exposition
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#") && line.includes(filter))
+    .map((line): [string, string] => [line.slice(0, line.lastIndexOf(" ")), line.slice(line.lastIndexOf(" ") + 1)]);
+  if (format === "text") return textPage(samples.map(([name, value]) => `${name}: ${value}`).join("\n"));
+  if (format !== "json") return textPage(`format "${format}" is none of: text json prometheus`, 400);
+  return jsonPage(Object.fromEntries(samples.map(([name, value]) => [name, Number(value)])));
+}
+
+async function profile(
+  profiler: CpuProfiler,
+  sleep: (delayMs: number) => Promise<void>,
+  { query }: PageRequest,
+): Promise<Page> {
+  const seconds = Number(query.get("seconds") ?? PROFILE_SECONDS_DEFAULT);
+  if (!(seconds > 0 && seconds <= PROFILE_SECONDS_MAX)) {
+    return textPage(`seconds must be a number above 0 and at most ${PROFILE_SECONDS_MAX}`, 400);
+  }
+  if (profiler.isRunning) return textPage("a profile is being taken already", 409);
+  const body = JSON.stringify(await profiler.take(() => sleep(seconds * 1_000)));
+  return { status: 200, contentType: "application/json", body };
+}

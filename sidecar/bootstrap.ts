@@ -1,0 +1,246 @@
+// Flags and environment of weft-sidecar -> typed settings with every default decided. Starts nothing.
+import { InvalidArgumentError } from "commander";
+import { parseDuration } from "../rules/durations.ts";
+import { type HostPort, parseHostPort } from "../runtime/address.ts";
+import {
+  createProgram,
+  EXIT_USAGE,
+  flag,
+  hostPortFlag,
+  hostPortOrOffFlag,
+  keyValueFlag,
+  parseFlags,
+} from "../runtime/flags.ts";
+import { LOG_LEVELS, type LogLevel } from "../runtime/log.ts";
+import { PROGRAM_VERSION } from "../runtime/version.ts";
+
+/** How a sidecar was asked to run. Undefined listeners are off. */
+export interface SidecarSettings {
+  readonly service: string;
+  readonly namespace: string;
+  readonly version: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly zone: string;
+  /** Undefined: made of service, version and address. */
+  readonly id: string | undefined;
+  /** Where the service itself listens; undefined for a client that nobody calls. */
+  readonly app: HostPort | undefined;
+  readonly source: ConfigurationSource;
+  readonly outbound: HostPort | undefined;
+  readonly inbound: HostPort | undefined;
+  readonly admin: HostPort | undefined;
+  readonly status: HostPort | undefined;
+  /** Undefined: chosen when the inbound listener is bound. */
+  readonly advertise: HostPort | undefined;
+  readonly drainMs: number;
+  readonly logLevel: LogLevel;
+  /** The app to start, as a command line; empty for none. */
+  readonly command: readonly string[];
+}
+
+/** Where the configuration comes from: one of the two, never both. */
+export type ConfigurationSource =
+  | { readonly type: "control-plane"; readonly address: HostPort; readonly cacheFile: string | undefined }
+  | { readonly type: "rules"; readonly path: string };
+
+export type Bootstrap =
+  | { readonly outcome: "run"; readonly settings: SidecarSettings }
+  /** Help was printed, or (with a message) the command line makes no sense. */
+  | { readonly outcome: "exit"; readonly code: number; readonly message: string };
+
+interface Flags {
+  readonly service?: string;
+  readonly namespace: string;
+  readonly version: string;
+  readonly label?: Readonly<Record<string, string>>;
+  readonly zone: string;
+  readonly id?: string;
+  readonly app?: string;
+  readonly controlPlane?: string;
+  readonly outbound: string;
+  readonly inbound?: string;
+  readonly admin: string;
+  readonly status: string;
+  readonly advertise?: string;
+  readonly cache?: string;
+  readonly rules?: string;
+  readonly drain: number;
+  readonly logLevel: LogLevel;
+}
+
+const CONTROL_PLANE_DEFAULT = "127.0.0.1:15010";
+const INBOUND_DEFAULT = "0.0.0.0:15006";
+
+/** DNS label (RFC 1123), as names of services and namespaces are in Kubernetes. */
+const DNS_LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
+const VERSION = /^[A-Za-z0-9](?:[-A-Za-z0-9._]{0,61}[A-Za-z0-9])?$/;
+/** What ends up in logs, metrics and tables. */
+const WORKLOAD_ID = /^[\x21-\x7e]{1,253}$/;
+
+const EXAMPLES = [
+  {
+    command: "weft-sidecar --service orders --version v1 --app 127.0.0.1:8080",
+    does: "beside the service orders, which listens on 8080; the control plane is at 127.0.0.1:15010",
+  },
+  {
+    command: "weft-sidecar --service web --app 127.0.0.1:8080 --cache /var/lib/weft/web.cache -- node web.js",
+    does: "starts the app when the configuration is loaded, stops after it, exits with its exit code",
+  },
+  {
+    command: "weft-sidecar --service load --outbound 127.0.0.1:0 --admin off --status off",
+    does: "for a client that calls services and is called by none, on any free port",
+  },
+  {
+    command: "weft-sidecar --service web --rules ./rules",
+    does: "without a control plane: rules from a folder, read again when they change",
+  },
+];
+
+/** Reads `argv` (without node and script) and the environment. */
+export function bootstrap(argv: readonly string[]): Bootstrap {
+  const separator = argv.indexOf("--");
+  const ownArguments = separator < 0 ? argv : argv.slice(0, separator);
+  const command = separator < 0 ? [] : argv.slice(separator + 1);
+  const parsed = parseFlags<Flags>(program(), ownArguments);
+  if (parsed.outcome === "exit") return { ...parsed, message: "" };
+  if (separator >= 0 && command.length === 0) return misuse("-- must be followed by the command that starts the app");
+  const { flags } = parsed;
+  const problem = contradiction(flags);
+  return problem === undefined ? { outcome: "run", settings: settings(flags, command) } : misuse(problem);
+}
+
+function misuse(problem: string): Bootstrap {
+  return { outcome: "exit", code: EXIT_USAGE, message: `error: ${problem}\n(see weft-sidecar --help)` };
+}
+
+function program() {
+  return createProgram({
+    name: "weft-sidecar",
+    summary: "The proxy beside one service. Calls of the app go out through it, calls of others come in through it.",
+    version: PROGRAM_VERSION,
+    versionFlag: "--program-version",
+    examples: EXAMPLES,
+  })
+    .usage("--service NAME [--app HOST:PORT] [flags] [-- COMMAND ...]")
+    .addOption(flag("--service <name>", "the service beside this sidecar (required)").argParser(nameFlag))
+    .addOption(flag("--version <version>", "its version").argParser(versionFlag).default("", "none"))
+    .addOption(flag("--namespace <namespace>", "its namespace").argParser(nameFlag).default("default"))
+    .addOption(
+      flag("--label <key=value>", "a label (repeatable; comma-separated in the environment)").argParser(keyValueFlag),
+    )
+    .addOption(flag("--zone <zone>", "where it runs").default("", "none"))
+    .addOption(flag("--id <id>", "identity in the registry (default: service, version and address)").argParser(idFlag))
+    .addOption(flag("--app <host:port>", "where the service itself listens").argParser(targetFlag))
+    .addOption(
+      flag("--control-plane <host:port>", `the control plane (default: ${CONTROL_PLANE_DEFAULT})`).argParser(
+        targetFlag,
+      ),
+    )
+    .addOption(listener("--outbound", "the app's calls to other services", "127.0.0.1:15001"))
+    .addOption(
+      flag(
+        "--inbound <host:port|off>",
+        `calls of other sidecars to the app (default: ${INBOUND_DEFAULT} with --app)`,
+      ).argParser(hostPortOrOffFlag),
+    )
+    .addOption(listener("--admin", "/config_dump /clusters /stats ...", "127.0.0.1:15000"))
+    .addOption(listener("--status", "/healthz/live /healthz/ready /metrics", "0.0.0.0:15020"))
+    .addOption(
+      flag(
+        "--advertise <host:port>",
+        "where others reach --inbound (default: its address, as the control plane sees it)",
+      ).argParser(targetFlag),
+    )
+    .addOption(flag("--cache <file>", "last good configuration, used when the control plane is away at start"))
+    .addOption(flag("--rules <path>", "rules from a file or folder instead of a control plane, read again on change"))
+    .addOption(
+      flag("--drain <duration>", "longest time for requests to finish at the end")
+        .argParser(durationFlag)
+        .default(30_000, "30s"),
+    )
+    .addOption(flag("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"));
+}
+
+function listener(name: string, text: string, address: string) {
+  return flag(`${name} <host:port|off>`, text).argParser(hostPortOrOffFlag).default(address);
+}
+
+/** Why these flags cannot be meant together, or undefined. */
+function contradiction(flags: Flags): string | undefined {
+  if (flags.service === undefined) return "--service is missing: the name of the service beside this sidecar";
+  if (flags.rules !== undefined && flags.controlPlane !== undefined) {
+    return "--rules is for running without a control plane: leave out --control-plane, or --rules";
+  }
+  if (flags.rules !== undefined && flags.cache !== undefined) {
+    return "--cache keeps what a control plane sent, and with --rules there is none: leave out one of them";
+  }
+  const wantsInbound = flags.inbound !== undefined && flags.inbound !== "off";
+  if (wantsInbound && flags.app === undefined) return "--inbound needs --app: where the service itself listens";
+  if (flags.advertise !== undefined && flags.app === undefined) {
+    return "--advertise needs --app: without it there is nothing to reach";
+  }
+  if (flags.outbound === "off" && flags.app === undefined) return "--outbound off without --app leaves nothing to do";
+  return undefined;
+}
+
+function settings(flags: Flags, command: readonly string[]): SidecarSettings {
+  const { service = "", namespace, version, label = {}, zone, id, drain, logLevel, rules, cache } = flags;
+  const inbound = flags.inbound ?? (flags.app === undefined ? "off" : INBOUND_DEFAULT);
+  const controlPlane = { type: "control-plane", address: target(flags.controlPlane ?? CONTROL_PLANE_DEFAULT) } as const;
+  return {
+    service,
+    namespace,
+    version,
+    labels: label,
+    zone,
+    id,
+    app: flags.app === undefined ? undefined : target(flags.app),
+    source: rules === undefined ? { ...controlPlane, cacheFile: cache } : { type: "rules", path: rules },
+    outbound: parseHostPort(flags.outbound),
+    inbound: parseHostPort(inbound),
+    admin: parseHostPort(flags.admin),
+    status: parseHostPort(flags.status),
+    advertise: flags.advertise === undefined ? undefined : target(flags.advertise),
+    drainMs: drain,
+    logLevel,
+    command,
+  };
+}
+
+/** An address to connect to: all addresses of this machine (`:8080`) means its loopback. */
+function target(text: string): HostPort {
+  const { host, port } = parseHostPort(text) ?? { host: "", port: 0 };
+  return { host: host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host, port };
+}
+
+function targetFlag(text: string): string {
+  if ((parseHostPort(text)?.port ?? 0) === 0)
+    throw new InvalidArgumentError("Expected HOST:PORT, such as 127.0.0.1:8080.");
+  return hostPortFlag(text);
+}
+
+function nameFlag(text: string): string {
+  if (!DNS_LABEL.test(text)) {
+    throw new InvalidArgumentError("Expected a DNS label: at most 63 lower-case letters, digits and inner hyphens.");
+  }
+  return text;
+}
+
+function versionFlag(text: string): string {
+  if (text !== "" && !VERSION.test(text)) {
+    throw new InvalidArgumentError('Expected at most 63 letters, digits, ".", "-" and "_".');
+  }
+  return text;
+}
+
+function idFlag(text: string): string {
+  if (!WORKLOAD_ID.test(text))
+    throw new InvalidArgumentError("Expected at most 253 printable characters without spaces.");
+  return text;
+}
+
+function durationFlag(text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs === undefined) throw new InvalidArgumentError("Expected a duration such as 30s or 1m30s.");
+  return durationMs;
+}

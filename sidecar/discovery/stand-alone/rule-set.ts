@@ -1,0 +1,39 @@
+// Rule texts -> everything a stand-alone sidecar acts on, by the same loader and compiler that a control plane runs.
+// Pure; there are no workloads here, so endpoints are those that Service documents list.
+import { canonicalJson, contentHash } from "../../../rules/canonical.ts";
+import { compileInbound, compileMesh, compileService, indexDocuments, serviceNames } from "../../../rules/compile.ts";
+import type { Diagnostic } from "../../../rules/diagnostic.ts";
+import { compileEndpoints } from "../../../rules/endpoints.ts";
+import { loadDocuments, type SourceText } from "../../../rules/load.ts";
+import { type Resource, resourceName } from "../../../rules/resource.ts";
+import type { IncomingResource } from "../configuration.ts";
+
+export interface RuleSet {
+  /** Empty when any diagnostic is an error. */
+  readonly resources: readonly IncomingResource[];
+  readonly documentCount: number;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** @param ownService `namespace/name` of the service that the sidecar stands beside. */
+export function compileRuleSet(sources: readonly SourceText[], ownService: string): RuleSet {
+  const namespace = ownService.slice(0, ownService.indexOf("/"));
+  const { documents, diagnostics } = loadDocuments(sources, { defaultNamespace: namespace });
+  const documentCount = documents.length;
+  if (diagnostics.some(({ severity }) => severity === "error")) return { resources: [], documentCount, diagnostics };
+  const index = indexDocuments(
+    documents.map(({ document }) => document),
+    new Set(),
+  );
+  const resources: Resource[] = [compileMesh(index), compileInbound(index, ownService)];
+  for (const service of serviceNames(index)) {
+    const compiled = compileService(index, service);
+    if (compiled !== undefined) resources.push(compiled, compileEndpoints(index, service, []));
+  }
+  return { resources: resources.map(incoming), documentCount, diagnostics };
+}
+
+function incoming(resource: Resource): IncomingResource {
+  const body = canonicalJson(resource);
+  return { name: resourceName(resource), version: contentHash(body), body };
+}

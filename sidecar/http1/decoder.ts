@@ -1,0 +1,220 @@
+// Heads in: bytes of one side of a connection become a MessageHead, or the rule they break. A head that lies inside
+// one read is scanned where it is; one that is cut is gathered in a buffer of its own, bounded by the head limit, and
+// the scan goes on where it stopped. Not bodies: body.ts.
+import { type HeadDecoder, NEEDS_MORE, REFUSED, type Refusal } from "./contract.ts";
+import { FieldScanner } from "./field-scanner.ts";
+import { MessageHead } from "./head.ts";
+import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "./limits.ts";
+import { CR, LF } from "./octet.ts";
+import { type RefusalDetail, refusalOf } from "./refusal.ts";
+import { readRequest } from "./request-rules.ts";
+import { readResponse } from "./response-rules.ts";
+import { StartLineScanner } from "./start-line.ts";
+
+const EMPTY = Buffer.alloc(0);
+/** First size of the buffer for a cut head; it doubles as the head grows. */
+const GATHER_BYTES_AT_FIRST = 1024;
+
+/** What the scan is in. */
+const START_LINE = 0;
+const FIELDS = 1;
+const COMPLETE = 2;
+
+/** The part that requests and responses share. */
+class HeadReader {
+  readonly head: MessageHead = new MessageHead();
+  fault: RefusalDetail = "bad-request-line";
+  /** Bytes of the unfinished head in `#gathered`. */
+  heldBytes = 0;
+  #gathered: Buffer = EMPTY;
+  #part = START_LINE;
+  readonly #limits: Http1Limits;
+  readonly #startLine: StartLineScanner;
+  readonly #fields: FieldScanner;
+
+  constructor(limits: Http1Limits, isRequest: boolean) {
+    this.#limits = limits;
+    this.#startLine = new StartLineScanner(this.head, isRequest);
+    this.#fields = new FieldScanner(this.head.fields, limits.fieldsMax, "too-many-fields");
+  }
+
+  reset(): void {
+    this.head.clear();
+    this.#startLine.reset();
+    this.#part = START_LINE;
+    this.heldBytes = 0;
+    this.#gathered = EMPTY;
+  }
+
+  /** @returns the position after the head, NEEDS_MORE or REFUSED (`fault`). */
+  read(bytes: Buffer, start: number, end: number): number {
+    if (this.heldBytes > 0) return this.#resume(bytes, start, end);
+    const stop = this.#scan(bytes, start, end, start);
+    if (stop === NEEDS_MORE) this.#gather(bytes, start, end);
+    else if (stop >= 0) this.head.fields.text = bytes.latin1Slice(start, stop);
+    return stop;
+  }
+
+  /** The scan goes on behind what is held. */
+  #resume(bytes: Buffer, start: number, end: number): number {
+    const before = this.heldBytes;
+    this.#gather(bytes, start, Math.min(end, start + this.#limits.headBytesMax - before));
+    const stop = this.#scan(this.#gathered, before, this.heldBytes, 0);
+    if (stop < 0) return stop;
+    this.head.fields.text = this.#gathered.latin1Slice(0, stop);
+    this.#gathered = EMPTY;
+    this.heldBytes = 0;
+    return start + stop - before;
+  }
+
+  #scan(bytes: Buffer, start: number, end: number, base: number): number {
+    let at = start;
+    if (this.#part === START_LINE) {
+      const lineEnd = Math.min(end, base + this.#limits.startLineBytesMax + 2);
+      at = this.#startLine.scan(bytes, at, lineEnd, base);
+      if (at === REFUSED) return this.#refuse(this.#startLine.fault);
+      if (at === NEEDS_MORE) {
+        return lineEnd - base === this.#limits.startLineBytesMax + 2 ? this.#refuse("start-line-too-long") : NEEDS_MORE;
+      }
+      this.#part = FIELDS;
+      this.#fields.begin(this.head.fieldsStart);
+    }
+    const headEnd = Math.min(end, base + this.#limits.headBytesMax);
+    at = this.#fields.scan(bytes, at, headEnd, base);
+    if (at === REFUSED) return this.#refuse(this.#fields.fault);
+    if (at === NEEDS_MORE && headEnd - base === this.#limits.headBytesMax) return this.#refuse("head-too-large");
+    if (at >= 0) this.#part = COMPLETE;
+    return at;
+  }
+
+  #gather(bytes: Buffer, start: number, end: number): void {
+    const needed = this.heldBytes + end - start;
+    if (needed > this.#gathered.length) {
+      const size = Math.max(needed, Math.min(this.#limits.headBytesMax, this.#gathered.length * 2, needed * 2));
+      const larger = Buffer.allocUnsafeSlow(Math.max(size, GATHER_BYTES_AT_FIRST));
+      this.#gathered.copy(larger, 0, 0, this.heldBytes);
+      this.#gathered = larger;
+    }
+    bytes.copy(this.#gathered, this.heldBytes, start, end);
+    this.heldBytes = needed;
+  }
+
+  #refuse(fault: RefusalDetail): number {
+    this.fault = fault;
+    return REFUSED;
+  }
+}
+
+/** A robust server skips an empty line before a request line (RFC 9112 section 2.2); more of them than this is noise. */
+const EMPTY_LINES_MAX = 8;
+
+/** Requests, from clients. */
+export class RequestDecoder implements HeadDecoder {
+  readonly head: MessageHead;
+  refusal: Refusal | undefined;
+  hasBegun = false;
+  readonly #reader: HeadReader;
+  #emptyLines = 0;
+  #isAfterCr = false;
+
+  constructor(limits: Http1Limits = DEFAULT_HTTP1_LIMITS) {
+    this.#reader = new HeadReader(limits, true);
+    this.head = this.#reader.head;
+  }
+
+  get heldBytes(): number {
+    return this.#reader.heldBytes;
+  }
+
+  /** @see HeadDecoder.decodeHead */
+  decodeHead(bytes: Buffer, start: number, end: number): number {
+    let at = start;
+    if (!this.hasBegun) {
+      at = this.#skipEmptyLines(bytes, start, end);
+      if (at < 0) return at;
+      this.hasBegun = true;
+    }
+    at = this.#reader.read(bytes, at, end);
+    if (at === REFUSED) return this.#refuse(this.#reader.fault);
+    if (at === NEEDS_MORE) return at;
+    const fault = readRequest(this.head);
+    return fault === undefined ? at : this.#refuse(fault);
+  }
+
+  reset(): void {
+    this.#reader.reset();
+    this.hasBegun = false;
+    this.refusal = undefined;
+    this.#emptyLines = 0;
+    this.#isAfterCr = false;
+  }
+
+  /** Nothing of them is kept; a CR at the end of a read is remembered. */
+  #skipEmptyLines(bytes: Buffer, start: number, end: number): number {
+    for (let at = start; at < end; at++) {
+      const octet = bytes[at];
+      if (this.#isAfterCr) {
+        if (octet !== LF) return this.#refuse("bare-cr");
+        this.#isAfterCr = false;
+        if (++this.#emptyLines > EMPTY_LINES_MAX) return this.#refuse("empty-lines");
+      } else if (octet === CR) this.#isAfterCr = true;
+      else if (octet === LF) return this.#refuse("bare-lf");
+      else return at;
+    }
+    return NEEDS_MORE;
+  }
+
+  #refuse(detail: RefusalDetail): number {
+    this.refusal = refusalOf(detail, "downstream");
+    return REFUSED;
+  }
+}
+
+/** Responses, from upstream. `expect` tells what the next one answers. */
+export class ResponseDecoder implements HeadDecoder {
+  readonly head: MessageHead;
+  refusal: Refusal | undefined;
+  hasBegun = false;
+  readonly #reader: HeadReader;
+  #method = "GET";
+  #upgradeAsked = false;
+
+  constructor(limits: Http1Limits = DEFAULT_HTTP1_LIMITS) {
+    this.#reader = new HeadReader(limits, false);
+    this.head = this.#reader.head;
+  }
+
+  get heldBytes(): number {
+    return this.#reader.heldBytes;
+  }
+
+  /**
+   * Names the request that the next responses belong to: HEAD and CONNECT change what a response means, and 101 is
+   * only accepted when the request that was sent asked for an upgrade. Holds until the next `expect`.
+   */
+  expect(method: string, upgradeAsked: boolean): void {
+    this.#method = method;
+    this.#upgradeAsked = upgradeAsked;
+  }
+
+  /** A status from 100 to 199 but 101 is followed by another head: forward it, `reset()`, and go on. @see HeadDecoder.decodeHead */
+  decodeHead(bytes: Buffer, start: number, end: number): number {
+    this.hasBegun ||= end > start;
+    const at = this.#reader.read(bytes, start, end);
+    if (at === REFUSED) return this.#refuse(this.#reader.fault);
+    if (at === NEEDS_MORE) return at;
+    const fault = readResponse(this.head, this.#method, this.#upgradeAsked);
+    return fault === undefined ? at : this.#refuse(fault);
+  }
+
+  reset(): void {
+    this.#reader.reset();
+    this.hasBegun = false;
+    this.refusal = undefined;
+  }
+
+  #refuse(detail: RefusalDetail): number {
+    this.refusal = refusalOf(detail, "upstream");
+    return REFUSED;
+  }
+}

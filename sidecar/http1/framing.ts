@@ -1,0 +1,62 @@
+// How long a body is: Content-Length and Transfer-Encoding read strictly (RFC 9112 sections 6.1 to 6.3), for
+// requests and responses alike. Everything that two parsers have been seen to read differently is refused, also
+// what the RFC lets a recipient repair.
+import { FIELD, FRAMING } from "./field.ts";
+import type { FieldTable } from "./field-table.ts";
+import type { MessageHead } from "./head.ts";
+import { isAll, TOKEN, trimmed } from "./octet.ts";
+import type { RefusalDetail } from "./refusal.ts";
+
+/** Sets framing to "length", "chunked" or "none" by the fields alone. @returns the broken rule, if any. */
+export function readFraming(head: MessageHead): RefusalDetail | undefined {
+  const fields = head.fields;
+  const present = fields.present & FRAMING;
+  if (present === 0) return undefined;
+  if ((fields.repeated & (1 << FIELD.contentLength)) !== 0) return "content-length-repeated";
+  if ((fields.repeated & (1 << FIELD.transferEncoding)) !== 0) return "transfer-encoding-repeated";
+  if (present === FRAMING) return "transfer-encoding-with-content-length";
+  return fields.has(FIELD.contentLength) ? readLength(head) : readCoding(head);
+}
+
+/** 1*DIGIT, no sign, no list, and a number that can be counted exactly. Leading zeros are digits too. */
+function readLength(head: MessageHead): RefusalDetail | undefined {
+  const { text, offsets, first } = head.fields;
+  const at = (first[FIELD.contentLength] as number) << 2;
+  const start = offsets[at + 2] as number;
+  const end = offsets[at + 3] as number;
+  if (end === start) return "bad-content-length";
+  let length = 0;
+  for (let index = start; index < end; index++) {
+    const digit = text.charCodeAt(index) - 0x30;
+    if (digit < 0 || digit > 9) return "bad-content-length";
+    length = length * 10 + digit;
+    if (length > Number.MAX_SAFE_INTEGER) return "bad-content-length";
+  }
+  head.contentLength = length;
+  head.framing = "length";
+  return undefined;
+}
+
+/** The one coding understood is "chunked", alone. */
+function readCoding(head: MessageHead): RefusalDetail | undefined {
+  if (head.minorVersion === 0) return "transfer-encoding-in-1.0";
+  const value = head.fields.known(FIELD.transferEncoding) ?? "";
+  if (value !== "chunked" && value.toLowerCase() !== "chunked") return faultOfCodings(value.toLowerCase());
+  head.framing = "chunked";
+  return undefined;
+}
+
+function faultOfCodings(value: string): RefusalDetail {
+  const codings = value.split(",").map(trimmed);
+  if (codings.some((coding) => !isAll(coding, 0, coding.length, TOKEN))) return "bad-transfer-encoding";
+  if (codings.filter((coding) => coding === "chunked").length > 1) return "chunked-repeated";
+  return codings.at(-1) === "chunked" ? "unknown-transfer-coding" : "chunked-not-final";
+}
+
+/** Are the framing fields written the one way that no peer misreads (`5`, `chunked`, one space before)? */
+export function isCanonicalFraming(fields: FieldTable, index: number, canonical: string): boolean {
+  const start = fields.offsets[(index << 2) + 2] as number;
+  const nameEnd = fields.offsets[(index << 2) + 1] as number;
+  if (start - nameEnd !== 2 || fields.text.charCodeAt(nameEnd + 1) !== 0x20) return false;
+  return fields.text.startsWith(canonical, start) && fields.text.startsWith("\r\n", start + canonical.length);
+}

@@ -1,0 +1,34 @@
+// What a complete response head means for the request it answers (RFC 9112 section 6.3): its framing, or the rule it
+// breaks.
+import { readConnection } from "./connection.ts";
+import { FIELD } from "./field.ts";
+import { readFraming } from "./framing.ts";
+import type { MessageHead } from "./head.ts";
+import type { RefusalDetail } from "./refusal.ts";
+
+/** Fills in the head. `method` is the request's; `upgradeAsked` whether the request asked for another protocol. */
+export function readResponse(head: MessageHead, method: string, upgradeAsked: boolean): RefusalDetail | undefined {
+  const fault = readFraming(head) ?? readConnection(head);
+  if (fault !== undefined) return fault;
+  const status = head.status;
+  if (status === 101) {
+    // RFC 9110 section 15.2.2: only in answer to an upgrade. Otherwise what follows would be read by nobody's rules.
+    if (!upgradeAsked || !head.upgrade) return "unexpected-upgrade";
+    head.framing = "tunnel";
+  } else head.upgrade = false;
+  if (status < 200 || status === 204) return readBodiless(head);
+  if (status < 300 && method === "CONNECT") head.framing = "tunnel";
+  else if (method === "HEAD" || status === 304) head.framing = "none";
+  else if (head.framing === "none") head.framing = "until-close";
+  if (head.framing === "tunnel" || head.framing === "until-close") head.keepAlive = false;
+  return undefined;
+}
+
+/** 1xx and 204 end with their head and carry no framing fields (RFC 9110 section 8.6); many servers send a zero. */
+function readBodiless(head: MessageHead): RefusalDetail | undefined {
+  if (head.has(FIELD.transferEncoding) || head.contentLength > 0) return "body-not-allowed";
+  head.contentLength = -1;
+  if (head.framing === "tunnel") head.keepAlive = false;
+  else head.framing = "none";
+  return undefined;
+}

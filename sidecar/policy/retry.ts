@@ -1,0 +1,78 @@
+// Which failures of an attempt are worth another one. Decides by kind and by method; whether the budget, the
+// deadline and the buffered body allow it is asked by the conductor, who knows them.
+import type { RouteRetry, TrafficPolicyResource } from "../../rules/resource.ts";
+
+/** A retry policy compiled for lookups. */
+export interface RetryPlan {
+  /** Tries after the first. */
+  readonly attempts: number;
+  /** 1 at status - 100 for statuses that are worth another try. */
+  readonly statuses: Uint8Array;
+  readonly onConnectFailure: boolean;
+  readonly onReset: boolean;
+  readonly methods: ReadonlySet<string>;
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  readonly budget: { readonly percent: number; readonly minPerSecond: number };
+  readonly maxBodyBytes: number;
+}
+
+const STATUSES = 900;
+const GATEWAY_ERRORS = [502, 503, 504];
+const CONFLICT = 409;
+const SERVER_ERRORS = [500, 599] as const;
+/** A route's own backoff is a base; its ceiling is ten times that, as Envoy has it. */
+const BACKOFF_CEILING = 10;
+
+/** The plan of a TrafficPolicy's `retry`. */
+export function planRetry(policy: TrafficPolicyResource["retry"]): RetryPlan {
+  const words = new Set(policy.on);
+  const statuses = new Uint8Array(STATUSES);
+  const mark = (status: number): void => {
+    if (status >= 100 && status < 100 + STATUSES) statuses[status - 100] = 1;
+  };
+  for (const word of policy.on) if (typeof word === "number") mark(word);
+  if (words.has("gateway-error")) for (const status of GATEWAY_ERRORS) mark(status);
+  if (words.has("retriable-4xx")) mark(CONFLICT);
+  if (words.has("5xx")) for (let status = SERVER_ERRORS[0]; status <= SERVER_ERRORS[1]; status++) mark(status);
+  const fivexx = words.has("5xx");
+  return {
+    attempts: policy.attempts,
+    statuses,
+    // As in Envoy: "5xx" covers connections that fail, "gateway-error" the statuses only.
+    onConnectFailure: words.has("connect-failure") || fivexx,
+    onReset: words.has("reset") || fivexx,
+    methods: new Set(policy.methods),
+    backoffBaseMs: policy.backoff.baseMs,
+    backoffMaxMs: policy.backoff.maxMs,
+    budget: policy.budget,
+    maxBodyBytes: policy.maxBodyBytes,
+  };
+}
+
+/**
+ * The plan where a route says how to retry: its attempts, codes and backoff, the rest from the policy. Connection
+ * errors and timeouts count (GEP-1731: "implementations SHOULD retry on connection errors").
+ */
+export function planRouteRetry(route: RouteRetry, policy: RetryPlan): RetryPlan {
+  const statuses = new Uint8Array(STATUSES);
+  for (const code of route.codes) if (code >= 100 && code < 100 + STATUSES) statuses[code - 100] = 1;
+  return {
+    ...policy,
+    attempts: route.attempts,
+    statuses,
+    onConnectFailure: true,
+    onReset: true,
+    backoffBaseMs: route.backoffMs,
+    backoffMaxMs: Math.max(policy.backoffMaxMs, route.backoffMs * BACKOFF_CEILING),
+  };
+}
+
+export function isRetriableStatus(plan: RetryPlan, status: number): boolean {
+  return plan.statuses[status - 100] === 1;
+}
+
+/** A request with this method, or with an Idempotency-Key, may be sent again after it may have been acted on. */
+export function isRepeatable(plan: RetryPlan, method: string, hasIdempotencyKey: boolean): boolean {
+  return plan.methods.has(method) || hasIdempotencyKey;
+}

@@ -1,0 +1,113 @@
+// One connection to an endpoint: a socket that a pool owns and that one attempt at a time uses. Moves bytes; knows
+// nothing of messages.
+import type { Socket } from "node:net";
+import type { HostPort } from "../../runtime/address.ts";
+import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
+import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
+import type { PoolTools } from "./pool.ts";
+
+/** The attempt that a connection works for. */
+export interface ConnectionUser {
+  /** As ByteReader.onBytes: consume or copy before returning. */
+  onUpstreamBytes(bytes: Buffer, length: number): void;
+  /** What was written has gone out; more may be written. */
+  onUpstreamDrain(): void;
+  /** The endpoint ended its side. */
+  onUpstreamEnd(): void;
+  /** The connection is gone; `error` is empty after an orderly close. It has left its pool already. */
+  onUpstreamClose(error: string): void;
+}
+
+/** What the pool is told. */
+export interface ConnectionOwner {
+  onConnected(connection: UpstreamConnection): void;
+  /** Closed while nobody used it: never connected (`wasConnecting`), or idle. */
+  onUnusedClose(connection: UpstreamConnection, wasConnecting: boolean, error: string): void;
+  /** Closed while it was leased. */
+  onUsedClose(connection: UpstreamConnection): void;
+}
+
+export type ConnectionState = "connecting" | "idle" | "leased" | "closed";
+
+export class UpstreamConnection implements ByteReader, TimerOwner {
+  readonly socket: Socket;
+  readonly target: HostPort;
+  /** Changed by the pool alone. */
+  state: ConnectionState = "connecting";
+  user: ConnectionUser | undefined = undefined;
+  /** Requests that were sent on it. */
+  requests = 0;
+  /** The idle time the endpoint announced (`Keep-Alive: timeout`), less a margin; Infinity when it did not. */
+  learntIdleMs = Number.POSITIVE_INFINITY;
+  /** The connect timeout, later the idle timeout: never both. */
+  readonly timer: WheelTimer;
+  readonly #owner: ConnectionOwner;
+  readonly #writeBufferBytes: number;
+  #error = "";
+
+  constructor(owner: ConnectionOwner, target: HostPort, tools: PoolTools) {
+    this.#owner = owner;
+    this.target = target;
+    this.#writeBufferBytes = tools.writeBufferBytes;
+    this.timer = new WheelTimer(this);
+    this.socket = connectSocket({ host: target.host, port: target.port }, this, tools.readMode);
+    this.#listen(this.socket);
+  }
+
+  #listen(socket: Socket): void {
+    socket.once("connect", () => this.#owner.onConnected(this));
+    socket.on("drain", () => this.user?.onUpstreamDrain());
+    socket.on("end", () => this.#onEnd());
+    socket.on("error", (error) => {
+      this.#error = error.message;
+    });
+    socket.on("close", () => this.#onClose());
+  }
+
+  /** Whether a request may be written: noticed here because 'close' comes a turn after the socket knows. */
+  get isUsable(): boolean {
+    return this.state !== "closed" && this.socket.writable && !this.socket.readableEnded;
+  }
+
+  /** Bytes of a message as latin1 text. False when more should wait for onUpstreamDrain. */
+  write(text: string): boolean {
+    return this.socket.write(text, "latin1") || this.socket.writableLength < this.#writeBufferBytes;
+  }
+
+  /** Bytes that nobody will change any more. */
+  writeBytes(bytes: Buffer): boolean {
+    return this.socket.write(bytes) || this.socket.writableLength < this.#writeBufferBytes;
+  }
+
+  onBytes(bytes: Buffer, length: number): void {
+    // Bytes that answer no request: an idle connection on which the endpoint speaks is of no use any more.
+    if (this.user === undefined) this.destroy("bytes that answer no request");
+    else this.user.onUpstreamBytes(bytes, length);
+  }
+
+  onTimer(): void {
+    this.destroy(this.state === "connecting" ? "connect timed out" : "");
+  }
+
+  /** Cuts the connection at once; whoever uses or owns it is told by its close. */
+  destroy(error = ""): void {
+    if (error !== "" && this.#error === "") this.#error = error;
+    this.socket.destroy();
+  }
+
+  #onEnd(): void {
+    if (this.user === undefined) this.destroy();
+    else this.user.onUpstreamEnd();
+  }
+
+  #onClose(): void {
+    if (this.state === "closed") return;
+    const before = this.state;
+    const user = this.user;
+    this.user = undefined;
+    this.state = "closed";
+    if (before === "leased") this.#owner.onUsedClose(this);
+    else this.#owner.onUnusedClose(this, before === "connecting", this.#error);
+    user?.onUpstreamClose(this.#error);
+  }
+}
