@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-// weft-sidecar: connects the program to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
-import { bootstrap } from "./bootstrap.ts";
-import { runSidecar } from "./run.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { createLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
+// weft-sidecar: connects the program to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
+import { bootstrap } from "./bootstrap.ts";
+import { runSidecar } from "./run.ts";
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** Passed on to the app as they are. */
@@ -21,6 +21,7 @@ if (asked.outcome === "exit") {
     clock: systemClock,
     random: systemRandom,
     log,
+    stdout: process.stdout,
     env: process.env,
     sendSignal: (pid, signal) => process.kill(pid, signal),
     print: (line) => process.stdout.write(`${line}\n`),

@@ -41,6 +41,12 @@ export async function runSidecar(settings: SidecarSettings, floor: RunFloor): Pr
   }
 }
 
+const CAUSES: Readonly<Record<StopSignal | "app-gone", ShutdownCause>> = {
+  SIGTERM: "terminate",
+  SIGINT: "interrupt",
+  "app-gone": "app-gone",
+};
+
 class Run {
   readonly #settings: SidecarSettings;
   readonly #floor: RunFloor;
@@ -84,7 +90,8 @@ class Run {
     const { clock, log, env, sendSignal } = this.#floor;
     await Promise.race([sidecar.configured, sleep(clock, APP_START_WAIT_MS), this.#stopAsked.promise]);
     if (this.#stopSignal !== undefined) return;
-    if (!sidecar.isConfigured) log.warn({ afterMs: APP_START_WAIT_MS }, "no configuration yet; starting the app without");
+    if (!sidecar.isConfigured)
+      log.warn({ afterMs: APP_START_WAIT_MS }, "no configuration yet; starting the app without");
     const [file = "", ...args] = this.#settings.command;
     const app = startApp({ file, args, env: { ...env, ...appEnvironment(sidecar) } }, sendSignal);
     this.#app = app;
@@ -99,8 +106,9 @@ class Run {
   async #end(why: StopSignal | "app-gone"): Promise<void> {
     const sidecar = this.#sidecar;
     if (sidecar === undefined) return;
-    const cause: ShutdownCause = why === "SIGTERM" ? "terminate" : why === "SIGINT" ? "interrupt" : "app-gone";
     const app = this.#app;
+    const neverRan = this.#settings.command.length > 0 && app === undefined;
+    const cause = neverRan ? "app-gone" : CAUSES[why];
     const wrapped =
       app === undefined
         ? sidecar.appBeside
@@ -123,5 +131,5 @@ function appEnvironment({ readyLine }: Sidecar): Record<string, string> {
   const outbound = parseHostPort(readyLine.outbound ?? "");
   if (outbound === undefined) return {};
   const host = outbound.host === "0.0.0.0" || outbound.host === "::" ? "127.0.0.1" : outbound.host;
-  return { WEFT_OUTBOUND: `http://${formatHostPort(host, outbound.port)}` };
+  return { WEFT_OUTBOUND_URL: `http://${formatHostPort(host, outbound.port)}` };
 }

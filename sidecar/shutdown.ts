@@ -21,8 +21,10 @@ export interface AppToStop {
 export interface ShutdownParts {
   /** Withdraws the endpoint. Returns whether anybody was told. */
   readonly withdraw: () => boolean;
-  /** Ends inbound connections as their requests finish; resolves when none is left. */
-  readonly drainInbound: () => Promise<unknown>;
+  /** Ends inbound connections as their requests finish; resolves when none is left, or all were cut at the deadline. */
+  readonly drainInbound: (deadlineMs: number) => Promise<void>;
+  /** The same for the app's own calls. */
+  readonly drainOutbound: (deadlineMs: number) => Promise<void>;
   readonly app: AppToStop | undefined;
   /** Requests of the app that are in progress. */
   readonly outboundActive: () => number;
@@ -50,11 +52,12 @@ export async function shutDown(parts: ShutdownParts, cause: ShutdownCause): Prom
   if (parts.withdraw()) await sleep(clock, Math.min(WITHDRAW_MS, drainMs / 4));
   // An app that is to be told to stop needs a share of the time, however long its inbound streams would go on.
   const inboundMs = app?.signal === undefined ? endMs - clock.now() : (endMs - clock.now()) / 2;
-  await Promise.race([parts.drainInbound(), sleep(clock, inboundMs)]);
+  await parts.drainInbound(inboundMs);
   if (app?.signal !== undefined && !app.hasGone()) await stopApp(parts, app.signal, cause, endMs);
   else if (cause === "terminate") await passing(clock, endMs, appIsDone(parts));
-  await passing(clock, endMs, () => parts.outboundActive() === 0);
-  if (clock.now() >= endMs) log.warn({ active: parts.outboundActive() }, "drain time is over; cutting what is left");
+  const leftMs = endMs - clock.now();
+  if (leftMs > 0) await parts.drainOutbound(leftMs);
+  else log.warn({ active: parts.outboundActive() }, "drain time is over; cutting what is left");
   await parts.close();
 }
 

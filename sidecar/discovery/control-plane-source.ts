@@ -64,7 +64,10 @@ export class ControlPlaneSource implements Source {
       return [];
     }
     this.resolver.restore(subscriptions);
-    log.info({ file, revision, savedAt: new Date(savedAtMs).toISOString() }, "configuration loaded from the cache file");
+    log.info(
+      { file, revision, savedAt: new Date(savedAtMs).toISOString() },
+      "configuration loaded from the cache file",
+    );
     onApplied();
     return [];
   }
@@ -105,7 +108,8 @@ export class ControlPlaneSource implements Source {
     const { configuration, address } = this.#options;
     const { state, lastError } = this.status.discovery ?? { state: "stopped", lastError: "" };
     const link = state === "connected" ? "connected" : `not connected${lastError === "" ? "" : ` (${lastError})`}`;
-    const held = configuration.origin === "none" ? "" : `revision ${configuration.revision} from ${configuration.origin}; `;
+    const held =
+      configuration.origin === "none" ? "" : `revision ${configuration.revision} from ${configuration.origin}; `;
     return `${held}control plane ${address}: ${link}`;
   }
 

@@ -1,6 +1,7 @@
 // The source of a stand-alone sidecar: rule files. Nobody is told anything, because nobody is there.
-import { StandAloneRules, type StandAloneOptions } from "./stand-alone/stand-alone.ts";
+
 import type { Source, SourceStatus } from "./source.ts";
+import { type StandAloneOptions, StandAloneRules } from "./stand-alone/stand-alone.ts";
 
 export class RulesSource implements Source {
   readonly resolver: StandAloneRules;
