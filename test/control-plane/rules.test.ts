@@ -21,16 +21,15 @@ import {
   WatchRequest,
   type WatchResponse,
 } from "../../proto/gen/weft/v1/rules.ts";
-import { cleanUp, eventually, startProgram, temporaryFolder } from "../harness.ts";
-import { apply, ask, closeClients, route, rulesClient, service } from "./client.ts";
+import { cleanUp, eventually } from "../harness.ts";
+import { apply, ask, route, rulesClient, service, startHere, stopAll } from "./client.ts";
 
 let rules: RulesServiceClient;
 beforeEach(async () => {
-  const args = ["--data", temporaryFolder(), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-  rules = rulesClient((await startProgram("weft-control-plane", args)).address("grpc"));
+  rules = rulesClient((await startHere()).grpc);
 });
 afterEach(async () => {
-  closeClients();
+  await stopAll();
   await cleanUp();
 });
 
