@@ -168,6 +168,27 @@ describe("apply", () => {
     expect(answer.diagnostics[0]?.file).toBe("x.yaml");
   });
 
+  it("of a thousand documents does not keep anybody else waiting", async () => {
+    const many = Array.from({ length: 1_000 }, (_, index) => service(`s${index}`) + route(`r${index}`, "a", "b")).join(
+      "",
+    );
+    let isDone = false;
+    const large = apply(rules, many).finally(() => {
+      isDone = true;
+    });
+    let asked = 0;
+    while (!isDone) {
+      await list();
+      asked++;
+    }
+    expect(await large).toMatchObject({ accepted: true, revision: 1 });
+    expect(asked).toBeGreaterThan(20);
+    expect(await list()).toHaveLength(2_000);
+    const broken = await apply(rules, `${many}nonsense: [`);
+    expect(broken).toMatchObject({ accepted: false, revision: 1 });
+    expect(broken.diagnostics[0]).toMatchObject({ file: "rules.yaml", line: expect.any(Number) });
+  });
+
   it("refuses a source of 5 MB in words, and one of 10 MB too", async () => {
     const five = await apply(rules, "#".repeat(5_000_000));
     expect(five).toMatchObject({ accepted: false });
