@@ -1,6 +1,7 @@
 // Puts the rooms of the control plane together, starts them in order and stops them in reverse. The only file
 // that knows them all; flags and signals are main.ts's.
 import { randomUUID } from "node:crypto";
+import { setLogger } from "@grpc/grpc-js";
 import { DiscoveryServiceService } from "../proto/gen/weft/v1/discovery.ts";
 import { FleetServiceService } from "../proto/gen/weft/v1/fleet.ts";
 import { RulesServiceService } from "../proto/gen/weft/v1/rules.ts";
@@ -51,6 +52,8 @@ export class StartError extends Error {
 
 /** @throws StartError, StoreUnusableError */
 export async function startControlPlane(settings: Settings, clock: Clock, log: Log): Promise<RunningControlPlane> {
+  const say = (message: unknown) => log.debug({ from: "grpc" }, String(message));
+  setLogger({ error: say, info: say, debug: say });
   const store = await openStore({ kind: settings.store, data: settings.data, pid: settings.pid });
   try {
     return await startOn(store, settings, clock, log);

@@ -16,6 +16,7 @@ function build(dist: string): void {
   rmSync(dist, { recursive: true, force: true });
   compile(dist);
   refuseTypeScriptNames(dist);
+  refuseDevelopmentImports(dist);
   cpSync(join(ROOT, "proto/weft"), join(dist, "proto/weft"), { recursive: true });
   for (const room of ROOMS) copyAssets(room, dist);
   writePackage(dist);
@@ -37,6 +38,18 @@ function refuseTypeScriptNames(dist: string): void {
   );
   if (offenders.length > 0)
     throw new Error(`names a .ts file, which dist/ does not have (use import.meta.filename): ${offenders.join(", ")}`);
+}
+
+/** What only tests need must not be published: it would not even load without the development dependencies. */
+function refuseDevelopmentImports(dist: string): void {
+  const { devDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    devDependencies: Record<string, string>;
+  };
+  for (const file of filesUnder(dist).filter((name) => name.endsWith(".js"))) {
+    const imported = [...readFileSync(file, "utf8").matchAll(/(?:from|import)\s*\(?\s*"([^"./][^"]*)"/g)];
+    const wrong = imported.map((match) => match[1] ?? "").filter((name) => Object.hasOwn(devDependencies, name));
+    if (wrong.length > 0) throw new Error(`${file} imports ${wrong.join(", ")}, which a user does not have`);
+  }
 }
 
 function withoutComments(source: string): string {

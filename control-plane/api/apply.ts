@@ -25,6 +25,21 @@ export interface ApplyPlan {
   readonly isAcceptable: boolean;
 }
 
+/** Documents as they would be with `sources` on top, for questions. Of sources with errors nothing is taken. */
+export function withSources(
+  rulebook: Rulebook,
+  sources: readonly Source[],
+  namespace: string,
+): { readonly documents: readonly Document[]; readonly diagnostics: readonly Diagnostic[] } {
+  const { texts, diagnostics: unread } = sources.length === 0 ? NO_SOURCES : readSources(sources);
+  const { documents: loaded, diagnostics } = loadDocuments(texts, { defaultNamespace: namespace });
+  const all = [...unread, ...diagnostics];
+  const put = all.some(isError) ? [] : rulebook.planPut(loaded.map(({ document }) => document));
+  return { documents: documentsAfter(rulebook.documents, put), diagnostics: all };
+}
+
+const NO_SOURCES = { texts: [], diagnostics: [] };
+
 export function planApply(rulebook: Rulebook, impliedServices: ReadonlySet<string>, intent: ApplyIntent): ApplyPlan {
   const { texts, diagnostics: unread } = readSources(intent.sources);
   if (unread.length > 0) return refusal(unread);

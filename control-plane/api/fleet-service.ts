@@ -4,15 +4,18 @@ import * as wire from "../../proto/gen/weft/v1/fleet.ts";
 import { compileService, documentsFor, indexDocuments, type RuleIndex, serviceNames } from "../../rules/compile.ts";
 import { documentTitle } from "../../rules/document.ts";
 import { compileEndpoints, impliedServices, impliedVersions, type WorkloadFacts } from "../../rules/endpoints.ts";
+import { explain } from "../../rules/explain.ts";
 import type { Endpoint } from "../../rules/resource.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
+import { EXPLAIN_URL_CHARACTERS_MAX } from "../limits.ts";
 import type { Fleet } from "../push/fleet.ts";
 import type { Registration, Registry } from "../registry/registry.ts";
 import type { Rulebook } from "../store/rulebook.ts";
+import { withSources } from "./apply.ts";
 import { ApiError, StreamWriter, unary } from "./call.ts";
 import { streamProgress } from "./wait-revision.ts";
-import { wireRefusal } from "./wire.ts";
+import { wireDiagnostic, wireRefusal } from "./wire.ts";
 
 /** What does not change while the process runs. */
 export interface ProcessFacts {
@@ -42,7 +45,7 @@ export function createFleetService(options: FleetServiceOptions): wire.FleetServ
         .registrations()
         .filter(({ workload }) => namespace === "" || workload.namespace === namespace)
         .sort((a, b) => compare(a.workload.id, b.workload.id))
-        .map((registration) => wireSidecar(fleet, registration)),
+        .map((registration) => wireSidecar(fleet, registration, rulebook.revision)),
       revision: rulebook.revision,
     })),
     listServices: unary(log, ({ namespace }) => {
@@ -71,14 +74,28 @@ export function createFleetService(options: FleetServiceOptions): wire.FleetServ
         });
       else streamProgress(options, revision, writer);
     },
-    explain: unary(log, () => {
-      throw new ApiError(status.UNIMPLEMENTED, "explain is not available yet");
-    }),
+    explain: unary(log, (request) => answerExplain(rulebook, registry, request)),
     status: unary(log, () => ({
       ...options.process(),
       revision: rulebook.revision,
       connectedSidecars: fleet.connectedCount,
     })),
+  };
+}
+
+/** The lookup that sidecars run, on the documents of now and whatever the caller adds to them. */
+function answerExplain(rulebook: Rulebook, registry: Registry, request: wire.ExplainRequest): wire.ExplainResponse {
+  if (request.url === "") throw new ApiError(status.INVALID_ARGUMENT, "url is missing");
+  if (request.url.length > EXPLAIN_URL_CHARACTERS_MAX)
+    throw new ApiError(status.INVALID_ARGUMENT, `url is longer than ${EXPLAIN_URL_CHARACTERS_MAX} characters`);
+  const namespace = request.namespace || "default";
+  const { documents, diagnostics } = withSources(rulebook, request.sources, namespace);
+  const known = registry.knownWorkloads();
+  const index = indexDocuments(documents, impliedServices(known), impliedVersions(known));
+  return {
+    ...explain({ index, workloads: registry.workloads(), question: { ...request, namespace } }),
+    revision: rulebook.revision,
+    diagnostics: diagnostics.map(wireDiagnostic),
   };
 }
 
@@ -100,15 +117,15 @@ function takeView(rulebook: Rulebook, registry: Registry): View {
   };
 }
 
-function wireSidecar(
-  fleet: Fleet,
-  { workload, programVersion, lastHeardAtMs, isConnected }: Registration,
-): wire.Sidecar {
+function wireSidecar(fleet: Fleet, registration: Registration, newestRevision: number): wire.Sidecar {
+  const { workload, programVersion, lastHeardAtMs, isConnected } = registration;
   const sidecar = fleet.sidecar(workload.id);
+  // Until the newest revision is compiled, nobody knows whom it concerns.
+  const isUndecided = fleet.pushedRevision < newestRevision;
   const queue = sidecar?.queue;
   return {
     workload,
-    state: syncState(isConnected, queue),
+    state: syncState(isConnected, isUndecided, queue),
     revision: queue?.revision ?? 0,
     connectedAtMs: sidecar?.connectedAtMs ?? 0,
     lastHeardAtMs,
@@ -123,11 +140,12 @@ function wireSidecar(
 
 function syncState(
   isConnected: boolean,
+  isUndecided: boolean,
   queue: { readonly refusal: unknown; readonly isWaiting: boolean } | undefined,
 ): wire.SyncState {
   if (!isConnected || queue === undefined) return wire.SyncState.SYNC_STATE_DISCONNECTED;
   if (queue.refusal !== undefined) return wire.SyncState.SYNC_STATE_REFUSED;
-  return queue.isWaiting ? wire.SyncState.SYNC_STATE_PENDING : wire.SyncState.SYNC_STATE_SYNCED;
+  return queue.isWaiting || isUndecided ? wire.SyncState.SYNC_STATE_PENDING : wire.SyncState.SYNC_STATE_SYNCED;
 }
 
 function summarizeService(view: View, service: string): wire.ServiceSummary {

@@ -121,7 +121,16 @@ function readyLine(shop: Shop): Record<string, unknown> {
     shop.plan.services.map(({ name, ports }) => [name, { ...ports, pid: shop.pidOf(name) }]),
   );
   const { grpc, http } = shop.plan;
-  return { ready: true, program: "shop", grpc, http, entry: shop.entry.href, data: shop.data, services };
+  return {
+    ready: true,
+    program: "shop",
+    grpc,
+    http,
+    entry: shop.entry.href,
+    data: shop.data,
+    services,
+    groups: shop.groups,
+  };
 }
 
 function sayGoodbye(shop: Shop, settings: ShopSettings, say: (text: string) => void): void {

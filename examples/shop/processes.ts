@@ -9,6 +9,8 @@ export interface ProcessSpec {
   /** A script for the running Node, with its arguments. */
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** It wraps a service that says `{"listening":...,"pid":...}` on the same stdout when it is up; wait for that, too. */
+  readonly wraps?: boolean;
 }
 
 export type ReadyLine = Readonly<Record<string, unknown>>;
@@ -26,6 +28,8 @@ interface Running {
   readonly child: ChildProcess;
   readonly pid: number;
   readonly exited: Promise<string>;
+  /** Process groups to look after: its own, and that of the service which it started. */
+  readonly groups: number[];
   readonly lastLines: string[];
 }
 
@@ -34,6 +38,8 @@ export interface ProcessesOptions {
   readonly onDeath: (death: DeathError) => void;
   /** Gets every line that a process writes to stderr. */
   readonly onLine?: (name: string, line: string) => void;
+  /** How long a process may take to end after SIGTERM before it is killed; 8 seconds unless told. */
+  readonly stopTimeoutMs?: number;
   /** Environment that every process gets. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -41,7 +47,7 @@ export interface ProcessesOptions {
 const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 8_000;
 const CLOSE_TIMEOUT_MS = 300;
-const LAST_LINES_MAX = 12;
+const LAST_LINES_MAX = 20;
 const LINE_CHARACTERS_MAX = 2_000;
 
 export class Processes {
@@ -70,6 +76,11 @@ export class Processes {
     return this.#running.find((entry) => entry.name === name)?.pid;
   }
 
+  /** Every process group that was started, for those who want to see them gone. */
+  get groups(): number[] {
+    return this.#running.flatMap(({ groups }) => groups);
+  }
+
   /**
    * Starts a process and resolves with its ready line.
    * @throws DeathError when it ends before, Error when it takes longer than 30 seconds.
@@ -86,7 +97,8 @@ export class Processes {
       throw new DeathError(spec.name, how, entry.lastLines);
     });
     early.catch(() => {});
-    return await Promise.race([readyLine(spec.name, child, entry.lastLines), early]);
+    const isWrapped = spec.wraps === true;
+    return await Promise.race([this.#readyLine(entry, isWrapped), early]);
   }
 
   /** Ends everything, the last started first; processes that do not heed SIGTERM are killed with their groups. */
@@ -98,14 +110,15 @@ export class Processes {
   /** Ends everything at once and without ceremony. */
   killAll(): void {
     this.#stopping ??= Promise.resolve();
-    for (const entry of this.#running) killGroup(entry.pid);
+    for (const group of this.groups) killGroup(group);
   }
 
   /** Programs that were started first are needed by the others, so each batch waits for those started after it. */
   async #stopInOrder(): Promise<void> {
     const [first, ...others] = this.#running;
-    await Promise.all(others.map((entry) => stop(entry)));
-    if (first !== undefined) await stop(first);
+    const timeoutMs = this.#options.stopTimeoutMs ?? STOP_TIMEOUT_MS;
+    await Promise.all(others.map((entry) => stop(entry, timeoutMs)));
+    if (first !== undefined) await stop(first, timeoutMs);
     this.#guard.stdin?.end();
   }
 
@@ -126,21 +139,53 @@ export class Processes {
         systemClock.after(CLOSE_TIMEOUT_MS, () => settle(how));
       });
     });
-    const entry = { name, child, pid, exited, lastLines };
+    const entry: Running = { name, child, pid, exited, lastLines, groups: [] };
     this.#running.push(entry);
-    if (pid > 0) this.#guard.stdin?.write(`+${pid}\n`);
+    this.#lookAfter(entry, pid);
     void exited.then((how) => {
       if (this.#stopping === undefined) this.#options.onDeath(new DeathError(name, how, lastLines));
-      killGroup(pid);
-      this.#guard.stdin?.write(`-${pid}\n`);
+      for (const group of entry.groups) {
+        killGroup(group);
+        this.#guard.stdin?.write(`-${group}\n`);
+      }
     });
     return entry;
   }
+
+  #lookAfter(entry: Running, pid: number): void {
+    if (pid <= 0) return;
+    entry.groups.push(pid);
+    this.#guard.stdin?.write(`+${pid}\n`);
+  }
+
+  #readyLine(entry: Running, isWrapped: boolean): Promise<ReadyLine> {
+    const { name, child, lastLines } = entry;
+    return new Promise((settle, fail) => {
+      const timer = setTimeout(() => {
+        fail(new Error([`${name} was not ready within ${READY_TIMEOUT_MS / 1000} s.`, ...lastLines].join("\n  ")));
+      }, READY_TIMEOUT_MS);
+      child.once("close", () => clearTimeout(timer));
+      let ready: ReadyLine | undefined;
+      let isListening = !isWrapped;
+      eachLine(child.stdout, (line) => {
+        if (line.startsWith('{"ready":true')) ready = JSON.parse(line) as ReadyLine;
+        if (line.startsWith('{"listening":')) {
+          this.#lookAfter(entry, Number((JSON.parse(line) as { pid: unknown }).pid));
+          isListening = true;
+        }
+        if (ready === undefined || !isListening) return;
+        clearTimeout(timer);
+        settle(ready);
+      });
+    });
+  }
 }
 
-async function stop(entry: Running): Promise<void> {
+async function stop(entry: Running, timeoutMs: number): Promise<void> {
   entry.child.kill("SIGTERM");
-  const timer = systemClock.after(STOP_TIMEOUT_MS, () => killGroup(entry.pid));
+  const timer = systemClock.after(timeoutMs, () => {
+    for (const group of entry.groups) killGroup(group);
+  });
   await entry.exited;
   timer.cancel();
 }
@@ -153,20 +198,6 @@ function killGroup(pid: number): void {
   } catch {
     // ESRCH: the group is empty.
   }
-}
-
-function readyLine(name: string, child: ChildProcess, lastLines: readonly string[]): Promise<ReadyLine> {
-  return new Promise((settle, fail) => {
-    const timer = setTimeout(() => {
-      fail(new Error([`${name} was not ready within ${READY_TIMEOUT_MS / 1000} s.`, ...lastLines].join("\n  ")));
-    }, READY_TIMEOUT_MS);
-    child.once("close", () => clearTimeout(timer));
-    eachLine(child.stdout, (line) => {
-      if (!line.startsWith('{"ready":true')) return;
-      clearTimeout(timer);
-      settle(JSON.parse(line) as ReadyLine);
-    });
-  });
 }
 
 function eachLine(stream: NodeJS.ReadableStream | null, take: (line: string) => void): void {

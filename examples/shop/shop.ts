@@ -5,6 +5,8 @@ import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { credentials } from "@grpc/grpc-js";
+import { FleetServiceClient } from "../../proto/gen/weft/v1/fleet.ts";
 import type { ShopSettings } from "./flags.ts";
 import { Load, type LoadFigures } from "./load.ts";
 import { findTakenPorts, planShop, planShopOnFreePorts, type ServicePlan, type ShopPlan } from "./plan.ts";
@@ -70,6 +72,7 @@ export class Shop {
     await Promise.all(this.plan.services.map((service) => this.#startService(service)));
     onStep(`applying ${relative(process.cwd(), this.#settings.rules)}`);
     await this.#applyRules();
+    await this.#waitForEndpoints(signal);
     await this.#waitForFirstAnswer(signal);
     if (this.#settings.requestsPerSecond > 0) this.#load = this.#startLoad();
   }
@@ -93,6 +96,11 @@ export class Shop {
 
   pidOf(name: string): number | undefined {
     return this.#processes.pidOf(name);
+  }
+
+  /** Every process group that belongs to the shop. */
+  get groups(): number[] {
+    return this.#processes.groups;
   }
 
   /** Where the shop's customers come in: the inbound port of web's sidecar. */
@@ -123,6 +131,7 @@ export class Shop {
       name,
       args: [SIDECAR, ...identity, "--control-plane", this.plan.grpc, ...listen, ...observe, ...command],
       env: { VERSION: version, PORT: String(ports.app), MESH: `http://${at(ports.outbound)}` },
+      wraps: true,
     });
   }
 
@@ -130,6 +139,20 @@ export class Shop {
     const args = [CLI, "--server", this.plan.grpc, "apply", "-f", this.#settings.rules, "--wait"];
     const { code, output } = await runToEnd(args, this.#hooks.env);
     if (code !== 0) throw new ShopError(`the rules were not applied (exit code ${code}):\n${output}`);
+  }
+
+  /** Traffic before every version is known to be ready would be answered 503 by the mesh, and rightly so. */
+  async #waitForEndpoints(signal: AbortSignal): Promise<void> {
+    const fleet = new FleetServiceClient(this.plan.grpc, credentials.createInsecure());
+    try {
+      const deadline = performance.now() + FIRST_ANSWER_TIMEOUT_MS;
+      while ((await readyEndpoints(fleet)) < this.plan.services.length) {
+        if (performance.now() > deadline) throw new ShopError("not every service became ready; see --verbose");
+        await sleep(50, undefined, { signal });
+      }
+    } finally {
+      fleet.close();
+    }
   }
 
   async #waitForFirstAnswer(signal: AbortSignal): Promise<void> {
@@ -150,6 +173,16 @@ export class Shop {
       requestsPerSecond: this.#settings.requestsPerSecond,
     });
   }
+}
+
+function readyEndpoints(fleet: FleetServiceClient): Promise<number> {
+  return new Promise((settle, fail) => {
+    fleet.listEndpoints({ namespace: "", service: "" }, (error, response) => {
+      if (error !== null) return fail(error);
+      const ready = response.endpoints.filter((endpoint) => endpoint.ready);
+      settle(new Set(ready.map(({ workloadId }) => workloadId)).size);
+    });
+  });
 }
 
 /** The status of one GET, or what went wrong, in words. */

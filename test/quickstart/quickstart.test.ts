@@ -6,6 +6,7 @@
 // and in comments that are not shown: `expect: TEXT` of the commands before, `stop: N` for Ctrl-C in a terminal.
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { cleanUp, eventually, freePort, REPOSITORY, temporaryFolder, within } from "../harness.ts";
@@ -23,7 +24,8 @@ const STEP =
 const terminals = new Map<string, Terminal>();
 
 afterAll(async () => {
-  for (const { child } of terminals.values()) killGroup(child, "SIGKILL");
+  // A sidecar's service has a process group of its own, so the sidecar gets the time to end it.
+  for (const name of [...terminals.keys()]) await closeTerminal(name);
   await cleanUp();
 });
 
@@ -95,6 +97,16 @@ function open(script: string, env: Record<string, string>): Terminal {
   return { child, output: () => text, exited: new Promise((settle) => child.once("close", settle)) };
 }
 
+function isListening(port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.destroy();
+      settle(true);
+    });
+    socket.on("error", () => settle(false));
+  });
+}
+
 /** Ctrl-C reaches the whole foreground group of a terminal. */
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
@@ -108,8 +120,10 @@ async function closeTerminal(name: string): Promise<void> {
   const terminal = terminals.get(name);
   if (terminal === undefined) throw new Error(`no terminal ${name}`);
   killGroup(terminal.child, "SIGINT");
-  await within(15_000, terminal.exited, () => `${name} does not heed Ctrl-C\n${terminal.output()}`);
   terminals.delete(name);
+  await within(15_000, terminal.exited, () => `${name} does not heed Ctrl-C\n${terminal.output()}`).finally(() =>
+    killGroup(terminal.child, "SIGKILL"),
+  );
 }
 
 it("every command of the quickstart does what the text says", async () => {
@@ -123,7 +137,8 @@ it("every command of the quickstart does what the text says", async () => {
     if (step.kind === "expect") expect(output).toContain(step.text);
     else if (step.kind === "stop") await closeTerminal(step.name);
     else if (step.kind === "background") {
-      const terminal = open(await ports.rewrite(step.script), env);
+      const script = await ports.rewrite(step.script);
+      const terminal = open(script, env);
       terminals.set(step.name, terminal);
       await eventually(
         `${step.name} is ready`,
@@ -133,6 +148,9 @@ it("every command of the quickstart does what the text says", async () => {
         },
         30_000,
       );
+      const port = /\bPORT=(\d+)/.exec(script)?.[1];
+      if (port !== undefined)
+        await eventually(`${step.name}'s service listens`, () => isListening(Number(port)), 30_000);
     } else {
       const ran = open(await ports.rewrite(step.script), env);
       const code = await ran.exited;

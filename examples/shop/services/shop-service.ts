@@ -63,7 +63,10 @@ export function serve(name: string, settings: ServiceSettings, handle: Handler):
     });
     response.end(body);
   });
-  server.listen(settings.port, settings.host);
+  server.listen(settings.port, settings.host, () => {
+    const listening = `${settings.host}:${settings.port}`;
+    console.log(JSON.stringify({ listening, ...self, pid: process.pid }));
+  });
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.once(signal, () => {
       server.close(() => process.exit(0));
