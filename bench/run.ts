@@ -7,6 +7,7 @@ import { type BenchModule, type BenchResult, type Figure, meetsTarget } from "./
 const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "rule-change": () => import("./rule-change.ts"),
   "apply-wait": () => import("./apply-wait.ts"),
+  cli: () => import("./cli.ts"),
 };
 
 process.exitCode = await main();

@@ -50,6 +50,7 @@ export const SOURCE_BYTES_MAX = 4 * 1024 * 1024;
 export const SOURCES_MAX = 5_000;
 export const MESSAGE_CHARACTERS_MAX = 2_000;
 export const AUTHOR_CHARACTERS_MAX = 256;
+export const EXPLAIN_URL_CHARACTERS_MAX = 64 * 1024;
 export const HISTORY_DEFAULT = 50;
 export const HISTORY_MAX = 1_000;
 /** Events that wait for a slow reader of a server stream before it is ended. */

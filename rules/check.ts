@@ -4,7 +4,7 @@ import { checkConflicts } from "./check/conflicts.ts";
 import type { CheckFinding } from "./check/finding.ts";
 import { checkReferences } from "./check/references.ts";
 import { checkRoute } from "./check/route.ts";
-import { byTitle, checkIdleRoutes, checkShadows } from "./check/shadow.ts";
+import { byTitle, checkAttached } from "./check/shadow.ts";
 import { indexDocuments } from "./compile.ts";
 import { type Diagnostic, qualifiedName } from "./diagnostic.ts";
 import { type Document, documentKey } from "./document.ts";
@@ -38,10 +38,7 @@ export function checkDocuments(context: CheckContext): Diagnostic[] {
   const findings = [
     ...changed.flatMap((document) => [...checkReferences(document, known), ...checkConflicts(document, index)]),
     ...routes.flatMap(checkRoute),
-    ...[...attached].flatMap((service) => [
-      ...checkShadows(index, service, titles),
-      ...checkIdleRoutes(index, service, titles),
-    ]),
+    ...[...attached].flatMap((service) => checkAttached(index, service, titles)),
   ];
   return locate(findings, context.changed);
 }

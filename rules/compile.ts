@@ -15,7 +15,6 @@ import type {
   RouteRule,
   ServicePort,
   ServiceResource,
-  TrafficPolicyResource,
 } from "./resource.ts";
 import type { MeshSpec } from "./schema/mesh.ts";
 import type { TargetRef } from "./schema/reference.ts";
@@ -135,7 +134,7 @@ export function compileService(index: RuleIndex, service: string): ServiceResour
     ports,
     implied: document === undefined,
     rules: compileRules(index, { service, ports }),
-    policy: compileServicePolicy(index, service),
+    policy: compilePolicy(policyDocument(index, service)),
   };
 }
 
@@ -155,12 +154,11 @@ function compareTitles(a: Document, b: Document): number {
   return compareText(documentTitle(documentKey(a)), documentTitle(documentKey(b)));
 }
 
-/** The service's own policy; else, for an implied version, that of the service it is a version of; else defaults. */
-function compileServicePolicy(index: RuleIndex, service: string): TrafficPolicyResource {
-  return compilePolicy(policyDocument(index, service));
-}
-
-function policyDocument(index: RuleIndex, service: string): Document<TrafficPolicySpec> | undefined {
+/**
+ * The TrafficPolicy that acts on a service: its own; else, for an implied version, that of the service it is a version
+ * of. Undefined when all of its policy is defaults.
+ */
+export function policyDocument(index: RuleIndex, service: string): Document<TrafficPolicySpec> | undefined {
   const own = winningPolicy(index.policies.get(service) ?? [], service);
   if (own !== undefined || index.services.has(service)) return own;
   const whole = index.versionOf.get(service);

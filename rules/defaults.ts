@@ -1,6 +1,8 @@
 // Every default of the rule language: what an absent field means, with its unit and the reason. The compiler fills
 // them in; docs/rules.md shows them. Not limits (schema/limits.ts), which nobody can change.
 
+import { formatDuration } from "./durations.ts";
+
 export interface Default {
   readonly value: number | string | boolean | readonly (string | number)[];
   /** "ms", "requests", "percent", ...; empty for words and switches. */
@@ -358,4 +360,18 @@ export type DefaultedField = keyof typeof DEFAULTS;
 /** The value that stands for an absent field; `defaultOf("TrafficPolicy.spec.timeout.request")` is 15000. */
 export function defaultOf<Field extends DefaultedField>(field: Field): (typeof DEFAULTS)[Field]["value"] {
   return DEFAULTS[field].value;
+}
+
+/** The defaults as a Markdown table, for docs/rules.md. */
+export function defaultsTable(): string {
+  const rows = Object.entries(DEFAULTS).map(
+    ([field, { value, unit, reason }]) => `| \`${field}\` | ${shownValue(value, unit)} | ${reason} |\n`,
+  );
+  return `| field | default | why |\n|---|---|---|\n${rows.join("")}`;
+}
+
+function shownValue(value: Default["value"], unit: string): string {
+  if (unit === "ms" && typeof value === "number") return `\`${formatDuration(value)}\``;
+  const shown = typeof value === "string" ? JSON.stringify(value) : JSON.stringify(value).replaceAll(",", ", ");
+  return unit === "" ? `\`${shown}\`` : `\`${shown}\` ${unit}`;
 }

@@ -137,14 +137,13 @@ function mismatch(path: FieldPath, root: unknown, expected: string, words: reado
   const found = valueAt(root, path);
   if (found === undefined) return { path, at: "value", message: "is missing", expected, suggestion: "" };
   if (found === null) return { path, at: "value", message: "is empty", expected, suggestion: "" };
-  const isWord = typeof found === "string" && words.length > 0;
-  return {
-    path,
-    at: "value",
-    message: isWord ? `${quote(found)} is not known` : `is ${typeWords(found)}`,
-    expected,
-    suggestion: isWord ? suggest(found, words) : retyped(found, expected),
-  };
+  if (typeof found === "string" && words.length > 0) {
+    const message = `${quote(found)} is not known`;
+    return { path, at: "value", message, expected, suggestion: suggest(found, words) };
+  }
+  const isLegalRetyped = words.length === 0 || words.includes(String(found));
+  const suggestion = isLegalRetyped ? retyped(found, expected) : "";
+  return { path, at: "value", message: `is ${typeWords(found)}`, expected, suggestion };
 }
 
 function typeWords(value: unknown): string {

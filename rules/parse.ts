@@ -65,15 +65,8 @@ export function parseSource(content: string): ParsedSource {
       else if (value !== null && document.contents !== null) values.push(new Part(value, document.contents, reader));
     }
   } catch (error) {
-    // The composer is recursive: text that nests thousands deep ends in a RangeError, any other error is a bug.
     if (!(error instanceof RangeError)) throw error;
-    problems.push({
-      line: 1,
-      column: 1,
-      path: "",
-      message: "is nested too deeply",
-      expected: `at most ${DEPTH_MAX} levels`,
-    });
+    problems.push({ line: 1, column: 1, path: "", ...TOO_DEEP });
   }
   return { values, problems };
 }
@@ -109,9 +102,14 @@ function syntaxProblem(document: YamlDocument.Parsed, lines: LineCounter): Parse
   const error: YAMLError | undefined =
     document.errors[0] ?? document.warnings.find((warning) => warning.code === "TAG_RESOLVE_FAILED");
   if (error === undefined) return undefined;
-  const { message, expected } = SYNTAX_WORDS[error.code] ?? { message: lowerFirst(error.message), expected: "" };
+  const tooDeep = error.message.includes("call stack") ? TOO_DEEP : undefined;
+  const { message, expected } = tooDeep ??
+    SYNTAX_WORDS[error.code] ?? { message: lowerFirst(error.message), expected: "" };
   return { ...positionAt(lines, error.pos[0]), path: "", message, expected };
 }
+
+/** The composer is recursive: text that nests thousands deep ends in a RangeError, its own or one that it reports. */
+const TOO_DEEP = { message: "is nested too deeply", expected: `at most ${DEPTH_MAX} levels` };
 
 /** Plain words for the errors that people make most; the library's own for the others. */
 const SYNTAX_WORDS: Readonly<Record<string, { message: string; expected: string }>> = {
@@ -188,7 +186,7 @@ class NodeReader {
     }
     if (isScalar(node)) return node.value;
     if (depth >= DEPTH_MAX && isCollection(node)) {
-      this.#report(node as Node, path, "is nested too deeply", `at most ${DEPTH_MAX} levels`);
+      this.#report(node as Node, path.slice(0, 1), TOO_DEEP.message, TOO_DEEP.expected);
       return null;
     }
     if (isMap(node)) return this.#readMap(node, path, depth);
@@ -269,7 +267,7 @@ class NodeReader {
       if (child === undefined) break;
       key = child.key ?? child.node;
       // A key without a value ("name:") has its value where the key stands.
-      node = child.node ?? child.key ?? node;
+      node = (isEmpty(child.node) ? child.key : child.node) ?? node;
     }
     const found = at === "key" && !missing ? (key ?? node) : node;
     return positionAt(this.#lines, found.range?.[0] ?? root.range?.[0] ?? 0);
@@ -297,6 +295,10 @@ class NodeReader {
     }
     return undefined;
   }
+}
+
+function isEmpty(node: Node | undefined): boolean {
+  return node === undefined || (isScalar(node) && node.value === null && node.source === "");
 }
 
 function keyText(pair: Pair): string {

@@ -123,12 +123,12 @@ function program() {
   })
     .usage("--service NAME [--app HOST:PORT] [flags] [-- COMMAND ...]")
     .addOption(flag("--service <name>", "the service beside this sidecar (required)").argParser(nameFlag))
-    .addOption(flag("--version <version>", "its version").argParser(versionFlag).default(""))
+    .addOption(flag("--version <version>", "its version").argParser(versionFlag).default("", "none"))
     .addOption(flag("--namespace <namespace>", "its namespace").argParser(nameFlag).default("default"))
     .addOption(
       flag("--label <key=value>", "a label (repeatable; comma-separated in the environment)").argParser(keyValueFlag),
     )
-    .addOption(flag("--zone <zone>", "where it runs").default(""))
+    .addOption(flag("--zone <zone>", "where it runs").default("", "none"))
     .addOption(flag("--id <id>", "identity in the registry (default: service, version and address)").argParser(idFlag))
     .addOption(flag("--app <host:port>", "where the service itself listens").argParser(targetFlag))
     .addOption(

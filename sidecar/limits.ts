@@ -24,6 +24,8 @@ export interface DataPathLimits {
   readonly resolveTimeoutMs: number;
   /** Requests waiting for the control plane together; more are answered 503. */
   readonly resolvingRequestsMax: number;
+  /** No byte either way while an answer is awaited, where the policy says nothing else. */
+  readonly streamIdleTimeoutMs: number;
   /** A tunnel (WebSocket, CONNECT) without a byte either way. */
   readonly tunnelIdleTimeoutMs: number;
   /** Interim responses (1xx) of one upstream answer; more is a bad response. */
@@ -42,6 +44,7 @@ export const DEFAULT_LIMITS: DataPathLimits = {
   writeBufferBytes: 64 * 1024,
   resolveTimeoutMs: 1_000,
   resolvingRequestsMax: 1_024,
+  streamIdleTimeoutMs: 300_000,
   tunnelIdleTimeoutMs: 3_600_000,
   interimResponsesMax: 32,
 };

@@ -8,7 +8,7 @@ export type AppState = "none" | "not-listening" | "listening";
 /** The facts; changes go through the setters, and `onChange` is told when the announcement changes. */
 export class Readiness {
   readonly #describeConfiguration: () => string;
-  readonly #onAnnounce: (isReady: boolean, reason: string) => void;
+  readonly #onAnnounce: (isReady: boolean, reason: string) => boolean;
   #isConfigured = false;
   #app: AppState;
   #isDraining = false;
@@ -17,12 +17,12 @@ export class Readiness {
   /**
    * @param app "none" when there is no app to send inbound requests to
    * @param describeConfiguration the configuration in use, in words
-   * @param onAnnounce whether other sidecars should send traffic here has changed
+   * @param onAnnounce whether other sidecars should send traffic here has changed; returns whether anybody was told
    */
   constructor(
     app: AppState,
     describeConfiguration: () => string,
-    onAnnounce: (isReady: boolean, reason: string) => void,
+    onAnnounce: (isReady: boolean, reason: string) => boolean,
   ) {
     this.#app = app;
     this.#describeConfiguration = describeConfiguration;
@@ -43,9 +43,10 @@ export class Readiness {
     this.#announce();
   }
 
-  setDraining(): void {
+  /** Returns whether anybody had to be told and was. */
+  setDraining(): boolean {
     this.#isDraining = true;
-    this.#announce();
+    return this.#announce();
   }
 
   /**
@@ -63,12 +64,12 @@ export class Readiness {
     return { isReady: this.#isConfigured && !this.#isDraining, lines };
   }
 
-  #announce(): void {
+  #announce(): boolean {
     const reason = this.#whyNot();
     const isReady = reason === "";
-    if (isReady === this.#announced) return;
+    if (isReady === this.#announced) return false;
     this.#announced = isReady;
-    this.#onAnnounce(isReady, isReady ? "ready" : reason);
+    return this.#onAnnounce(isReady, isReady ? "ready" : reason);
   }
 
   #whyNot(): string {

@@ -28,6 +28,7 @@ export const TOOL_COMMANDS: readonly CommandSpec[] = [
     summary: "Print names for a completion script",
     hidden: true,
     arguments: [{ syntax: "[what...]", help: "documents KIND, services, namespaces or revisions", values: "none" }],
+    options: [{ flags: "--prefix <text>", help: "only names that begin so", values: "none" }],
     examples: [],
     load: async () => (await import("./commands/complete.ts")).complete,
   },

@@ -13,7 +13,7 @@ import type { SourceFile } from "./sources.ts";
  */
 export function documentKeys(source: SourceFile, defaultNamespace: string): DocumentKey[] {
   const lines = new LineCounter();
-  const parsed = parseAllDocuments(source.content.toString("utf8"), { lineCounter: lines });
+  const parsed = parseAllDocuments(source.content.toString("utf8"), { lineCounter: lines, prettyErrors: false });
   const fail = (offset: number, message: string): never => {
     const { line, col } = lines.linePos(offset);
     throw unusable(source.name, line, col, message);

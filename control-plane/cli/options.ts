@@ -12,7 +12,11 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
     help: `address of the control plane (env WEFT_SERVER, default ${SERVER_DEFAULT})`,
     values: "none",
   },
-  { flags: "-o, --output <format>", help: "table, wide, json or yaml (default table)", values: "output" },
+  {
+    flags: "-o, --output <format>",
+    help: "table, wide, json or yaml (env WEFT_OUTPUT, default table)",
+    values: "output",
+  },
   {
     flags: "-n, --namespace <namespace>",
     help: `namespace (env WEFT_NAMESPACE, default ${NAMESPACE_DEFAULT})`,
@@ -20,7 +24,7 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   },
   {
     flags: "--timeout <duration>",
-    help: "how long a request to the control plane may take (default 10s)",
+    help: "how long one request may take (env WEFT_TIMEOUT, default 10s)",
     values: "none",
   },
 ];

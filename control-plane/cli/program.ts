@@ -1,6 +1,7 @@
 // From argv to one command's run to an exit code. The only file that knows the parser; commands see Invocations.
 import { Argument, Command, CommanderError, Option } from "commander";
 import { parseHostPort } from "../../runtime/address.ts";
+import { PROGRAM_VERSION } from "../../runtime/version.ts";
 import { type CommandSpec, type Invocation, type OptionSpec, OUTPUT_FORMATS, type OutputFormat } from "./command.ts";
 import { COMMANDS } from "./command-table.ts";
 import { stderrPaint } from "./emit.ts";
@@ -60,8 +61,7 @@ async function actWithoutCommand(program: Command, shell: Shell): Promise<void> 
   if (word?.startsWith("-")) throw unknownFlag(word);
   if (word !== undefined && word !== "help") throw unknownCommand(word);
   if (program.opts()["version"] !== true) program.help();
-  const { CLI_VERSION } = await import("./version.ts");
-  shell.stdout.write(`weft ${CLI_VERSION}\n`);
+  shell.stdout.write(`weft ${PROGRAM_VERSION}\n`);
 }
 
 function buildCommand(
@@ -129,12 +129,17 @@ function invocationOf(command: Command, shell: Shell): Invocation {
     flags,
     shell,
     commands: COMMANDS,
-    output: outputFormat(flags.text("output") ?? "table"),
+    output: outputFormat(flags.text("output") || shell.env["WEFT_OUTPUT"] || "table"),
     color: wantsColor({ isTTY: shell.stdout.isTTY, env: shell.env }),
     server: serverAddress(flags.text("server") || shell.env["WEFT_SERVER"] || SERVER_DEFAULT),
     namespace: flags.text("namespace") || shell.env["WEFT_NAMESPACE"] || undefined,
-    timeoutMs: flags.durationMs("timeout", TIMEOUT_MS_DEFAULT),
+    timeoutMs: timeoutMs(flags, shell),
   };
+}
+
+function timeoutMs(flags: Flags, shell: Shell): number {
+  const fromEnvironment = new Flags({ timeout: shell.env["WEFT_TIMEOUT"] || undefined });
+  return flags.durationMs("timeout", fromEnvironment.durationMs("timeout", TIMEOUT_MS_DEFAULT));
 }
 
 function outputFormat(text: string): OutputFormat {
@@ -180,7 +185,7 @@ function reportFailure(error: unknown, argv: readonly string[], shell: Shell): n
   writeDiagnostics(failure.diagnostics, shell.stderr, paint);
   shell.stderr.write(`${paint("red", "error:")} ${printable(failure.message)}\n`);
   for (const line of failure.next) shell.stderr.write(`  ${printable(line)}\n`);
-  if (asksForJson(argv)) shell.stdout.write(`${JSON.stringify(failureJson(failure), null, 2)}\n`);
+  if (asksForJson(argv, shell)) shell.stdout.write(`${JSON.stringify(failureJson(failure), null, 2)}\n`);
   return failure.exitCode;
 }
 
@@ -196,7 +201,9 @@ function unexpected(error: unknown): CliFailure {
 }
 
 /** Looked up in argv itself, because a command line that did not parse has no flags. */
-function asksForJson(argv: readonly string[]): boolean {
+function asksForJson(argv: readonly string[], shell: Shell): boolean {
+  const isGiven = argv.some((word) => /^(-o|--output)/.test(word));
+  if (!isGiven) return shell.env["WEFT_OUTPUT"] === "json";
   return argv.some(
     (word, index) =>
       /^(-o=?|--output=)json$/.test(word) || (/^(-o|--output)$/.test(word) && argv[index + 1] === "json"),

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { CliFailure, usageFailure } from "./failure.ts";
 import type { Shell } from "./shell.ts";
 
-/** Largest single file; the largest rule documents seen in the field are two orders smaller. */
+/** Largest input, one file or all together; what the control plane takes at once. */
 export const SOURCE_BYTES_MAX = 4 * 1024 * 1024;
 /** Files that one -f DIR -R may bring in. */
-const SOURCES_MAX = 10_000;
+const SOURCES_MAX = 5_000;
 const EXTENSIONS = [".yaml", ".yml", ".json"];
 
 export interface SourceFile {
@@ -30,6 +30,8 @@ export async function readSources(
     else for (const file of await filesOf(path, options.recursive)) sources.push(await readSource(file));
     if (sources.length > SOURCES_MAX) throw usageFailure(`more than ${SOURCES_MAX} files; apply fewer at a time`);
   }
+  const bytes = sources.reduce((sum, source) => sum + source.content.length, 0);
+  if (bytes > SOURCE_BYTES_MAX) throw tooLarge(`the ${sources.length} files together`, "apply them in parts");
   return sources;
 }
 
@@ -76,8 +78,8 @@ async function readBounded(name: string, stream: AsyncIterable<Uint8Array>): Pro
   return Buffer.concat(chunks);
 }
 
-function tooLarge(name: string): CliFailure {
-  return usageFailure(`${name}: too large; expected at most 4 MiB`, "split it into several files");
+function tooLarge(name: string, advice = "split it into several files, and apply them in parts"): CliFailure {
+  return usageFailure(`${name}: too large; expected at most 4 MiB`, advice);
 }
 
 function cannotRead(path: string, error: unknown): CliFailure {

@@ -2,7 +2,7 @@
 // person presses Ctrl-C. The revision itself is committed whatever happens here.
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
-import type { FleetServiceClient, WaitRevisionResponse } from "../../proto/gen/weft/v1/fleet.ts";
+import type { WaitRevisionResponse } from "../../proto/gen/weft/v1/fleet.ts";
 import { refusalText } from "../view/fleet.ts";
 import { countProgress, type ProgressView, progressView, type SidecarProgressView } from "../view/progress.ts";
 import type { Invocation } from "./command.ts";
@@ -10,8 +10,7 @@ import type { Connection } from "./connection.ts";
 import { isForPeople } from "./emit.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
 import { counted, type Paint, printable, type Style } from "./print/text.ts";
-
-export const WAIT_MS_DEFAULT = 30_000;
+import { waitMs } from "./wait-flag.ts";
 
 /** Sidecars named one by one in text for people; the rest is counted. */
 const SIDECARS_SHOWN_MAX = 50;
@@ -44,47 +43,51 @@ export async function waitForRevision(
   connection: Connection,
   revision: number,
 ): Promise<WaitView> {
-  const timeoutMs = invocation.flags.durationMs("wait", WAIT_MS_DEFAULT);
+  const timeoutMs = waitMs(invocation.flags);
   const fleet = await connection.fleet();
   const progress = new ProgressLine(invocation);
   const stream = fleet.waitRevision({ revision }, { deadline: connection.deadline(timeoutMs) });
-  const stopListening = invocation.shell.onInterrupt(() => stream.cancel());
+  const following = follow(stream, revision, {
+    progress: (latest) => progress.show(latest),
+    lostBecause: (error) => connection.failure(fleet, error, timeoutMs).message,
+  });
+  const stopListening = invocation.shell.onInterrupt(following.interrupt);
   try {
-    return await followStream(fleet, connection, stream, revision, progress, timeoutMs);
+    return await following.result;
   } finally {
     stopListening();
     progress.clear();
   }
 }
 
-function followStream(
-  fleet: FleetServiceClient,
-  connection: Connection,
+interface Following {
+  readonly result: Promise<WaitView>;
+  readonly interrupt: () => void;
+}
+
+/** Turns the stream's events into one result; the first that settles it wins. */
+function follow(
   stream: ClientReadableStream<WaitRevisionResponse>,
   revision: number,
-  progress: ProgressLine,
-  timeoutMs: number,
-): Promise<WaitView> {
+  on: { progress: (latest: ProgressView) => void; lostBecause: (error: ServiceError) => string },
+): Following {
   let latest: ProgressView = { revision, done: false, sidecars: [] };
-  return new Promise((resolve) => {
-    const finish = (outcome: WaitOutcome, reason?: string): void => {
-      resolve({ outcome, revision, sidecars: latest.sidecars, ...(reason === undefined ? {} : { reason }) });
-    };
-    stream.on("data", (response: WaitRevisionResponse) => {
-      latest = progressView(response);
-      progress.show(latest);
-      if (!latest.done) return;
-      finish(countProgress(latest.sidecars).refused > 0 ? "refused" : "live");
-      stream.cancel();
-    });
-    stream.on("end", () => finish("lost", "the control plane ended the call"));
-    // After a result is known this is the echo of our own cancel; a promise settles only once.
-    stream.on("error", (error: ServiceError) => {
-      if (error.code === status.DEADLINE_EXCEEDED) finish("timed-out");
-      else if (error.code === status.CANCELLED) finish("interrupted");
-      else finish("lost", connection.failure(fleet, error, timeoutMs).message);
-    });
+  const { promise, resolve } = Promise.withResolvers<WaitView>();
+  const finish = (outcome: WaitOutcome, reason?: string): void => {
+    resolve({ outcome, revision, sidecars: latest.sidecars, ...(reason === undefined ? {} : { reason }) });
+    stream.cancel();
+  };
+  stream.on("data", (response: WaitRevisionResponse) => {
+    latest = progressView(response);
+    on.progress(latest);
+    if (latest.done) finish(countProgress(latest.sidecars).refused > 0 ? "refused" : "live");
   });
+  stream.on("end", () => finish("lost", "the control plane ended the call"));
+  stream.on("error", (error: ServiceError) => {
+    if (error.code === status.DEADLINE_EXCEEDED) finish("timed-out");
+    else finish("lost", on.lostBecause(error));
+  });
+  return { result: promise, interrupt: () => finish("interrupted") };
 }
 
 /** Remarks on the progress: one line rewritten on a terminal, else a line whenever the counts change. */

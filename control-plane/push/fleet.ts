@@ -127,6 +127,7 @@ export class Fleet {
       lastPushMs: 0,
     };
     this.#sidecars.set(introduction.workload.id, sidecar);
+    this.#catchUp();
     this.#pump(sidecar);
     this.#progressed();
     return sidecar;
@@ -140,6 +141,7 @@ export class Fleet {
     sidecar.subscriptions = wanted;
     if (remove.length > 0) this.#sweepLater();
     sidecar.isTargetStale = true;
+    this.#catchUp();
     this.#pump(sidecar);
     return true;
   }
@@ -193,7 +195,14 @@ export class Fleet {
     this.#debounce.trigger();
   }
 
+  /** Who asks now gets what is true now: "does not exist" must not be said of what was applied a moment ago. */
+  #catchUp(): void {
+    if (this.#commits.length > 0) this.#pushRules();
+    this.#pushEndpoints();
+  }
+
   #pushRules(): void {
+    this.#debounce.cancel();
     const commits = this.#commits;
     this.#commits = [];
     const documents = commits.flatMap(({ changes }) => changes.flatMap((change) => this.#versionsOf(change)));
@@ -224,7 +233,8 @@ export class Fleet {
 
   #pushEndpoints(): void {
     if (this.#workloads === undefined) return;
-    const { changed, sinceMs } = this.#workloads;
+    const { changed, sinceMs, timer } = this.#workloads;
+    timer.cancel();
     this.#workloads = undefined;
     this.#forgetGone(changed);
     const different = this.#catalog.setWorkloads(this.#population(), changed);

@@ -25,8 +25,8 @@ export interface PlannedChange {
   readonly operation: ChangeOperation | "unchanged";
   readonly key: DocumentKey;
   readonly before: CurrentDocument | undefined;
-  /** Canonical JSON; undefined for a deletion. */
-  readonly after: string | undefined;
+  /** Undefined for a deletion. `body` is its canonical JSON. */
+  readonly after: { readonly body: string; readonly document: Document } | undefined;
 }
 
 export interface CommitDetails {
@@ -98,12 +98,13 @@ export class Rulebook {
    * born now: the Gateway API decides between equal matches by age.
    */
   planPut(documents: Iterable<Document>): PlannedChange[] {
-    return Array.from(documents, (document) => {
-      const key = documentKey(document);
+    return Array.from(documents, (written) => {
+      const key = documentKey(written);
       const before = this.get(key);
-      const after = canonicalJson(this.#withAge(document, before));
+      const document = this.#withAge(written, before);
+      const after = { body: canonicalJson(document), document };
       if (before === undefined) return { operation: "create", key, before, after };
-      return { operation: before.body === after ? "unchanged" : "update", key, before, after };
+      return { operation: before.body === after.body ? "unchanged" : "update", key, before, after };
     });
   }
 
@@ -152,7 +153,7 @@ export class Rulebook {
 }
 
 function storedChange({ operation, key, before, after }: PlannedChange, nowMs: number): DocumentChange {
-  return { operation: operation as ChangeOperation, key, body: after, createdAtMs: before?.createdAtMs ?? nowMs };
+  return { operation: operation as ChangeOperation, key, body: after?.body, createdAtMs: before?.createdAtMs ?? nowMs };
 }
 
 function applyChanges(
@@ -167,7 +168,7 @@ function applyChanges(
     if (after === undefined) next.delete(title);
     else {
       const createdAtMs = before?.createdAtMs ?? atMs;
-      next.set(title, parseStored({ key, body: after, revision, createdAtMs, updatedAtMs: atMs }));
+      next.set(title, { key, ...after, revision, createdAtMs, updatedAtMs: atMs });
     }
   }
   return next;

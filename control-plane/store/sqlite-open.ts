@@ -1,7 +1,7 @@
 // Opening the SQLite file of a data folder: lock, checks, pragmas, schema. Whatever is wrong is refused with the
 // path and what to do about it, before anything in the file is changed. Not the queries; those are in sqlite.ts.
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreUnusableError } from "./contract.ts";
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from "./sqlite-schema.ts";
@@ -33,7 +33,7 @@ export function openDatabase(folder: string, pid: number): OpenDatabase {
 
 function prepareFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o750 });
+    makeFolder(folder);
     if (!statSync(folder).isDirectory()) throw new Error("not a folder");
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
@@ -41,6 +41,14 @@ function prepareFolder(folder: string): void {
       `the data folder ${folder} cannot be written (${reasonOf(error)}); give this user write access to it, or choose another one with --data DIR`,
     );
   }
+}
+
+/** With its parents. Not mkdir's own `recursive`, which never returns where a folder cannot be made (/proc, Node 26). */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolder(parent);
+  mkdirSync(folder, { mode: 0o750 });
 }
 
 /**

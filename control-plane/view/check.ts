@@ -157,7 +157,7 @@ function checkRules({ findings, documents }: FleetFacts): CheckView {
     return `${title}${path}: ${message}`;
   });
   const hasErrors = findings.some((diagnostic) => diagnostic.severity === "error");
-  const name = `${documents} document${documents === 1 ? "" : "s"} without warnings`;
+  const name = `${documents} stored document${documents === 1 ? "" : "s"}`;
   return finding("rules", name, details, {
     status: hasErrors ? "failed" : "warning",
     next: "correct the documents and apply them again; see: weft get -A -o yaml",

@@ -67,11 +67,11 @@ function missingService(document: Document, reference: Reference, known: KnownSe
   };
 }
 
-/** Not another version of the same service (`orders-v1` for `orders-v2`): that one is just not there yet. */
+/** Not the service itself or another version of it (`orders-v1` for `orders-v2`): this one is just not there yet. */
 function nearestService(service: string, known: KnownServices): string {
-  const withoutDigits = (name: string): string => name.replace(/\d+/g, "");
+  const unversioned = (name: string): string => name.replace(/-?v?\d+$/, "");
   const others = [...known.documents.keys(), ...known.implied].filter(
-    (name) => withoutDigits(name) !== withoutDigits(service),
+    (name) => unversioned(name) !== unversioned(service),
   );
   return suggest(service, others);
 }

@@ -14,40 +14,59 @@ const EVERY_PATH = /^\^?\/?\.\*\$?$/;
 /** Such expressions are compared with all other matches, so only so many of them. */
 const EVERY_PATH_COMPARED_MAX = 16;
 
-/** Warnings about matches of `changed` routes that are attached to `service`. */
-export function checkShadows(
+/** Warnings about `changed` routes that are attached to `service`: matches that never win, routes that are idle. */
+export function checkAttached(
   index: RuleIndex,
   service: string,
   changed: ReadonlyMap<string, Document>,
 ): CheckFinding[] {
   const rules = compileService(index, service)?.rules ?? [];
-  if (!rules.some((rule) => changed.has(rule.route))) return [];
+  return [...checkShadows({ index, service, changed, rules }), ...checkIdle({ index, service, changed, rules })];
+}
+
+interface Attached {
+  readonly index: RuleIndex;
+  readonly service: string;
+  readonly changed: ReadonlyMap<string, Document>;
+  /** Of all routes that are attached to the service. */
+  readonly rules: readonly RouteRule[];
+}
+
+function checkShadows({ index, service, changed, rules }: Attached): CheckFinding[] {
   const findings: CheckFinding[] = [];
-  for (const { loser, winner } of findWinners(compileCandidates(rules)).values()) {
+  for (const { loser, winner } of findWinners(compileCandidates(rivalsOf(rules, changed))).values()) {
     const document = changed.get(loser.rule.route);
     if (document === undefined || winner === undefined) continue;
+    const place = describeWinner(index, service, { winner, loser });
     findings.push({
       document,
       severity: "warning",
       path: matchPath(document, loser),
-      message: `never matches a request to ${service}: ${describeWinner(index, service, { winner, loser })} comes first and takes all of them`,
+      message: `never matches a request to ${service}: ${place} comes first and takes all of them`,
     });
   }
   return findings;
 }
 
-/** Findings about routes that another kind of route makes idle (GEP-1294: GRPCRoutes act alone on their port). */
-export function checkIdleRoutes(
-  index: RuleIndex,
-  service: string,
-  changed: ReadonlyMap<string, Document>,
-): CheckFinding[] {
-  const rules = compileService(index, service)?.rules ?? [];
+/** The rules that could hide one of a changed route, and these: few of the thousands that a service may have. */
+function rivalsOf(rules: readonly RouteRule[], changed: ReadonlyMap<string, Document>): RouteRule[] {
+  const contested = new Set(
+    rules.filter((rule) => changed.has(rule.route)).flatMap((rule) => rule.matches.map(conditionsKey)),
+  );
+  if (contested.size === 0) return [];
+  return rules.filter((rule) =>
+    rule.matches.some((match) => isEveryPath(match.path) || contested.has(conditionsKey(match))),
+  );
+}
+
+/** Where GRPCRoutes are attached to a port, HTTPRoutes do nothing (GEP-1294: GRPCRoutes act alone). */
+function checkIdle({ service, changed, rules }: Attached): CheckFinding[] {
   const grpc = rules.filter((rule) => rule.route.startsWith("GRPCRoute "));
   const idle = new Map<string, RouteRule>();
   for (const rule of rules) {
-    const cover = rule.route.startsWith("GRPCRoute ") ? undefined : grpc.find((other) => scopeCovers(other, rule));
-    if (cover !== undefined && changed.has(rule.route)) idle.set(rule.route, cover);
+    if (rule.route.startsWith("GRPCRoute ") || !changed.has(rule.route)) continue;
+    const cover = grpc.find((other) => scopeCovers(other, rule));
+    if (cover !== undefined) idle.set(rule.route, cover);
   }
   return [...idle].flatMap(([title, cover]): CheckFinding[] => {
     const document = changed.get(title);
@@ -100,6 +119,10 @@ function findWinners(candidates: readonly Candidate[]): Map<string, Verdict> {
     }
   }
   return verdicts;
+}
+
+function isEveryPath({ type, value }: PathMatch): boolean {
+  return type === "RegularExpression" && EVERY_PATH.test(value);
 }
 
 /** Acts for every port and caller that the other acts for. Consumer and producer routes never meet (GEP-1294). */

@@ -100,24 +100,43 @@ function hasPathPrefix(path: string, prefix: string): boolean {
   return path.startsWith(prefix) && (path.length === prefix.length || path.charAt(prefix.length) === "/");
 }
 
+/** One step of the order of precedence; `compare` is negative when `a` goes before `b`. */
+interface Criterion {
+  /** Why the first of two goes first, in words. */
+  readonly why: string;
+  compare(a: Candidate, b: Candidate): number;
+}
+
 /**
- * Negative when `a` goes before `b`. The order of HTTPRouteRule.matches in the Gateway API: Exact path; longest
- * prefix; a method; most headers; most query parameters; oldest route; `namespace/name`; place in the route. The API
- * leaves RegularExpression to the implementation: here after Exact and before every prefix (a prefix `/` would hide
- * them all otherwise), the longest expression first.
+ * The order of HTTPRouteRule.matches in the Gateway API: Exact path; longest prefix; a method; most headers; most query
+ * parameters; oldest route; `namespace/name`; place in the route. The API leaves RegularExpression to the
+ * implementation: here after Exact and before every prefix (a prefix `/` would hide them all otherwise), the longest
+ * expression first.
  */
+const PRECEDENCE: readonly Criterion[] = [
+  { why: "a more specific kind of path", compare: (a, b) => a.pathRank - b.pathRank },
+  { why: "a longer path", compare: (a, b) => pathLength(b.match.path) - pathLength(a.match.path) },
+  { why: "a method", compare: (a, b) => Number(b.method !== "") - Number(a.method !== "") },
+  { why: "more header conditions", compare: (a, b) => b.headers.length - a.headers.length },
+  { why: "more query conditions", compare: (a, b) => b.query.length - a.query.length },
+  { why: "an older route", compare: (a, b) => a.rule.createdAtMs - b.rule.createdAtMs },
+  { why: "a route that is first by name", compare: (a, b) => compareText(routeName(a.rule), routeName(b.rule)) },
+  { why: "an earlier rule", compare: (a, b) => a.rule.ruleIndex - b.rule.ruleIndex },
+  { why: "an earlier match", compare: (a, b) => a.matchIndex - b.matchIndex },
+];
+
+/** Negative when `a` goes before `b`. */
 export function comparePrecedence(a: Candidate, b: Candidate): number {
-  return (
-    a.pathRank - b.pathRank ||
-    pathLength(b.match.path) - pathLength(a.match.path) ||
-    Number(b.method !== "") - Number(a.method !== "") ||
-    b.headers.length - a.headers.length ||
-    b.query.length - a.query.length ||
-    a.rule.createdAtMs - b.rule.createdAtMs ||
-    compareText(routeName(a.rule), routeName(b.rule)) ||
-    a.rule.ruleIndex - b.rule.ruleIndex ||
-    a.matchIndex - b.matchIndex
-  );
+  for (const criterion of PRECEDENCE) {
+    const order = criterion.compare(a, b);
+    if (order !== 0) return order;
+  }
+  return 0;
+}
+
+/** What `winner` has that `other` has not: the first criterion that tells them apart. */
+export function whyFirst(winner: Candidate, other: Candidate): string {
+  return PRECEDENCE.find((criterion) => criterion.compare(winner, other) < 0)?.why ?? "an earlier place";
 }
 
 /** Kinds of paths in the order of precedence. */

@@ -61,8 +61,12 @@ export const sessionPersistence = checked(
         path: freeText("Path of the cookie.", 1024).optional(),
         lifetimeType: oneOf(["Permanent", "Session"], "Whether the cookie outlives the browser session.").optional(),
       })
-      .optional(),
-    header: z.strictObject({ name: headerName("Name of the header.") }).optional(),
+      .optional()
+      .meta({ description: "The cookie." }),
+    header: z
+      .strictObject({ name: headerName("Name of the header.") })
+      .optional()
+      .meta({ description: "The header." }),
   }),
   (session) => {
     const problems: Problem[] = [];

@@ -94,7 +94,8 @@ export const faultSpec = checked(
     match: httpMatch.optional(),
     delay: z
       .strictObject({ percent: percent("Share of requests that are delayed."), duration: positiveDuration("Delay.") })
-      .optional(),
+      .optional()
+      .meta({ description: "Delays requests." }),
     abort: checked(
       z.strictObject({
         percent: percent("Share of requests that are answered at once."),
@@ -102,7 +103,9 @@ export const faultSpec = checked(
         grpcStatus: integer(1, 16, "gRPC status of the answer.").optional(),
       }),
       (value) => exactlyOne(value, ["status", "grpcStatus"]),
-    ).optional(),
+    )
+      .optional()
+      .meta({ description: "Answers requests instead of the service." }),
   }),
   ({ delay, abort }) =>
     delay === undefined && abort === undefined
@@ -189,7 +192,7 @@ const provider = checked(
         refresh: positiveDuration("Time between fetches.").optional(),
       }),
       (value) => exactlyOne(value, ["url", "inline"]),
-    ),
+    ).meta({ description: "Keys of the provider." }),
     from: z
       .strictObject({
         header: headerName("Header that has the token (default authorization).").optional(),
@@ -197,7 +200,8 @@ const provider = checked(
         query: freeText("Query parameter that has the token.", 256).optional(),
         cookie: cookieName("Cookie that has the token.").optional(),
       })
-      .optional(),
+      .optional()
+      .meta({ description: "Where the token stands." }),
     forward: flag("Whether the token is passed on to the service (default true).").optional(),
     claimsToHeaders: textMap(
       freeText("Claim.", 256),

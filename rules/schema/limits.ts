@@ -43,6 +43,8 @@ export const ENDPOINTS_MAX = 10_000;
 export const ATTEMPTS_MAX = 25;
 /** Limits of one RateLimit, rules of one Authorization, steps of one Rollout, and other lists of policies. */
 export const POLICY_ITEMS_MAX = 256;
+/** Instructions of a compiled regular expression: `(?:x?){900}` is short to write and long to run. Usual ones have under 150. */
+export const REGEX_INSTRUCTIONS_MAX = 2000;
 /** Bodies kept for a retry. */
 export const REPLAY_BYTES_MAX = 16 * 1024 * 1024;
 /** Any plain count (connections, requests, bursts). */

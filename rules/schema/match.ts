@@ -3,7 +3,7 @@
 import { RE2JS } from "re2js";
 import { z } from "zod";
 import { checked, freeText, headerName, headerValue, list, oneOf, type Problem, quote } from "./field.ts";
-import { CONDITIONS_MAX, PATH_CHARACTERS_MAX, REGEX_CHARACTERS_MAX } from "./limits.ts";
+import { CONDITIONS_MAX, PATH_CHARACTERS_MAX, REGEX_CHARACTERS_MAX, REGEX_INSTRUCTIONS_MAX } from "./limits.ts";
 
 /** The methods that the Gateway API lets a route name. */
 export const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] as const;
@@ -34,8 +34,12 @@ export function regexProblem(value: string): Problem | undefined {
     return { message: `is ${value.length} characters long`, expected: `at most ${REGEX_CHARACTERS_MAX} characters` };
   }
   try {
-    RE2JS.compile(value);
-    return undefined;
+    const instructions = RE2JS.compile(value).programSize();
+    if (instructions <= REGEX_INSTRUCTIONS_MAX) return undefined;
+    return {
+      message: `${quote(value)} compiles to ${instructions} instructions`,
+      expected: `at most ${REGEX_INSTRUCTIONS_MAX}`,
+    };
   } catch (error) {
     const reason = error instanceof Error ? error.message.replace(/^error parsing regexp: /, "") : String(error);
     return {

@@ -87,7 +87,8 @@ export const meshSpec = z
       .strictObject({
         otlp: z
           .strictObject({ endpoint: tracingEndpoint, interval: duration("Time between pushes.").optional() })
-          .optional(),
+          .optional()
+          .meta({ description: "Pushes metrics by OTLP, beside /metrics." }),
         maxSeries: integer(1, COUNT_MAX, "Series of one sidecar; the rest is counted as `other`.").optional(),
       })
       .optional()

@@ -87,7 +87,9 @@ const latencyBound = checked(
     max === undefined && maxIncrease === undefined
       ? { message: "bounds nothing", expected: "max, maxIncrease or both" }
       : undefined,
-).optional();
+)
+  .optional()
+  .meta({ description: "Bounds this percentile of latency." });
 
 const analysis = z
   .strictObject({
@@ -106,7 +108,9 @@ const analysis = z
         min === undefined && maxDecrease === undefined
           ? { message: "bounds nothing", expected: "min, maxDecrease or both" }
           : undefined,
-    ).optional(),
+    )
+      .optional()
+      .meta({ description: "Bounds the share of good answers." }),
     latency: z
       .strictObject({
         p50: latencyBound,
@@ -116,7 +120,8 @@ const analysis = z
         p99: latencyBound,
         p999: latencyBound,
       })
-      .optional(),
+      .optional()
+      .meta({ description: "Bounds latency, by percentile." }),
     failureLimit: integer(0, 1000, "Failed analyses before the release fails.").optional(),
     whenQuiet: oneOf(
       ["hold", "pause", "advance"],
@@ -128,8 +133,8 @@ const analysis = z
           name: subdomain("Name of the check."),
           address: httpUrl("Prometheus server."),
           query: freeText("PromQL that gives one number."),
-          min: z.number().optional(),
-          max: z.number().optional(),
+          min: z.number().optional().meta({ description: "Least good value." }),
+          max: z.number().optional().meta({ description: "Greatest good value." }),
         }),
         ({ min, max }) =>
           min === undefined && max === undefined

@@ -79,7 +79,8 @@ const loadBalancer = checked(
         enabled: flag("Prefer endpoints in the caller's own zone."),
         minHealthyPercent: percent("Below this share of healthy endpoints the own zone spills over.").optional(),
       })
-      .optional(),
+      .optional()
+      .meta({ description: "Prefers near endpoints." }),
   }),
   ({ algorithm, hashOn: hash }) => {
     const hashing = algorithm === "ring-hash" || algorithm === "maglev";
@@ -163,13 +164,16 @@ const retry = z
         max: positiveDuration("Longest wait.").optional(),
       }),
       (section) => ordered(section, "base", "max"),
-    ).optional(),
+    )
+      .optional()
+      .meta({ description: "Waits between tries." }),
     budget: z
       .strictObject({
         percent: percent("Retries as a share of requests.").optional(),
         minPerSecond: atLeastZero("Retries per second that are always allowed.").optional(),
       })
-      .optional(),
+      .optional()
+      .meta({ description: "Bounds retries as a share of requests." }),
     maxBodyBytes: integer(0, REPLAY_BYTES_MAX, "Largest request body that is kept for a retry.").optional(),
     hedge: hedge.optional(),
   })
@@ -206,14 +210,16 @@ const outlierDetection = checked(
         minHosts: atLeastOne("Endpoints needed."),
         minRequests: atLeastOne("Requests per endpoint needed."),
       })
-      .optional(),
+      .optional()
+      .meta({ description: "Ejects endpoints whose success rate is far below the mean." }),
     failurePercentage: z
       .strictObject({
         threshold: percent("Share of failures that ejects.").optional(),
         minHosts: atLeastOne("Endpoints needed."),
         minRequests: atLeastOne("Requests per endpoint needed."),
       })
-      .optional(),
+      .optional()
+      .meta({ description: "Ejects endpoints that fail too large a share." }),
     panicThreshold: percent("Below this share of healthy endpoints all are used; 0 disables.").optional(),
   }),
   (section) => ordered(section, "baseEjectionTime", "maxEjectionTime"),
@@ -234,11 +240,16 @@ const healthCheck = checked(
           "Healthy answers (default 200 to 299).",
         ).optional(),
       })
-      .optional(),
-    tcp: z.strictObject({ port: port("Port to probe (default: the endpoint's).").optional() }).optional(),
+      .optional()
+      .meta({ description: "Probe by an HTTP GET." }),
+    tcp: z
+      .strictObject({ port: port("Port to probe (default: the endpoint's).").optional() })
+      .optional()
+      .meta({ description: "Probe by a connection." }),
     grpc: z
       .strictObject({ service: freeText("Name to ask for.", 1024).optional(), port: port("Port to probe.").optional() })
-      .optional(),
+      .optional()
+      .meta({ description: "Probe by grpc.health.v1." }),
     interval: positiveDuration("Time between probes.").optional(),
     timeout: positiveDuration("Time for one probe.").optional(),
     unhealthyThreshold: atLeastOne("Failures in a row until unhealthy."),

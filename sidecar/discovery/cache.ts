@@ -56,7 +56,8 @@ function decodeCache(bytes: Buffer, service: string): CacheLoad {
   if (payload.length !== header.bytes)
     return refused(`it holds ${payload.length} bytes, its header says ${header.bytes}`);
   if (sha256(payload) !== header.sha256) return refused("its checksum does not match its content");
-  const content = JSON.parse(payload.toString("utf8")) as CacheContent;
+  const content = JSON.parse(payload.toString("utf8")) as CacheContent | null;
+  if (!isWhole(content)) return refused("its content is not what its format says");
   if (content.service !== service) return refused(`it belongs to service ${content.service}, not ${service}`);
   return { outcome: "loaded", content };
 }
@@ -68,6 +69,14 @@ function parseHeader(line: string): Header | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The resources themselves are checked by whoever applies them. */
+function isWhole(content: CacheContent | null): content is CacheContent {
+  if (content === null || typeof content !== "object") return false;
+  const { revision, savedAtMs, subscriptions, resources } = content;
+  const isNumbered = Number.isSafeInteger(revision) && Number.isSafeInteger(savedAtMs) && savedAtMs < 8.64e15;
+  return isNumbered && Array.isArray(resources) && Array.isArray(subscriptions);
 }
 
 function refused(reason: string): CacheLoad {

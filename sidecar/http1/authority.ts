@@ -7,6 +7,8 @@ import { DIGIT, HEX, HOST, isAll, OCTET } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
 
 const PORT_MAX = 65_535;
+/** The longest spelling, with an IPv4 address at its end, and the bracket. */
+const IPV6_BYTES_MAX = 46;
 
 /** Sets authority, isConnect, isAbsoluteForm and originStart. */
 export function readAuthority(head: MessageHead): RefusalDetail | undefined {
@@ -72,7 +74,7 @@ export function isAuthority(text: string): boolean {
   let at = 0;
   if (text.charCodeAt(0) === 0x5b) {
     const close = text.indexOf("]");
-    if (close < 0 || !isIPv6(text.slice(1, close)) || text.includes("%")) return false;
+    if (close < 0 || close > IPV6_BYTES_MAX || !isIPv6(text.slice(1, close)) || text.includes("%")) return false;
     at = close + 1;
   } else {
     while (at < text.length && text.charCodeAt(at) !== 0x3a) {

@@ -1,10 +1,11 @@
 // The byte scan over field lines (RFC 9112 section 5), of heads and of trailers alike: strict, resumable at any byte,
 // every byte looked at once. It fills a FieldTable with offsets; what the fields mean is decided elsewhere.
 import { NEEDS_MORE, REFUSED } from "./contract.ts";
-import { fieldKind } from "./field.ts";
+import { FIELD, fieldKind, isFramingLookalike } from "./field.ts";
 import type { FieldTable } from "./field-table.ts";
-import { COLON, CR, HTAB, LF, OCTET, SP, TOKEN, VALUE } from "./octet.ts";
+import { COLON, CR, HTAB, LF, OCTET, SP, TOKEN } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
+import { skipValue } from "./skip-value.ts";
 
 /** What the scan waits for. */
 const NAME = 0;
@@ -49,7 +50,11 @@ export class FieldScanner {
         if (at === end) break;
         if (bytes[at] === COLON && at - base > this.#mark) {
           if (this.table.count === this.#fieldsMax) return this.#refuse(this.#tooMany);
-          this.table.open(this.#mark, at - base, fieldKind(bytes, this.#mark + base, at));
+          const kind = fieldKind(bytes, this.#mark + base, at);
+          if (kind === FIELD.unknown && isFramingLookalike(bytes, this.#mark + base, at)) {
+            return this.#refuse("bad-field-name");
+          }
+          this.table.open(this.#mark, at - base, kind);
           state = VALUE_START;
         } else if (bytes[at] === CR && at - base === this.#mark) state = END_LF;
         else return this.#refuseName(bytes[at] as number, at - base === this.#mark);
@@ -60,7 +65,7 @@ export class FieldScanner {
         this.#mark = at - base;
         state = VALUE_BYTES;
       } else if (state === VALUE_BYTES) {
-        while (at < end && ((OCTET[bytes[at] as number] as number) & VALUE) !== 0) at++;
+        at = skipValue(bytes, at, end);
         if (at === end) break;
         if (bytes[at] !== CR) return this.#refuse(bytes[at] === LF ? "bare-lf" : "bad-field-value");
         this.#closeValue(bytes, at, base);

@@ -115,3 +115,19 @@ export function fieldKind(bytes: Uint8Array, start: number, end: number): number
   }
   return FIELD.unknown;
 }
+
+/**
+ * Content_Length and Transfer_Encoding are other names, but gateways that turn fields into variables read them as the
+ * ones with a dash, so they are a way to smuggle (nginx drops every such name, `underscores_in_headers off`).
+ */
+export function isFramingLookalike(bytes: Uint8Array, start: number, end: number): boolean {
+  const length = end - start;
+  if (length !== 14 && length !== 17) return false;
+  const name = FIELD_NAMES[length === 14 ? FIELD.contentLength : FIELD.transferEncoding] as string;
+  for (let at = 0; at < length; at++) {
+    const octet = bytes[start + at] as number;
+    const read = octet === 0x5f ? 0x2d : octet | 0x20;
+    if (read !== name.charCodeAt(at)) return false;
+  }
+  return true;
+}

@@ -4,7 +4,7 @@
 import { FIELD, FRAMING } from "./field.ts";
 import type { FieldTable } from "./field-table.ts";
 import type { MessageHead } from "./head.ts";
-import { isAll, TOKEN } from "./octet.ts";
+import { isAll, TOKEN, trimmed } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
 
 /** Sets framing to "length", "chunked" or "none" by the fields alone. @returns the broken rule, if any. */
@@ -47,7 +47,7 @@ function readCoding(head: MessageHead): RefusalDetail | undefined {
 }
 
 function faultOfCodings(value: string): RefusalDetail {
-  const codings = value.split(",").map((coding) => coding.replace(/^[ \t]+|[ \t]+$/g, ""));
+  const codings = value.split(",").map(trimmed);
   if (codings.some((coding) => !isAll(coding, 0, coding.length, TOKEN))) return "bad-transfer-encoding";
   if (codings.filter((coding) => coding === "chunked").length > 1) return "chunked-repeated";
   return codings.at(-1) === "chunked" ? "unknown-transfer-coding" : "chunked-not-final";

@@ -72,3 +72,16 @@ export function isAll(text: string, start: number, end: number, bits: number): b
   }
   return end > start;
 }
+
+/** Without spaces and tabs around. A regular expression would need time by the square of a long run of spaces. */
+export function trimmed(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === SP || code === HTAB;
+}

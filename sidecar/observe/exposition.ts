@@ -11,7 +11,7 @@ const EXPOSED_BUCKETS = BUCKET_BOUNDS_MS.map((boundMs, index) => ({ index, secon
 );
 
 /** All families of `metrics`. The caller brings gauges up to date first. */
-export function renderPrometheus(metrics: Metrics): string {
+export function renderPrometheus(metrics: Pick<Metrics, "families">): string {
   const lines: string[] = [];
   for (const family of metrics.families()) {
     lines.push(`# HELP ${family.name} ${family.help}`, `# TYPE ${family.name} ${family.type}`);

@@ -72,6 +72,7 @@ export const REASONS = {
   overloaded: { status: 503, side: "mesh", retry: "never", text: "the sidecar has too many connections or requests" },
   redirect: { status: 302, side: "mesh", retry: "never", text: "the rule redirects this request" },
   "cors-preflight": { status: 200, side: "mesh", retry: "never", text: "the rule answers CORS preflight requests" },
+  tunnel: { status: 200, side: "mesh", retry: "never", text: "a tunnel to the host stands" },
   "internal-error": { status: 500, side: "mesh", retry: "never", text: "an error in the sidecar ended this request" },
 } as const satisfies Readonly<Record<string, Reason>>;
 

@@ -5,13 +5,14 @@ import { author } from "../author.ts";
 import { reportChanges } from "../change-report.ts";
 import type { Invocation } from "../command.ts";
 import { type Connection, withConnection } from "../connection.ts";
-import { CliFailure, type ExitCode, usageFailure } from "../failure.ts";
+import { CliFailure, type ExitCode } from "../failure.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 import { readSources } from "../sources.ts";
+import { checkWaitFlag } from "../wait-flag.ts";
 
 export async function apply(invocation: Invocation): Promise<ExitCode> {
   const { flags, shell } = invocation;
-  if (flags.has("wait") && flags.has("dryRun")) throw usageFailure("--wait: a dry run makes no revision to wait for");
+  checkWaitFlag(flags);
   const sources = await readSources(flags.texts("filename"), { recursive: flags.has("recursive"), shell });
   return withConnection(invocation, (connection) => applySources(invocation, connection, sources));
 }

@@ -1,7 +1,11 @@
 // weft check: asks everything the checks need, prints them by group, and fails when one failed.
+
+import type { Document } from "../../../proto/gen/weft/v1/rules.ts";
+import { PROGRAM_VERSION } from "../../../runtime/version.ts";
 import { type CheckStatus, type CheckView, checkFleet, checkUnreachable, type FleetFacts } from "../../view/check.ts";
-import { diagnosticView } from "../../view/diagnostic.ts";
+import { type DiagnosticView, diagnosticView } from "../../view/diagnostic.ts";
 import { serviceView, sidecarView } from "../../view/fleet.ts";
+import { keyTitle, keyView } from "../../view/key.ts";
 import type { Invocation } from "../command.ts";
 import { type Connection, withConnection } from "../connection.ts";
 import { emit } from "../emit.ts";
@@ -9,7 +13,10 @@ import { CliFailure, EXIT, type ExitCode } from "../failure.ts";
 import { healthOf } from "../health.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 import { counted, type Paint, printable, type Style } from "../print/text.ts";
-import { CLI_VERSION } from "../version.ts";
+
+/** Of the stored documents checked again by one request. */
+const BATCH_BYTES_MAX = 1024 * 1024;
+const BATCH_DOCUMENTS_MAX = 1_000;
 
 export async function check(invocation: Invocation): Promise<ExitCode> {
   const { checks, exitCode } = await runChecks(invocation);
@@ -42,7 +49,7 @@ async function gather(invocation: Invocation, connection: Connection): Promise<F
     controlPlane: {
       server: invocation.server,
       version: status.programVersion,
-      clientVersion: CLI_VERSION,
+      clientVersion: PROGRAM_VERSION,
       health,
       store: status.store,
       data: status.data,
@@ -58,22 +65,38 @@ async function gather(invocation: Invocation, connection: Connection): Promise<F
 async function checkStoredRules(connection: Connection): Promise<Pick<FleetFacts, "documents" | "findings">> {
   const { rules } = connection;
   const { documents } = await connection.call(rules, rules.list, { kind: "", namespace: "", revision: 0 });
-  if (documents.length === 0) return { documents: 0, findings: [] };
-  const sources = documents.map(({ key, body }) => ({
-    name: `${key?.kind ?? ""} ${key?.namespace ?? ""}/${key?.name ?? ""}`,
-    content: Buffer.from(body),
-  }));
-  const response = await connection.call(rules, rules.apply, {
-    sources,
-    dryRun: true,
-    strict: false,
-    prune: false,
-    namespace: NAMESPACE_DEFAULT,
-    pruneAllNamespaces: false,
-    message: "",
-    author: "",
-  });
-  return { documents: documents.length, findings: response.diagnostics.map(diagnosticView) };
+  const findings: DiagnosticView[] = [];
+  for (const batch of batches(documents)) {
+    const response = await connection.call(rules, rules.apply, {
+      sources: batch.map(({ key, body }) => ({ name: keyTitle(keyView(key)), content: Buffer.from(body) })),
+      dryRun: true,
+      strict: false,
+      prune: false,
+      namespace: NAMESPACE_DEFAULT,
+      pruneAllNamespaces: false,
+      message: "",
+      author: "",
+    });
+    findings.push(...response.diagnostics.map(diagnosticView));
+  }
+  return { documents: documents.length, findings };
+}
+
+/** Parts small enough for one request each. What is in no part is still stored, so references stay whole. */
+function batches(documents: readonly Document[]): Document[][] {
+  const parts: Document[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const document of documents) {
+    const last = parts.at(-1);
+    if (last === undefined || bytes + document.body.length > BATCH_BYTES_MAX || last.length >= BATCH_DOCUMENTS_MAX) {
+      parts.push([document]);
+      bytes = document.body.length;
+    } else {
+      last.push(document);
+      bytes += document.body.length;
+    }
+  }
+  return parts;
 }
 
 const STATUS_STYLE: Readonly<Record<CheckStatus, Style>> = {

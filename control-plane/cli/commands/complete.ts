@@ -7,12 +7,17 @@ import { resolveKind } from "../kinds.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 
 const TIMEOUT_MS = 1_000;
+/** More than this is no help to anyone. */
 const NAMES_MAX = 500;
 
 export async function complete(invocation: Invocation): Promise<ExitCode> {
   try {
     const names = await withConnection(invocation, (connection) => namesOf(invocation, connection));
-    const unique = [...new Set(names)].sort().slice(0, NAMES_MAX);
+    const prefix = invocation.flags.text("prefix") ?? "";
+    const unique = [...new Set(names)]
+      .filter((name) => name.startsWith(prefix))
+      .sort()
+      .slice(0, NAMES_MAX);
     if (unique.length > 0) invocation.shell.stdout.write(`${unique.join("\n")}\n`);
   } catch (error) {
     if (!(error instanceof CliFailure)) throw error;

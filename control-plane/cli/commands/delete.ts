@@ -8,9 +8,11 @@ import { withConnection } from "../connection.ts";
 import { type ExitCode, usageFailure } from "../failure.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 import { parseTargets } from "../targets.ts";
+import { checkWaitFlag } from "../wait-flag.ts";
 
 export async function deleteDocuments(invocation: Invocation): Promise<ExitCode> {
   const { flags, shell } = invocation;
+  checkWaitFlag(flags);
   const keys = await keysOf(invocation);
   return withConnection(invocation, async (connection) => {
     const response = await connection.call(connection.rules, connection.rules.delete, {

@@ -5,13 +5,14 @@ import { reportChanges } from "../change-report.ts";
 import type { Invocation } from "../command.ts";
 import { withConnection } from "../connection.ts";
 import { type ExitCode, usageFailure } from "../failure.ts";
+import { checkWaitFlag } from "../wait-flag.ts";
 
 export async function rollback(invocation: Invocation): Promise<ExitCode> {
   const { flags, shell } = invocation;
-  const to = flags.count("to", 0);
+  const to = flags.count("to", 1);
   if (to === undefined) throw usageFailure("--to REVISION is missing", "see the revisions with: weft history");
   const isDryRun = flags.has("dryRun");
-  if (flags.has("wait") && isDryRun) throw usageFailure("--wait: a dry run makes no revision to wait for");
+  checkWaitFlag(flags);
   return withConnection(invocation, async (connection) => {
     const response = await connection.call(connection.rules, connection.rules.rollback, {
       to,

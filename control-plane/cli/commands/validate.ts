@@ -15,7 +15,7 @@ import { readSources } from "../sources.ts";
 export async function validate(invocation: Invocation): Promise<ExitCode> {
   const { flags, shell } = invocation;
   const files = await readSources(flags.texts("filename"), { recursive: flags.has("recursive"), shell });
-  const sources = files.map(({ name, content }) => ({ name, content: content.toString("utf8") }));
+  const sources = files.map(({ name, content }) => ({ name, content: textOf(name, content) }));
   const loaded = loadDocuments(sources, { defaultNamespace: invocation.namespace ?? NAMESPACE_DEFAULT });
   const documents = loaded.documents.map(({ document }) => document);
   const findings = [
@@ -35,4 +35,12 @@ export async function validate(invocation: Invocation): Promise<ExitCode> {
     `${counted(keys.length, "document")} valid, ${counted(findings.length, "warning")}`,
   ]);
   return EXIT.done;
+}
+
+function textOf(name: string, content: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(content);
+  } catch {
+    throw new CliFailure("invalid-rules", `${name}: is not UTF-8 text`);
+  }
 }

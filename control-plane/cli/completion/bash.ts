@@ -1,5 +1,5 @@
 // The completion script for bash (3.2 and later; needs no bash-completion package).
-import { type CommandWords, KIND_WORDS, OUTPUT_FORMATS, SHELLS } from "./words.ts";
+import { type CommandWords, KIND_WORDS, OUTPUT_FORMATS, SHELLS, valueFlags, valuesByFlag } from "./words.ts";
 
 export function bashScript(commands: readonly CommandWords[]): string {
   return `# bash completion for weft; load it with: source <(weft completion bash)
@@ -8,7 +8,7 @@ _weft_words() { COMPREPLY+=($(compgen -W "$1" -- "$cur")); }
 # Names that only the control plane knows; flags that say where it is are passed on.
 _weft_ask() {
   local names
-  names=$(weft __complete "$@" "\${passed[@]}" 2>/dev/null) && _weft_words "$names"
+  names=$(weft __complete "$@" --prefix="$cur" "\${passed[@]}" 2>/dev/null) && _weft_words "$names"
 }
 
 _weft_value() {
@@ -32,7 +32,7 @@ _weft() {
     word=\${COMP_WORDS[i]}
     case $word in
       --server | -n | --namespace) passed+=("$word" "\${COMP_WORDS[i + 1]}"); ((i++)); continue ;;
-      ${valueFlags(commands).join(" | ")}) ((i++)); continue ;;
+      ${skippedFlags(commands).join(" | ")}) ((i++)); continue ;;
       -*) continue ;;
     esac
     if [[ -z $command ]]; then command=$word
@@ -78,21 +78,10 @@ function globalFlags(commands: readonly CommandWords[]): string {
 }
 
 /** Flags that take the next word, without those that are passed on. */
-function valueFlags(commands: readonly CommandWords[]): string[] {
-  return [...valuesByFlag(commands).keys()].filter((flag) => !["--server", "-n", "--namespace"].includes(flag));
+function skippedFlags(commands: readonly CommandWords[]): string[] {
+  return valueFlags(commands).filter((flag) => !["--server", "-n", "--namespace"].includes(flag));
 }
 
 function valueCases(commands: readonly CommandWords[]): string[] {
   return [...valuesByFlag(commands)].map(([flag, value]) => `    ${flag}) echo ${value} ;;`);
-}
-
-/** A flag means the same on every command that has it. */
-function valuesByFlag(commands: readonly CommandWords[]): Map<string, string> {
-  const values = new Map<string, string>();
-  for (const { short, long, value } of commands.flatMap(({ flags }) => flags)) {
-    if (value === undefined) continue;
-    values.set(long, value);
-    if (short !== undefined) values.set(short, value);
-  }
-  return values;
 }

@@ -45,3 +45,19 @@ function flagWords({ flags, help, values }: OptionSpec): FlagWords {
   // A value in brackets is optional and only taken after "=".
   return { short, long, help, value: flags.includes("<") ? (values ?? "none") : undefined };
 }
+
+/** What follows each flag that takes the next word; a flag means the same on every command that has it. */
+export function valuesByFlag(commands: readonly CommandWords[]): ReadonlyMap<string, ValueKind> {
+  const values = new Map<string, ValueKind>();
+  for (const { short, long, value } of commands.flatMap(({ flags }) => flags)) {
+    if (value === undefined) continue;
+    values.set(long, value);
+    if (short !== undefined) values.set(short, value);
+  }
+  return values;
+}
+
+/** Flags that take the next word. */
+export function valueFlags(commands: readonly CommandWords[]): string[] {
+  return [...valuesByFlag(commands).keys()];
+}

@@ -27,7 +27,7 @@ _weft_ask() {
       --server|-n|--namespace) passed+=("\${weft_words[i]}" "\${weft_words[i+1]}") ;;
     esac
   done
-  names=(\${(f)"$(weft __complete "$@" "\${passed[@]}" 2>/dev/null)"})
+  names=(\${(f)"$(weft __complete "$@" --prefix="$PREFIX" "\${passed[@]}" 2>/dev/null)"})
   compadd -a names
 }
 _weft_names() { _weft_ask documents "\${line[1]}" }

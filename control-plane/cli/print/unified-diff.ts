@@ -122,7 +122,7 @@ function hunks(edits: readonly Edit[]): string[] {
 /** One past the last line of the hunk that begins at a change: it ends where the context of no change follows. */
 function hunkEnd(edits: readonly Edit[], change: number): number {
   let last = change;
-  for (let at = change; at < edits.length && at <= last + 2 * CONTEXT_LINES; at++) {
+  for (let at = change; at < edits.length && at <= last + 2 * CONTEXT_LINES + 1; at++) {
     if (edits[at]?.op !== " ") last = at;
   }
   return Math.min(edits.length, last + CONTEXT_LINES + 1);

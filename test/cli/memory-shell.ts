@@ -1,7 +1,8 @@
 // A Shell in memory for tests: what the CLI wrote is text to look at.
-import { systemClock } from "../../../runtime/clock.ts";
-import { runProgram } from "../program.ts";
-import type { Shell } from "../shell.ts";
+
+import { runProgram } from "../../control-plane/cli/program.ts";
+import type { Shell } from "../../control-plane/cli/shell.ts";
+import { systemClock } from "../../runtime/clock.ts";
 
 export interface MemoryShellOptions {
   readonly env?: Readonly<Record<string, string>>;

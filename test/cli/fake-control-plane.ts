@@ -1,8 +1,15 @@
 // A control plane for tests of the CLI: the generated services on a real socket, answering what a test tells them
 // to and remembering what they were asked. It knows no rules; the real one is used by the end-to-end tests.
-import { Server, ServerCredentials, type ServiceError, type sendUnaryData, status } from "@grpc/grpc-js";
-import * as fleet from "../../../proto/gen/weft/v1/fleet.ts";
-import * as rules from "../../../proto/gen/weft/v1/rules.ts";
+import {
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type ServiceError,
+  type sendUnaryData,
+  status,
+} from "@grpc/grpc-js";
+import * as fleet from "../../proto/gen/weft/v1/fleet.ts";
+import * as rules from "../../proto/gen/weft/v1/rules.ts";
 
 /** A method's answer: a (partial) response, a thrown FakeFailure, or undefined for never answering. */
 type Answer = (request: never) => unknown;
@@ -13,6 +20,19 @@ export interface FakeControlPlane {
   readonly requests: { readonly method: string; readonly request: unknown }[];
   stop(): Promise<void>;
 }
+
+/** grpc.health.v1 with SERVING as its only answer. */
+const HEALTH: ServiceDefinition = {
+  check: {
+    path: "/grpc.health.v1.Health/Check",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: () => Buffer.alloc(0),
+    requestDeserialize: () => ({}),
+    responseSerialize: () => Buffer.from([8, 1]),
+    responseDeserialize: () => ({}),
+  },
+};
 
 export class FakeFailure extends Error {
   readonly code: status;
@@ -40,6 +60,7 @@ export async function startFakeControlPlane(answers: Readonly<Record<string, Ans
     );
     server.addService(service, handlers as never);
   }
+  if (answers["check"] !== undefined) server.addService(HEALTH, { check: unary("check", answers, requests) as never });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);
@@ -69,7 +90,7 @@ function unary(
     }
     try {
       const response = answer(call.request as never);
-      if (response !== undefined) callback(null, complete(method, response));
+      if (response !== undefined) callback(null, method === "check" ? response : complete(method, response));
     } catch (error) {
       if (!(error instanceof FakeFailure)) throw error;
       callback({ code: error.code, details: error.message } as ServiceError);

@@ -1,0 +1,44 @@
+// docs/rules.md against the code: what the page promises is what the rule language does.
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { defaultsTable } from "./defaults.ts";
+import { formatDiagnostic } from "./diagnostic.ts";
+import { KIND_FACTS } from "./kinds.ts";
+import { loadDocuments } from "./load.ts";
+
+const page = readFileSync(new URL("../docs/rules.md", import.meta.url), "utf8");
+
+test("the table of defaults is that of the code", () => {
+  const table = /<!-- defaults -->\n([\s\S]*)<!-- end of defaults -->/.exec(page)?.[1];
+  expect(table).toBe(defaultsTable());
+});
+
+test.each(KIND_FACTS)("$kind is in the table of kinds", ({ kind, apiVersion }) => {
+  expect(page).toContain(`| \`${kind}\` | \`${apiVersion}\` |`);
+});
+
+test("the examples are accepted", () => {
+  const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, content = ""]) => ({
+    name: "rules.md",
+    content,
+  }));
+  const { documents, diagnostics } = loadDocuments(examples, { defaultNamespace: "default" });
+  expect(diagnostics.map(formatDiagnostic)).toEqual([]);
+  expect(documents.length).toBeGreaterThan(4);
+});
+
+test("the errors shown are those that the code writes", () => {
+  const content = `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: orders }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: orders }]
+  rules:
+    - name: a
+      matches: [{ method: get }]
+      backendRef: [{ name: orders-v2 }]
+`;
+  const { diagnostics } = loadDocuments([{ name: "orders.yaml", content }], { defaultNamespace: "default" });
+  expect(diagnostics).toHaveLength(2);
+  for (const diagnostic of diagnostics) expect(page).toContain(formatDiagnostic(diagnostic));
+});

@@ -1,0 +1,274 @@
+// Where a request would go and why: the answer behind `weft explain`, found by the very compiler and lookup that
+// sidecars act on. Pure; knows what documents and workloads say, not which endpoints a sidecar finds unhealthy.
+import { compileMesh, compileService, type RuleIndex } from "./compile.ts";
+import { isEgressAllowed } from "./egress.ts";
+import { compileEndpoints, type WorkloadFacts } from "./endpoints.ts";
+import { type ExplainedPolicy, explainPolicies } from "./explain/policy.ts";
+import { type ExplainQuestion, headerValue, readTarget, type Target, viewOf } from "./explain/target.ts";
+import { filtersInWords, rounded } from "./explain/words.ts";
+import { parseServiceHost } from "./host.ts";
+import type { Endpoint, RouteBackend, RouteFilter, ServiceResource } from "./resource.ts";
+import { type ExplainedCandidate, explainRoute } from "./routing/explain-route.ts";
+import type { RequestView, RouteHit } from "./routing/request-view.ts";
+import { type RedirectFilter, redirectLocation, rewritePath } from "./routing/rewrite.ts";
+import { splitTotal } from "./routing/split.ts";
+import { compileRoutes, findRoute, hasRoutes } from "./routing/table.ts";
+
+export interface ExplainInput {
+  readonly index: RuleIndex;
+  /** All registered workloads, ready or not. */
+  readonly workloads: readonly WorkloadFacts[];
+  readonly question: ExplainQuestion;
+}
+
+/** An ExplainBackend of the wire contract. */
+export interface ExplainedBackend {
+  readonly service: string;
+  readonly port: number;
+  readonly weight: number;
+  /** Percent. */
+  readonly share: number;
+  /** Empty when usable; otherwise the reason word that its share is answered with. */
+  readonly reason: string;
+  readonly endpoints: number;
+  readonly readyEndpoints: number;
+  readonly addresses: string[];
+  readonly filters: string[];
+}
+
+/** An ExplainResponse of the wire contract, but its revision and diagnostics. */
+export interface Explanation {
+  readonly service: string;
+  readonly port: number;
+  readonly reason: string;
+  readonly status: number;
+  readonly route: string;
+  readonly ruleIndex: number;
+  readonly ruleName: string;
+  readonly candidates: ExplainedCandidate[];
+  readonly backends: ExplainedBackend[];
+  readonly filters: string[];
+  readonly policies: ExplainedPolicy[];
+  readonly upstreamPath: string;
+  readonly upstreamHost: string;
+  readonly notes: string[];
+}
+
+const NOTHING: Explanation = {
+  service: "",
+  port: 0,
+  reason: "",
+  status: 0,
+  route: "",
+  ruleIndex: 0,
+  ruleName: "",
+  candidates: [],
+  backends: [],
+  filters: [],
+  policies: [],
+  upstreamPath: "",
+  upstreamHost: "",
+  notes: [],
+};
+
+/** Status of the answers that the mesh makes itself; docs/reasons.md lists them all. */
+const STATUS = { "no-such-service": 404, "no-route": 404, "invalid-backend": 500, "no-healthy-endpoint": 503 } as const;
+type MeshReason = keyof typeof STATUS;
+
+function answered(reason: MeshReason): Pick<Explanation, "reason" | "status"> {
+  return { reason, status: STATUS[reason] };
+}
+
+export function explain(input: ExplainInput): Explanation {
+  const { index, question } = input;
+  const target = readTarget(question);
+  const fromNamespace = callerNamespace(question);
+  const notes = target.note === "" ? [] : [target.note];
+  const host = parseServiceHost(target.host, fromNamespace);
+  const resource = host === undefined ? undefined : compileService(index, host.service);
+  if (host === undefined || resource === undefined) return explainStranger(input, target, host?.service ?? "", notes);
+  const port = host.port === 0 ? (resource.ports[0]?.port ?? 0) : host.port;
+  if (host.port === 0) notes.push(`the host names no port; ${port} is the first of ${resource.service}`);
+  const found = { service: resource.service, port };
+  if (!resource.implied && !resource.ports.some((known) => known.port === port)) {
+    notes.push(`${resource.service} has no port ${port}`);
+    return { ...NOTHING, ...found, ...answered("no-such-service"), notes };
+  }
+  const view = viewOf(question, target, port, fromNamespace);
+  return { ...explainService(input, resource, view, target), ...found, notes };
+}
+
+/** The namespace of the calling service: in `from` after the dot, else the one asked in. */
+function callerNamespace({ from, namespace }: ExplainQuestion): string {
+  const home = namespace === "" ? "default" : namespace;
+  return parseServiceHost(from, home)?.service.split("/")[0] ?? home;
+}
+
+/** A host that is no service of the mesh: allowed out, or answered 404. */
+function explainStranger(
+  { index }: ExplainInput,
+  target: Target,
+  service: string,
+  notes: readonly string[],
+): Explanation {
+  const colon = target.host.lastIndexOf(":");
+  const hasPort = colon > target.host.lastIndexOf("]");
+  const hostname = hasPort ? target.host.slice(0, colon) : target.host;
+  const port = hasPort ? Number(target.host.slice(colon + 1)) : 80;
+  const what = target.host === "" ? "the request names no host" : `the mesh knows no service ${target.host}`;
+  if (!isEgressAllowed(compileMesh(index).egress.allow, hostname, port)) {
+    return { ...NOTHING, service, ...answered("no-such-service"), notes: [...notes, what] };
+  }
+  return {
+    ...NOTHING,
+    upstreamPath: target.path,
+    upstreamHost: target.host,
+    notes: [...notes, `${what}; Mesh.spec.egress allows calls to it`],
+  };
+}
+
+type ServicePart = Omit<Explanation, "service" | "port" | "notes">;
+
+function explainService(
+  input: ExplainInput,
+  resource: ServiceResource,
+  view: RequestView,
+  target: Target,
+): ServicePart {
+  const table = compileRoutes(resource.rules);
+  const candidates = explainRoute(table, view);
+  const hit = findRoute(table, view);
+  if (hit !== undefined) return { ...explainHit(input, resource, hit, view, target), candidates };
+  if (hasRoutes(table, view.port, view.fromNamespace)) return { ...NOTHING, candidates, ...answered("no-route") };
+  const own: RouteBackend = { service: resource.service, port: view.port, weight: 1, filters: [], invalid: "" };
+  return {
+    ...NOTHING,
+    ...explainBackends(input, resource, [own], undefined),
+    candidates,
+    ...upstream(target, [], undefined),
+  };
+}
+
+function explainHit(
+  input: ExplainInput,
+  resource: ServiceResource,
+  hit: RouteHit,
+  view: RequestView,
+  target: Target,
+): ServicePart {
+  const { rule, match } = hit;
+  const found = {
+    ...NOTHING,
+    route: rule.route,
+    ruleIndex: rule.ruleIndex,
+    ruleName: rule.ruleName,
+    filters: filtersInWords(rule.filters, match),
+  };
+  const redirect = rule.filters.find((filter) => filter.type === "RequestRedirect");
+  if (redirect !== undefined) return { ...found, ...explainRedirect(redirect, hit, view, target) };
+  const preflight = answersPreflight(rule.filters, input.question, view);
+  return {
+    ...found,
+    ...explainBackends(input, resource, rule.backends, hit),
+    ...upstream(target, rule.filters, hit),
+    ...(preflight ? { reason: "cors-preflight", status: 200 } : {}),
+  };
+}
+
+function explainRedirect(
+  redirect: RedirectFilter,
+  { match }: RouteHit,
+  { port, path, query }: RequestView,
+  target: Target,
+): Partial<ServicePart> {
+  const location = redirectLocation(redirect, match, { scheme: "http", host: target.host, port, path, query });
+  return {
+    reason: "redirect",
+    status: redirect.status,
+    filters: [`redirect with status ${redirect.status} to ${location}`],
+  };
+}
+
+function answersPreflight(filters: readonly RouteFilter[], question: ExplainQuestion, view: RequestView): boolean {
+  const isPreflight =
+    view.method === "OPTIONS" &&
+    headerValue(question.headers, "origin") !== undefined &&
+    headerValue(question.headers, "access-control-request-method") !== undefined;
+  return isPreflight && filters.some(({ type }) => type === "CORS");
+}
+
+function upstream(
+  target: Target,
+  filters: readonly RouteFilter[],
+  hit: RouteHit | undefined,
+): Pick<Explanation, "upstreamPath" | "upstreamHost"> {
+  const rewrite = filters.find((filter) => filter.type === "URLRewrite");
+  const path =
+    rewrite?.path === undefined || hit === undefined ? target.path : rewritePath(hit.match, rewrite.path, target.path);
+  return {
+    upstreamPath: target.query === "" ? path : `${path}?${target.query}`,
+    upstreamHost: rewrite === undefined || rewrite.hostname === "" ? target.host : rewrite.hostname,
+  };
+}
+
+/** The split, and what is answered when no share of it can be served. */
+function explainBackends(
+  input: ExplainInput,
+  resource: ServiceResource,
+  backends: readonly RouteBackend[],
+  hit: RouteHit | undefined,
+): Pick<Explanation, "backends" | "policies" | "reason" | "status"> {
+  const total = hit === undefined ? 1 : splitTotal(hit.rule);
+  const explained = backends.map((backend) => ({
+    ...explainBackend(input, backend, total),
+    filters: filtersInWords(backend.filters, hit?.match),
+  }));
+  const sharing = explained.filter(({ share }) => share > 0);
+  const services = new Map<string, ServiceResource>();
+  for (const { service } of sharing) {
+    const known = service === resource.service ? resource : compileService(input.index, service);
+    if (known !== undefined) services.set(service, known);
+  }
+  return {
+    backends: explained,
+    policies: explainPolicies(input.index, hit?.rule, [...services.values()]),
+    ...(total === 0 ? answered("invalid-backend") : commonAnswer(sharing)),
+  };
+}
+
+/** Where every share is answered with the same reason, that is the answer; else each share has its own. */
+function commonAnswer(sharing: readonly ExplainedBackend[]): Pick<Explanation, "reason" | "status"> {
+  const [first, ...others] = sharing.map(({ reason }) => reason);
+  if (first === undefined || first === "" || others.some((reason) => reason !== first))
+    return { reason: "", status: 0 };
+  return answered(first as MeshReason);
+}
+
+function explainBackend(
+  { index, workloads }: ExplainInput,
+  backend: RouteBackend,
+  total: number,
+): Omit<ExplainedBackend, "filters"> {
+  const { service, port, weight } = backend;
+  const exists = backend.invalid === "" && (index.services.has(service) || index.implied.has(service));
+  const ready = exists ? compileEndpoints(index, service, workloads).endpoints : [];
+  const everyone = workloads.map((workload) => ({ ...workload, ready: true }));
+  const all = exists ? compileEndpoints(index, service, everyone).endpoints : [];
+  return {
+    service,
+    port,
+    weight,
+    share: total === 0 ? 0 : rounded((weight / total) * 100),
+    reason: exists ? (ready.length > 0 ? "" : "no-healthy-endpoint") : "invalid-backend",
+    endpoints: all.length,
+    readyEndpoints: ready.length,
+    addresses: ready.map((endpoint) => addressOf(endpoint, port, index, service)),
+  };
+}
+
+/** The endpoint's address for a port of the service; 0 is its first. */
+function addressOf(endpoint: Endpoint, port: number, index: RuleIndex, service: string): string {
+  if (endpoint.address !== "") return endpoint.address;
+  const wanted = port === 0 ? compileService(index, service)?.ports[0]?.port : port;
+  return endpoint.addresses[String(wanted)] ?? "";
+}

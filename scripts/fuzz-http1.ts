@@ -1,0 +1,33 @@
+// Minutes of differential fuzzing of the HTTP/1.1 codec against llhttp (`npm run fuzz`): rounds with a new seed each,
+// printed, until the time is over or a disagreement is found. `--seconds 120`, `--seed N` (one round).
+import { parseArgs } from "node:util";
+import fc from "fast-check";
+import { checkRequests, checkResponse } from "../test/wire/differential.ts";
+import { cuts, requestBytes, responseBytes } from "../test/wire/generate.ts";
+
+const ROUND_RUNS = 20_000;
+
+const { values } = parseArgs({ options: { seconds: { type: "string", default: "120" }, seed: { type: "string" } } });
+const endsAt = performance.now() + Number(values.seconds) * 1000;
+
+async function agree(check: Promise<string | undefined>, bytes: Uint8Array): Promise<void> {
+  const problem = await check;
+  if (problem !== undefined) throw new Error(`${problem}\n${JSON.stringify(Buffer.from(bytes).toString("latin1"))}`);
+}
+
+async function round(seed: number): Promise<void> {
+  const requests = fc.asyncProperty(requestBytes, cuts, (bytes, at) => agree(checkRequests(bytes, at), bytes));
+  const responses = fc.asyncProperty(responseBytes, cuts, fc.constantFrom("GET", "HEAD"), (bytes, at, method) =>
+    agree(checkResponse(bytes, at, method), bytes),
+  );
+  await fc.assert(requests, { seed, numRuns: ROUND_RUNS });
+  await fc.assert(responses, { seed, numRuns: ROUND_RUNS });
+}
+
+let rounds = 0;
+do {
+  const seed = values.seed === undefined ? (Date.now() ^ (rounds * 0x9e3779b1)) | 0 : Number(values.seed);
+  console.log(`round ${++rounds}, seed ${seed}`);
+  await round(seed);
+} while (values.seed === undefined && performance.now() < endsAt);
+console.log(`${rounds * ROUND_RUNS} request streams and as many responses, no disagreement`);

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+import { systemClock } from "../runtime/clock.ts";
+import { createLog } from "../runtime/log.ts";
+import { systemRandom } from "../runtime/random.ts";
+// weft-sidecar: connects the program to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
+import { bootstrap } from "./bootstrap.ts";
+import { runSidecar } from "./run.ts";
+
+const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+/** Passed on to the app as they are. */
+const APP_SIGNALS = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
+
+const asked = bootstrap(process.argv.slice(2));
+if (asked.outcome === "exit") {
+  if (asked.message !== "") process.stderr.write(`${asked.message}\n`);
+  process.exitCode = asked.code;
+} else {
+  const { settings } = asked;
+  const log = createLog("weft-sidecar", settings.logLevel);
+  const code = await runSidecar(settings, {
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    stdout: process.stdout,
+    env: process.env,
+    sendSignal: (pid, signal) => process.kill(pid, signal),
+    print: (line) => process.stdout.write(`${line}\n`),
+    complain: (text) => process.stderr.write(`${text}\n`),
+    onStop: (stop) => {
+      for (const signal of SIGNALS) process.on(signal, () => stop(signal));
+    },
+    onAppSignal: (pass) => {
+      for (const signal of APP_SIGNALS) process.on(signal, () => pass(signal));
+    },
+  });
+  process.exit(code);
+}

@@ -1,0 +1,408 @@
+// One client's connection: reads requests one after the other and hands each to the exchange; answers leave in the
+// order of the requests, because the next one is not begun before. Bytes that come early are held, bounded by not
+// reading on. Not routing and not answers.
+import type { Socket } from "node:net";
+import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
+import type { TimerOwner } from "../../runtime/timer-wheel.ts";
+import { WheelTimer } from "../../runtime/timer-wheel.ts";
+import { BodyDecoder } from "../http1/body.ts";
+import { NEEDS_MORE, REFUSED, type Refusal } from "../http1/contract.ts";
+import { RequestDecoder } from "../http1/decoder.ts";
+import type { MessageHead } from "../http1/head.ts";
+import type { Downstream, Router } from "./contract.ts";
+import type { DataPath } from "./data-path.ts";
+import { Exchange } from "./exchange.ts";
+import { plainAddress } from "./forwarding.ts";
+import { copyOf, Outlet } from "./outlet.ts";
+import { failure } from "./reasons.ts";
+import { recordRefusal } from "./record.ts";
+import { answerText } from "./respond.ts";
+
+/**
+ * What is read next. "answering": the request is complete, its answer is not. "discarding": the answer is out, the rest
+ * of the request is read away. "full": the client does not take its answers, so it gets no further ones. "closing":
+ * the last byte was written; what still comes is dropped until the client closes.
+ */
+type ConnectionState = "head" | "body" | "answering" | "discarding" | "full" | "tunnel" | "closing" | "closed";
+
+/** What a connection tells its listener. */
+export interface ConnectionOwner {
+  readonly isDraining: boolean;
+  onClientClosed(connection: ClientConnection): void;
+}
+
+/** What the timer is armed for; each has its own consequence. */
+type TimerUse = "idle" | "head" | "stream" | "half-closed" | "linger";
+
+export class ClientConnection implements Downstream, ByteReader, TimerOwner {
+  readonly outlet = new Outlet();
+  readonly remoteAddress: string;
+  readonly #socket: Socket;
+  readonly #owner: ConnectionOwner;
+  readonly #path: DataPath;
+  readonly #decoder: RequestDecoder;
+  readonly #body: BodyDecoder;
+  readonly #exchange: Exchange;
+  readonly #timer = new WheelTimer(this);
+  #timerUse: TimerUse = "idle";
+  /** Milliseconds of the stream's idle time, for arming again. */
+  #idleMs = 0;
+  /** What the exchange's policy says of it, for when the request is complete. */
+  #policyIdleMs = 0;
+  /** Something moved since the stream timer was armed. */
+  #hasMoved = false;
+  #state: ConnectionState = "head";
+  /** Bytes behind the request in progress. While there are any the socket is not read. */
+  #held: Buffer | undefined = undefined;
+  /** The exchange or its attempt cannot take more of the body. */
+  #isPaused = false;
+  #isReading = true;
+  #isConsuming = false;
+  #discarded = 0;
+  /** The client ended its side. */
+  #hasEnded = false;
+  #bytesAtEnd = 0;
+
+  constructor(accepted: Socket, owner: ConnectionOwner, path: DataPath, router: Router) {
+    this.#owner = owner;
+    this.#path = path;
+    this.remoteAddress = plainAddress(accepted.remoteAddress);
+    this.#decoder = new RequestDecoder(path.http1Limits);
+    this.#body = new BodyDecoder(path.http1Limits);
+    this.#exchange = new Exchange(this, path, router);
+    this.#socket = adoptSocket(accepted, this, path.readMode);
+    this.outlet.attach(this);
+    this.#listen(this.#socket);
+    this.#armTimer("idle", path.limits.clientIdleTimeoutMs);
+    this.#socket.resume();
+  }
+
+  #listen(socket: Socket): void {
+    socket.on("drain", () => this.#onDrain());
+    socket.on("end", () => this.#guard(() => this.#onEnd()));
+    socket.on("error", () => {});
+    socket.on("close", () => this.#guard(() => this.#onClose()));
+  }
+
+  get head(): MessageHead {
+    return this.#decoder.head;
+  }
+
+  get isRequestComplete(): boolean {
+    return this.#body.isDone;
+  }
+
+  get isDraining(): boolean {
+    return this.#owner.isDraining;
+  }
+
+  /** Between requests: nothing is lost by closing. */
+  get isIdle(): boolean {
+    return this.#state === "head" && !this.#decoder.hasBegun;
+  }
+
+  // ---- bytes in ----
+
+  onBytes(bytes: Buffer, length: number): void {
+    try {
+      this.#consume(bytes, 0, length);
+    } catch (error) {
+      this.#exchange.onInternalError("client", error);
+    }
+  }
+
+  #consume(bytes: Buffer, start: number, end: number): void {
+    this.#isConsuming = true;
+    this.#hasMoved = true;
+    let at = start;
+    while (at < end) {
+      if (this.#state === "head") at = this.#readHead(bytes, at, end);
+      else if (this.#state === "body") at = this.#readBody(bytes, at, end);
+      else if (this.#state === "discarding") at = this.#discard(bytes, at, end);
+      else if (this.#state === "tunnel") {
+        this.#exchange.onClientTunnelBytes(bytes, at, end);
+        at = end;
+      } else {
+        if (this.#state === "answering" || this.#state === "full") this.#hold(bytes, at, end);
+        at = end;
+      }
+    }
+    this.#isConsuming = false;
+    this.#exchange.flushRequest();
+    if (this.#hasEnded && this.isIdle) this.#close();
+    this.#updateReading();
+  }
+
+  #readHead(bytes: Buffer, start: number, end: number): number {
+    const at = this.#decoder.decodeHead(bytes, start, end);
+    if (at === NEEDS_MORE) {
+      if (this.#decoder.hasBegun && this.#timerUse !== "head") this.#armTimer("head", this.#path.limits.headTimeoutMs);
+      return end;
+    }
+    if (at === REFUSED) return this.#refuse(this.#decoder.refusal, end);
+    const head = this.#decoder.head;
+    this.#body.begin(head.framing, head.contentLength, "wire", "downstream");
+    this.#discarded = 0;
+    const isComplete = this.#body.isDone;
+    this.#state = isComplete ? "answering" : "body";
+    this.#policyIdleMs = this.#path.limits.streamIdleTimeoutMs;
+    this.#armTimer("stream", isComplete ? this.#policyIdleMs : this.#path.limits.bodyIdleTimeoutMs);
+    this.#exchange.begin();
+    return at;
+  }
+
+  #readBody(bytes: Buffer, start: number, end: number): number {
+    const body = this.#body;
+    const at = body.decode(bytes, start, end);
+    if (at === REFUSED) return this.#refuse(body.refusal, end);
+    if (body.outEnd > body.outStart) this.#exchange.onRequestBody(bytes, body.outStart, body.outEnd);
+    if (this.#state !== "body" || !body.isDone) return at;
+    this.#state = "answering";
+    this.#armTimer("stream", this.#policyIdleMs);
+    this.#exchange.onRequestEnd(body.tail);
+    return at;
+  }
+
+  /** The answer is out already; a short rest is read away so that the connection can stay. */
+  #discard(bytes: Buffer, start: number, end: number): number {
+    const at = this.#body.decode(bytes, start, end);
+    if (at === REFUSED) {
+      this.#close();
+      return end;
+    }
+    this.#discarded += at - start;
+    if (this.#body.isDone) this.#nextRequest();
+    else if (this.#discarded > this.#path.limits.discardBytesMax) this.#close();
+    return at;
+  }
+
+  #hold(bytes: Buffer, start: number, end: number): void {
+    const rest = copyOf(bytes, start, end);
+    this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
+  }
+
+  /** What the client sent is not HTTP: answered where nothing is out yet, then closed. */
+  #refuse(refusal: Refusal | undefined, end: number): number {
+    const cause = failure(refusal?.reason ?? "bad-request", refusal?.detail, refusal?.status);
+    if (this.#exchange.state !== "idle") {
+      this.#state = "closing";
+      this.#exchange.refuse(cause);
+      return end;
+    }
+    const wallMs = this.#path.clock.wall();
+    this.outlet.addText(answerText(cause, { request: undefined, lines: "", closes: true, wallMs }));
+    recordRefusal(this.#path, this.#exchange.direction, cause);
+    this.#close();
+    return end;
+  }
+
+  // ---- for the exchange ----
+
+  pauseReading(): void {
+    this.#isPaused = true;
+    if (!this.#isConsuming) this.#updateReading();
+  }
+
+  resumeReading(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (!this.#isConsuming) this.#updateReading();
+  }
+
+  noteActivity(): void {
+    this.#hasMoved = true;
+  }
+
+  setIdleTimeout(idleMs: number): void {
+    this.#policyIdleMs = idleMs;
+    if (this.#body.isDone && idleMs !== this.#idleMs) this.#armTimer("stream", idleMs);
+  }
+
+  onExchangeDone(mayKeepAlive: boolean): void {
+    this.#isPaused = false;
+    if (!mayKeepAlive || this.#state === "tunnel" || this.#state === "closing") this.#close();
+    else if (!this.#body.isDone) {
+      this.#state = "discarding";
+      this.#armTimer("linger", this.#path.limits.lingerMs);
+    } else if (this.outlet.isFull) this.#state = "full";
+    else this.#nextRequest();
+    if (!this.#isConsuming) this.#takeHeld();
+  }
+
+  reset(): void {
+    this.#state = "closing";
+    this.#socket.resetAndDestroy();
+  }
+
+  startTunnel(): void {
+    this.#state = "tunnel";
+    this.#armTimer("stream", this.#path.limits.tunnelIdleTimeoutMs);
+    if (!this.#isConsuming) this.#takeHeld();
+    if (this.#hasEnded) this.#exchange.onClientTunnelEnd();
+  }
+
+  endTunnelWrites(): void {
+    this.#socket.end();
+  }
+
+  write(text: string): boolean {
+    return this.#socket.write(text, "latin1") || this.#socket.writableLength < this.#path.limits.writeBufferBytes;
+  }
+
+  writeBytes(bytes: Buffer): boolean {
+    return this.#socket.write(bytes) || this.#socket.writableLength < this.#path.limits.writeBufferBytes;
+  }
+
+  // ---- between requests ----
+
+  #nextRequest(): void {
+    this.#decoder.reset();
+    this.#state = "head";
+    this.#armTimer("idle", this.#path.limits.clientIdleTimeoutMs);
+  }
+
+  /** Goes on with what came early, now that there is somebody for it. */
+  #takeHeld(): void {
+    const held = this.#held;
+    if (held !== undefined && (this.#state === "head" || this.#state === "tunnel" || this.#state === "discarding")) {
+      this.#held = undefined;
+      this.#consume(held, 0, held.length);
+    } else if (this.#hasEnded && this.isIdle) this.#close();
+    else this.#updateReading();
+  }
+
+  #updateReading(): void {
+    const wants = !this.#isPaused && this.#held === undefined && this.#state !== "closed";
+    if (wants === this.#isReading) return;
+    this.#isReading = wants;
+    if (wants) this.#socket.resume();
+    else this.#socket.pause();
+  }
+
+  #onDrain(): void {
+    this.outlet.onDrain();
+    this.#guard(() => {
+      if (this.#state === "full") {
+        this.#nextRequest();
+        this.#takeHeld();
+      } else this.#exchange.onClientDrain();
+    });
+  }
+
+  // ---- ends ----
+
+  /** The client ended its side: it is gone, or only done with sending. */
+  #onEnd(): void {
+    this.#hasEnded = true;
+    switch (this.#state) {
+      case "tunnel":
+        return this.#exchange.onClientTunnelEnd();
+      case "answering":
+        // Bytes held behind the request are requests that it wants answered, too.
+        this.#bytesAtEnd = this.#socket.bytesWritten;
+        return this.#armTimer("half-closed", this.#path.limits.halfClosedGraceMs);
+      case "body":
+        this.#exchange.onClientGone();
+        this.#socket.destroy();
+        return;
+      default:
+        this.#close();
+    }
+  }
+
+  #onClose(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#path.wheel.cancel(this.#timer);
+    this.#held = undefined;
+    this.#exchange.onClientGone();
+    this.outlet.detach();
+    this.#owner.onClientClosed(this);
+  }
+
+  /** Orderly: what was written goes out, then the end; what the client still sends is dropped for a while. */
+  #close(): void {
+    if (this.#state === "closed") return;
+    this.outlet.flush();
+    this.#state = "closing";
+    this.#held = undefined;
+    this.#isPaused = false;
+    this.#socket.end();
+    this.#armTimer("linger", this.#path.limits.lingerMs);
+    if (!this.#isConsuming) this.#updateReading();
+  }
+
+  /** Closes if nothing is in progress; otherwise the answer in progress will be the last. */
+  drain(): void {
+    if (this.isIdle) this.#close();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // ---- time ----
+
+  #armTimer(use: TimerUse, delayMs: number): void {
+    this.#timerUse = use;
+    this.#hasMoved = false;
+    if (use === "stream") this.#idleMs = delayMs;
+    this.#path.wheel.arm(this.#timer, delayMs);
+  }
+
+  onTimer(): void {
+    this.#guard(() => this.#onTimeout());
+  }
+
+  #onTimeout(): void {
+    switch (this.#timerUse) {
+      case "idle":
+        return this.#close();
+      case "head":
+        return this.#onHeadTimeout();
+      case "stream":
+        if (this.#hasMoved) return this.#armTimer("stream", this.#idleMs);
+        return this.#onStreamTimeout();
+      case "half-closed":
+        return this.#onHalfClosedTimeout();
+      case "linger":
+        this.#socket.destroy();
+        return;
+    }
+  }
+
+  #onHeadTimeout(): void {
+    const cause = failure("client-timeout", `no complete head after ${this.#path.limits.headTimeoutMs} ms`);
+    const wallMs = this.#path.clock.wall();
+    this.outlet.addText(answerText(cause, { request: undefined, lines: "", closes: true, wallMs }));
+    recordRefusal(this.#path, this.#exchange.direction, cause);
+    this.#close();
+  }
+
+  #onStreamTimeout(): void {
+    if (this.#state === "body") {
+      const cause = failure("client-timeout", "the request body stopped");
+      this.#state = "closing";
+      this.#exchange.refuse(cause);
+    } else if (this.#state === "tunnel") this.reset();
+    else this.#exchange.fail(failure("stream-idle-timeout"));
+  }
+
+  /** A client that takes bytes is there; one that took none since it ended its side is taken for gone. */
+  #onHalfClosedTimeout(): void {
+    if (this.#socket.bytesWritten > this.#bytesAtEnd) {
+      this.#bytesAtEnd = this.#socket.bytesWritten;
+      return this.#armTimer("half-closed", this.#path.limits.halfClosedGraceMs);
+    }
+    this.#exchange.onClientGone();
+    this.#socket.destroy();
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#exchange.onInternalError("client", error);
+    }
+  }
+}

@@ -1,0 +1,85 @@
+// Who knows whom in this room: a client connection owns an exchange, an exchange owns an attempt; upwards they are
+// known by these interfaces only. Types, no code.
+import type { BodyForm } from "../http1/contract.ts";
+import type { MessageHead } from "../http1/head.ts";
+import type { Direction } from "../observe/metrics.ts";
+import type { Resolution } from "../resolver.ts";
+import type { Snapshot } from "../snapshot.ts";
+import type { Destination } from "./destination.ts";
+import type { Outlet } from "./outlet.ts";
+import type { Failure } from "./reasons.ts";
+
+/** The client's side, as its exchange sees it. */
+export interface Downstream {
+  /** Head of the request in progress; stays until the exchange is done. */
+  readonly head: MessageHead;
+  readonly outlet: Outlet;
+  readonly remoteAddress: string;
+  /** All of the request has been read. */
+  readonly isRequestComplete: boolean;
+  /** The listener drains: the next answer says that the connection closes. */
+  readonly isDraining: boolean;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** The answer is out. Reads the next request, or closes. May begin the next exchange before it returns. */
+  onExchangeDone(mayKeepAlive: boolean): void;
+  /** Cuts the connection so that the client cannot take what it got for a whole answer. */
+  reset(): void;
+  /** From now on bytes go through unread. */
+  startTunnel(): void;
+  /** Ends the sidecar's side of a tunnel; the other may go on. */
+  endTunnelWrites(): void;
+  /** Bytes moved, either way: the idle clock starts anew. */
+  noteActivity(): void;
+  /** Stream idle time of the exchange, 0: none. Replaces the default once the policy is known. */
+  setIdleTimeout(idleMs: number): void;
+}
+
+/** The exchange, as its attempt sees it. */
+export interface AttemptOwner {
+  /** A connection is there: write the request. */
+  onAttemptOpen(): void;
+  onInterimHead(head: MessageHead): void;
+  /** Should the attempt with this final status be given up for another one? */
+  wantsRetry(head: MessageHead): boolean;
+  /** Writes the head to the client. @returns the form in which the body is wanted. */
+  onResponseHead(head: MessageHead): BodyForm;
+  onResponseBody(bytes: Buffer, start: number, end: number): void;
+  /** @param tail last piece of the body's wire form */
+  onResponseEnd(tail: string): void;
+  onTunnelOpen(head: MessageHead): void;
+  onTunnelBytes(bytes: Buffer, start: number, end: number): void;
+  onTunnelEnd(): void;
+  /** All bytes of one read have been taken. */
+  onReadDone(): void;
+  /** The endpoint takes more of the request. */
+  onAttemptDrain(): void;
+  /** No answer from this attempt. */
+  onAttemptFailed(failure: Failure): void;
+  /** Its answer asked for another attempt; the connection is dealt with. */
+  onRetryableAnswer(status: number): void;
+  onInternalError(where: string, error: unknown): void;
+  readonly isRequestComplete: boolean;
+}
+
+/** What a router may do with an exchange: exactly one of the verbs per call of `route`. */
+export interface RoutedExchange {
+  readonly head: MessageHead;
+  /** The snapshot that this exchange goes by. */
+  readonly snapshot: Snapshot;
+  readonly destination: Destination;
+  readonly remoteAddress: string;
+  /** Sends the request where `destination` says. */
+  forward(): void;
+  /** @param lines complete field lines for the answer, such as `location: ...` */
+  answer(cause: Failure, lines: string): void;
+  /** Asks for a service that the snapshot does not hold; `route` is called again with what came of it. */
+  hold(service: string): void;
+}
+
+/** Decides where requests of one listener go. */
+export interface Router {
+  readonly direction: Direction;
+  /** @param resolution what came of `hold`; undefined at first */
+  route(exchange: RoutedExchange, resolution: Resolution | undefined): void;
+}

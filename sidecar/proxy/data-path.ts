@@ -1,0 +1,101 @@
+// What every part of the data path stands on: time, timers, limits, figures, and where the snapshot is. Built once per
+// process; listeners share it.
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import type { Random } from "../../runtime/random.ts";
+import { chooseReadMode, type ReadMode } from "../../runtime/shared-socket.ts";
+import { TimerWheel } from "../../runtime/timer-wheel.ts";
+import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "../http1/limits.ts";
+import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
+import { Metrics } from "../observe/metrics.ts";
+import type { ServiceResolver } from "../resolver.ts";
+import { emptySnapshot, SnapshotHolder } from "../snapshot.ts";
+
+/** One finished exchange, for the access log. */
+export interface AccessRecord {
+  readonly direction: "inbound" | "outbound";
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+  readonly status: number;
+  readonly reason: string;
+  readonly service: string;
+  readonly backend: string;
+  readonly endpoint: string;
+  readonly route: string;
+  readonly tries: number;
+  readonly durationMs: number;
+  readonly requestId: string;
+}
+
+export interface DataPathOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Namespace of this sidecar: bare host names are looked up in it. */
+  readonly namespace: string;
+  /** `namespace/name` of the service beside this sidecar. */
+  readonly service: string;
+  readonly limits?: Partial<DataPathLimits>;
+  readonly http1Limits?: Partial<Http1Limits>;
+  /** Told to use 'data' events, or which mode the machine was found to support; absent: tried now. */
+  readonly readMode?: ReadMode;
+  readonly newRequestId?: () => string;
+}
+
+export interface DataPath {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly namespace: string;
+  readonly service: string;
+  readonly limits: DataPathLimits;
+  readonly http1Limits: Http1Limits;
+  readonly readMode: ReadMode;
+  readonly wheel: TimerWheel;
+  readonly metrics: Metrics;
+  readonly snapshots: SnapshotHolder;
+  readonly newRequestId: () => string;
+  /** Requests that wait for the control plane now. */
+  resolvingCount: number;
+  /** How services that the snapshot does not hold are asked for; set by whoever starts discovery. */
+  resolver: ServiceResolver | undefined;
+  /** Where finished exchanges are told; undefined while the access log is off. */
+  accessLog: ((record: AccessRecord) => void) | undefined;
+}
+
+/** Builds the data path of a process with an empty snapshot. */
+export async function createDataPath(options: DataPathOptions): Promise<DataPath> {
+  const readMode = options.readMode ?? (await chooseReadMode());
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const wheel = new TimerWheel(options.clock);
+  const metrics = new Metrics();
+  const pool = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes };
+  const snapshots = new SnapshotHolder(emptySnapshot({ pool, random: options.random }));
+  snapshots.onSwap((next, previous) => {
+    metrics.snapshotRevision.cell().value = next.revision;
+    for (const service of previous.services.keys()) {
+      if (next.services.has(service)) continue;
+      metrics.retain((name) => next.services.has(name) || name === options.service);
+      return;
+    }
+  });
+  return {
+    clock: options.clock,
+    random: options.random,
+    log: options.log,
+    namespace: options.namespace,
+    service: options.service,
+    limits,
+    http1Limits: { ...DEFAULT_HTTP1_LIMITS, ...options.http1Limits },
+    readMode,
+    wheel,
+    metrics,
+    snapshots,
+    newRequestId: options.newRequestId ?? randomUUID,
+    resolvingCount: 0,
+    resolver: undefined,
+    accessLog: undefined,
+  };
+}

@@ -1,0 +1,49 @@
+// Where an exchange goes and under which rules: what routing decided, in one reusable object, so that a decision
+// allocates nothing.
+import type { RouteMatch } from "../../rules/resource.ts";
+import type { CandidateSet } from "../balance/contract.ts";
+import type { Cluster, EndpointMember } from "../cluster.ts";
+import type { RequestSeries } from "../observe/metrics.ts";
+import type { RetryPlan } from "../policy/retry.ts";
+import { type FilterPlan, NO_FILTERS, type RulePlan } from "../route/rule-plan.ts";
+
+/** Under which service a request is counted, and the memo of its series. */
+export interface SeriesSource {
+  readonly service: string;
+  readonly series: Map<object, RequestSeries>;
+}
+
+export class Destination {
+  /** The service that was called; undefined until it is known. */
+  source: SeriesSource | undefined = undefined;
+  /** The rule, if a route matched. */
+  rule: RulePlan | undefined = undefined;
+  match: RouteMatch | undefined = undefined;
+  ruleFilters: FilterPlan = NO_FILTERS;
+  backendFilters: FilterPlan = NO_FILTERS;
+  /** The service that the request goes to. */
+  cluster: Cluster | undefined = undefined;
+  members: CandidateSet<EndpointMember> | undefined = undefined;
+  retry: RetryPlan | undefined = undefined;
+  /** CONNECT to a host outside of the mesh: the connection itself is the tunnel. */
+  isRawTunnel = false;
+  /** Milliseconds; 0: none. */
+  requestTimeoutMs = 0;
+  perTryTimeoutMs = 0;
+  idleTimeoutMs = 0;
+
+  clear(): void {
+    this.source = undefined;
+    this.rule = undefined;
+    this.match = undefined;
+    this.ruleFilters = NO_FILTERS;
+    this.backendFilters = NO_FILTERS;
+    this.cluster = undefined;
+    this.members = undefined;
+    this.retry = undefined;
+    this.isRawTunnel = false;
+    this.requestTimeoutMs = 0;
+    this.perTryTimeoutMs = 0;
+    this.idleTimeoutMs = 0;
+  }
+}

@@ -1,0 +1,94 @@
+// Hosts outside of the mesh that `Mesh.spec.egress.allow` lets through: which ones, and the clusters that stand for
+// them. Made when a host is first called; their number is bounded.
+
+import { compilePolicy } from "../../rules/compile/policy.ts";
+import { parseHostPort } from "../../runtime/address.ts";
+import { buildCluster, type Cluster, settleCluster } from "../cluster.ts";
+import type { Snapshot } from "../snapshot.ts";
+import type { SeriesSource } from "./destination.ts";
+
+const HOSTS_MAX = 256;
+const HTTP_PORT = 80;
+const HTTPS_PORT = 443;
+const POLICY = compilePolicy(undefined);
+
+/** "listed": by name or suffix, so it is not even looked up in the mesh. "any": only `*` allows it. */
+export type EgressVerdict = "listed" | "any" | "denied";
+
+/** @param authority host or host:port, as the decoder checked it */
+export function egressVerdict(allow: readonly string[], authority: string): EgressVerdict {
+  if (allow.length === 0) return "denied";
+  const host = hostOf(authority);
+  let verdict: EgressVerdict = "denied";
+  for (const pattern of allow) {
+    if (pattern === "*") verdict = "any";
+    else if (pattern === host || (pattern.startsWith("*.") && host.endsWith(pattern.slice(1)))) return "listed";
+  }
+  return verdict;
+}
+
+function hostOf(authority: string): string {
+  const colon = authority.lastIndexOf(":");
+  const host = colon > authority.lastIndexOf("]") ? authority.slice(0, colon) : authority;
+  const lower = host.toLowerCase();
+  return lower.endsWith(".") ? lower.slice(0, -1) : lower;
+}
+
+export interface EgressEntry {
+  readonly source: SeriesSource;
+  readonly cluster: Cluster;
+}
+
+/** Label of all egress in the metrics: callers choose the hosts. */
+const EGRESS_SERVICE = "egress";
+
+export class EgressClusters {
+  /** Least recently used first. */
+  readonly #entries = new Map<string, EgressEntry>();
+  readonly #source: SeriesSource = { service: EGRESS_SERVICE, series: new Map() };
+
+  /** The cluster for a host; undefined when `authority` is no address. */
+  entryFor(authority: string, isConnect: boolean, snapshot: Snapshot): EgressEntry | undefined {
+    const address = withPort(authority, isConnect);
+    let entry = this.#entries.get(address);
+    if (entry === undefined) {
+      if (parseHostPort(address) === undefined) return undefined;
+      const endpoint = {
+        id: address,
+        address,
+        addresses: {},
+        weight: 1,
+        zone: "",
+        version: "",
+        labels: {},
+        mesh: false,
+      };
+      const cluster = buildCluster(EGRESS_SERVICE, POLICY, [endpoint], undefined, snapshot.tools);
+      entry = { source: this.#source, cluster };
+      this.#evict();
+    } else this.#entries.delete(address);
+    this.#entries.set(address, entry);
+    return entry;
+  }
+
+  #evict(): void {
+    if (this.#entries.size < HOSTS_MAX) return;
+    for (const [address, entry] of this.#entries) {
+      if (entry.cluster.state.activeRequests > 0) continue;
+      this.#entries.delete(address);
+      settleCluster(entry.cluster, undefined);
+      this.#source.series.clear();
+      return;
+    }
+  }
+
+  clusters(): Cluster[] {
+    return [...this.#entries.values()].map((entry) => entry.cluster);
+  }
+}
+
+function withPort(authority: string, isConnect: boolean): string {
+  const lower = authority.toLowerCase();
+  if (lower.lastIndexOf(":") > lower.lastIndexOf("]")) return lower;
+  return `${lower}:${isConnect ? HTTPS_PORT : HTTP_PORT}`;
+}

@@ -1,0 +1,77 @@
+// Other sidecars' calls to the app beside this one. Every request goes to the app's own address; limits and
+// authorization come before that.
+
+import { compilePolicy } from "../../rules/compile/policy.ts";
+import type { TrafficPolicyResource } from "../../rules/resource.ts";
+import { formatHostPort, type HostPort } from "../../runtime/address.ts";
+import { buildCluster, type Cluster } from "../cluster.ts";
+import type { RoutedExchange, Router } from "./contract.ts";
+import type { DataPath } from "./data-path.ts";
+import type { SeriesSource } from "./destination.ts";
+import { type Listener, startListener } from "./listener.ts";
+import { failure } from "./reasons.ts";
+
+export interface InboundOptions {
+  readonly path: DataPath;
+  readonly listen: HostPort;
+  /** Where the app listens; undefined: there is none, and every request is answered `connect-failure`. */
+  readonly app: HostPort | undefined;
+  readonly reusePort?: boolean;
+}
+
+/** Listens for calls to the app. Rejects with Node's error when the port cannot be had. */
+export function startInbound(options: InboundOptions): Promise<Listener> {
+  return startListener({ ...options, router: new InboundRouter(options.path, options.app) });
+}
+
+/**
+ * The way to the app has bounds of its own, far above those of callers: who may send how much is for limits to say.
+ * No whole-request timeout: the caller has one, and knows why. No retries: the caller's sidecar is nearer to a choice.
+ */
+function appPolicy(): TrafficPolicyResource {
+  const defaults = compilePolicy(undefined);
+  return {
+    ...defaults,
+    connectionPool: {
+      ...defaults.connectionPool,
+      maxConnections: APP_CONNECTIONS_MAX,
+      maxPendingRequests: APP_CONNECTIONS_MAX,
+      maxRequests: APP_CONNECTIONS_MAX,
+    },
+    timeout: { ...defaults.timeout, requestMs: 0, perTryMs: 0 },
+    retry: { ...defaults.retry, attempts: 0 },
+  };
+}
+
+const APP_CONNECTIONS_MAX = 16_384;
+
+export class InboundRouter implements Router {
+  readonly direction = "inbound" as const;
+  readonly cluster: Cluster | undefined;
+  readonly #source: SeriesSource;
+
+  constructor(path: DataPath, app: HostPort | undefined) {
+    this.#source = { service: path.service, series: new Map() };
+    if (app === undefined) {
+      this.cluster = undefined;
+      return;
+    }
+    const address = formatHostPort(app.host, app.port);
+    const endpoint = { id: address, address, addresses: {}, weight: 1, zone: "", version: "", labels: {}, mesh: false };
+    this.cluster = buildCluster(path.service, appPolicy(), [endpoint], undefined, path.snapshots.current.tools);
+  }
+
+  route(exchange: RoutedExchange): void {
+    const { destination } = exchange;
+    const cluster = this.cluster;
+    destination.source = this.#source;
+    if (cluster === undefined) return exchange.answer(failure("connect-failure", "the sidecar has no --app"), "");
+    destination.cluster = cluster;
+    destination.members = cluster.set;
+    destination.retry = cluster.retry;
+    destination.requestTimeoutMs = cluster.policy.timeout.requestMs;
+    destination.perTryTimeoutMs = cluster.policy.timeout.perTryMs;
+    destination.idleTimeoutMs = cluster.policy.timeout.idleMs;
+    exchange.forward();
+  }
+}

@@ -1,0 +1,127 @@
+// A port that clients connect to: accepts within its bound, knows its connections, drains. Not what is done with
+// requests: that is its router's.
+import { createServer, type Server, type Socket } from "node:net";
+import { formatHostPort, type HostPort } from "../../runtime/address.ts";
+import { ClientConnection, type ConnectionOwner } from "./client-connection.ts";
+import type { Router } from "./contract.ts";
+import type { DataPath } from "./data-path.ts";
+
+export interface Listener {
+  /** HOST:PORT that it is bound to. */
+  readonly address: string;
+  /** Open client connections. */
+  readonly connectionCount: number;
+  readonly isDraining: boolean;
+  /**
+   * Accepts no more, lets requests in progress end with `connection: close`, then resolves. After `deadlineMs` what is
+   * left is cut.
+   */
+  drain(deadlineMs: number): Promise<void>;
+  /** Cuts everything and resolves when the port is free. */
+  close(): Promise<void>;
+}
+
+const LISTEN_BACKLOG = 4_096;
+/** A client that vanished without a word is noticed by TCP after this. */
+const TCP_KEEP_ALIVE_MS = 60_000;
+
+export interface ListenOptions {
+  readonly listen: HostPort;
+  readonly path: DataPath;
+  readonly router: Router;
+  /** Several processes share the port; the kernel spreads connections. */
+  readonly reusePort?: boolean;
+}
+
+/** Listens. Rejects with Node's error (`EADDRINUSE`, ...) when it cannot. */
+export function startListener(options: ListenOptions): Promise<Listener> {
+  const listener = new PortListener(options.path, options.router);
+  return listener.listen(options.listen, options.reusePort ?? false);
+}
+
+class PortListener implements Listener, ConnectionOwner {
+  address = "";
+  isDraining = false;
+  readonly #server: Server;
+  readonly #path: DataPath;
+  readonly #router: Router;
+  readonly #connections = new Set<ClientConnection>();
+  #onEmpty: (() => void) | undefined = undefined;
+
+  constructor(path: DataPath, router: Router) {
+    this.#path = path;
+    this.#router = router;
+    this.#server = createServer({
+      pauseOnConnect: true,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+    });
+    this.#server.on("connection", (socket: Socket) => this.#onConnection(socket));
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  listen(at: HostPort, reusePort: boolean): Promise<Listener> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ host: at.host, port: at.port, backlog: LISTEN_BACKLOG, reusePort }, () => {
+        this.#server.off("error", reject);
+        this.#server.on("error", (error) => this.#path.log.error({ err: error }, "a listener failed to accept"));
+        const bound = this.#server.address();
+        if (bound !== null && typeof bound === "object") this.address = formatHostPort(at.host, bound.port);
+        resolve(this);
+      });
+    });
+  }
+
+  #onConnection(socket: Socket): void {
+    const direction = this.#router.direction;
+    const isFull = this.#connections.size >= this.#path.limits.clientConnectionsMax;
+    this.#path.metrics.clientConnections.cell(direction, isFull ? "refused" : "accepted").value++;
+    if (isFull) {
+      socket.destroy();
+      return;
+    }
+    try {
+      this.#connections.add(new ClientConnection(socket, this, this.#path, this.#router));
+      this.#path.metrics.clientConnectionsActive.cell(direction).value = this.#connections.size;
+    } catch (error) {
+      this.#path.log.error({ err: error }, "a connection could not be taken over");
+      socket.destroy();
+    }
+  }
+
+  onClientClosed(connection: ClientConnection): void {
+    this.#connections.delete(connection);
+    this.#path.metrics.clientConnectionsActive.cell(this.#router.direction).value = this.#connections.size;
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  drain(deadlineMs: number): Promise<void> {
+    this.isDraining = true;
+    this.#server.close();
+    for (const connection of [...this.#connections]) connection.drain();
+    if (this.#connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#path.clock.after(deadlineMs, () => {
+        for (const connection of [...this.#connections]) connection.destroy();
+      });
+      this.#onEmpty = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  close(): Promise<void> {
+    this.isDraining = true;
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      for (const connection of [...this.#connections]) connection.destroy();
+    });
+  }
+}

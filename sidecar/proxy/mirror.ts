@@ -1,0 +1,147 @@
+// A copy of a request to another service, whose answer is thrown away (RequestMirror of the Gateway API). Bounded in
+// number and bytes, dropped before it could cost the primary anything, never repeated.
+
+import { type EndpointMember, membersFor } from "../cluster.ts";
+import type { BodyForm } from "../http1/contract.ts";
+import type { MessageHead } from "../http1/head.ts";
+import type { MirrorFilter } from "../route/rule-plan.ts";
+import type { Snapshot } from "../snapshot.ts";
+import { Attempt } from "./attempt.ts";
+import { BodyLog } from "./body-log.ts";
+import type { AttemptOwner } from "./contract.ts";
+import type { DataPath } from "./data-path.ts";
+
+/** Copies under way together in this process; more are dropped. */
+const MIRRORS_MAX = 128;
+/** A body larger than this is not copied. */
+const MIRROR_BODY_BYTES_MAX = 64 * 1024;
+/** Copies are given up after this, as requests are by default. */
+const MIRROR_TIMEOUT_MS = 15_000;
+
+let underWay = 0;
+
+export class Mirror implements AttemptOwner {
+  readonly isRequestComplete = true;
+  readonly #path: DataPath;
+  readonly #service: string;
+  readonly #member: EndpointMember;
+  readonly #method: string;
+  readonly #headText: string;
+  readonly #body = new BodyLog();
+  readonly #attempt: Attempt;
+  #isOver = false;
+  /** All of the request is there. */
+  #isComplete = false;
+
+  /**
+   * Begins a copy if this request falls into the filter's share and there is room. It is sent when all of the request
+   * is there.
+   * @param headText the head as the primary gets it
+   */
+  static start(
+    filter: MirrorFilter,
+    path: DataPath,
+    snapshot: Snapshot,
+    head: MessageHead,
+    headText: string,
+    isComplete: boolean,
+  ): Mirror | undefined {
+    if (path.random.next() * filter.denominator >= filter.numerator) return undefined;
+    const entry = snapshot.services.get(filter.service);
+    const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
+    const member = members === undefined ? undefined : entry?.cluster.state.balancer.pick(members, [], 0);
+    if (member === undefined) return drop(path, filter.service, "no-endpoint");
+    if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow");
+    if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade");
+    const mirror = new Mirror(path, filter.service, member, head.method, headText);
+    if (isComplete) mirror.end("");
+    return mirror;
+  }
+
+  private constructor(path: DataPath, service: string, member: EndpointMember, method: string, headText: string) {
+    underWay++;
+    this.#path = path;
+    this.#service = service;
+    this.#member = member;
+    this.#method = method;
+    this.#headText = headText;
+    this.#attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+  }
+
+  addBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#isOver) return;
+    if (this.#body.bytes + end - start > MIRROR_BODY_BYTES_MAX) this.#finish("body-too-large");
+    else this.#body.addBytes(bytes, start, end);
+  }
+
+  /** All of the request is there: the copy goes out, after what the primary does in this turn. */
+  end(tail: string): void {
+    this.#isComplete = true;
+    if (tail !== "") this.#body.addText(tail);
+    this.#path.clock.after(0, () => {
+      if (!this.#isOver) this.#attempt.start(this.#member, this.#method, false, MIRROR_TIMEOUT_MS, false);
+      this.#attempt.outlet.flush();
+    });
+  }
+
+  /** The request came to an end before its body did. */
+  cancel(): void {
+    if (!this.#isComplete) this.#finish("cancelled");
+  }
+
+  onAttemptOpen(): void {
+    this.#attempt.outlet.addText(this.#headText);
+    this.#body.sendTo(this.#attempt.outlet);
+  }
+
+  onInterimHead(): void {}
+
+  wantsRetry(): boolean {
+    return false;
+  }
+
+  onResponseHead(): BodyForm {
+    return "data";
+  }
+
+  onResponseBody(): void {}
+
+  onResponseEnd(): void {
+    this.#finish("answered");
+  }
+
+  onTunnelOpen(): void {
+    this.#finish("answered");
+  }
+
+  onTunnelBytes(): void {}
+
+  onTunnelEnd(): void {}
+
+  onReadDone(): void {}
+
+  onAttemptDrain(): void {}
+
+  onAttemptFailed(): void {
+    this.#finish("failed");
+  }
+
+  onRetryableAnswer(): void {}
+
+  onInternalError(): void {
+    this.#finish("failed");
+  }
+
+  #finish(outcome: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    underWay--;
+    this.#attempt.abort();
+    this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
+  }
+}
+
+function drop(path: DataPath, service: string, outcome: string): undefined {
+  path.metrics.mirrored.cell(service, outcome).value++;
+  return undefined;
+}

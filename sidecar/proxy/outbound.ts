@@ -1,0 +1,192 @@
+// The app's calls to others: which service a request is for, which rule it goes by, which backend it goes to.
+
+import { parseServiceHost, type ServiceHost } from "../../rules/host.ts";
+import type { RequestView, RouteHit } from "../../rules/routing/request-view.ts";
+import { redirectLocation } from "../../rules/routing/rewrite.ts";
+import { pickCumulative } from "../../rules/routing/split.ts";
+import { findRoute, hasRoutes } from "../../rules/routing/table.ts";
+import type { HostPort } from "../../runtime/address.ts";
+import { type Cluster, membersFor } from "../cluster.ts";
+import type { MessageHead } from "../http1/head.ts";
+import type { Resolution } from "../resolver.ts";
+import { type FilterPlan, NO_FILTERS, type RulePlan } from "../route/rule-plan.ts";
+import { retryPlanOf, type ServiceEntry } from "../snapshot.ts";
+import type { RoutedExchange, Router } from "./contract.ts";
+import { isPreflight, preflightLines } from "./cors.ts";
+import type { DataPath } from "./data-path.ts";
+import { EgressClusters, egressVerdict } from "./egress.ts";
+import { type Listener, startListener } from "./listener.ts";
+import { failure } from "./reasons.ts";
+import { retryAfterLine } from "./respond.ts";
+
+export interface OutboundOptions {
+  readonly path: DataPath;
+  readonly listen: HostPort;
+  readonly reusePort?: boolean;
+}
+
+/** Listens for the app's calls. Rejects with Node's error when the port cannot be had. */
+export function startOutbound(options: OutboundOptions): Promise<Listener> {
+  return startListener({ ...options, router: new OutboundRouter(options.path) });
+}
+
+/** Spellings of hosts remembered with what they mean; callers choose them, so their number is bounded. */
+const HOSTS_MAX = 1_024;
+const CONTROL_PLANE_RETRY_MS = 1_000;
+
+export class OutboundRouter implements Router {
+  readonly direction = "outbound" as const;
+  readonly egress = new EgressClusters();
+  readonly #path: DataPath;
+  readonly #view = new HeadView();
+  readonly #hosts = new Map<string, ServiceHost | "outside">();
+
+  constructor(path: DataPath) {
+    this.#path = path;
+    this.#view.fromNamespace = path.namespace;
+  }
+
+  route(exchange: RoutedExchange, resolution: Resolution | undefined): void {
+    const { head, snapshot } = exchange;
+    const host = this.#hostOf(head.authority);
+    const entry = host === "outside" ? undefined : snapshot.services.get(host.service);
+    if (entry !== undefined && host !== "outside") return this.#toService(exchange, entry, host.port);
+    const verdict = egressVerdict(snapshot.mesh.egress.allow, head.authority);
+    if (verdict === "listed") return this.#toOutside(exchange);
+    if (host !== "outside" && resolution === undefined) return exchange.hold(host.service);
+    if (verdict === "any") return this.#toOutside(exchange);
+    if (resolution === "unavailable" && host !== "outside")
+      return exchange.answer(
+        failure("control-plane-unavailable", host.service),
+        retryAfterLine(CONTROL_PLANE_RETRY_MS),
+      );
+    exchange.answer(failure("no-such-service", host === "outside" ? head.authority : host.service), "");
+  }
+
+  #hostOf(authority: string): ServiceHost | "outside" {
+    let host = this.#hosts.get(authority);
+    if (host === undefined) {
+      host = parseServiceHost(authority, this.#path.namespace) ?? "outside";
+      if (this.#hosts.size >= HOSTS_MAX) this.#hosts.clear();
+      this.#hosts.set(authority, host);
+    }
+    return host;
+  }
+
+  #toService(exchange: RoutedExchange, entry: ServiceEntry, askedPort: number): void {
+    const destination = exchange.destination;
+    destination.source = entry;
+    const port = portOf(entry, askedPort);
+    if (port === undefined)
+      return exchange.answer(failure("no-such-service", `${entry.service} has no port ${askedPort}`), "");
+    if (entry.table === undefined) return this.#toCluster(exchange, entry, entry.cluster, port);
+    const view = this.#view;
+    view.head = exchange.head;
+    view.port = port;
+    const hit = findRoute(entry.table, view);
+    if (hit !== undefined) return this.#toRule(exchange, entry, hit, port);
+    if (hasRoutes(entry.table, port, view.fromNamespace))
+      return exchange.answer(failure("no-route", entry.service), "");
+    this.#toCluster(exchange, entry, entry.cluster, port);
+  }
+
+  #toRule(exchange: RoutedExchange, entry: ServiceEntry, hit: RouteHit, port: number): void {
+    const plan = entry.rules[hit.ruleNumber];
+    if (plan === undefined) return exchange.answer(failure("internal-error"), "");
+    const destination = exchange.destination;
+    destination.rule = plan;
+    destination.match = hit.match;
+    destination.ruleFilters = plan.filters;
+    if (!plan.filters.isEmpty && this.#isAnswered(exchange, plan.filters, hit, port)) return;
+    this.#toBackend(exchange, entry, plan, hit, port);
+  }
+
+  #toBackend(exchange: RoutedExchange, entry: ServiceEntry, plan: RulePlan, hit: RouteHit, port: number): void {
+    const chosen = plan.backends[pickCumulative(plan.cumulative, this.#path.random.next())];
+    if (chosen === undefined) return exchange.answer(failure("invalid-backend", "the rule sends traffic nowhere"), "");
+    const { backend, filters } = chosen;
+    if (backend.invalid !== "") return exchange.answer(failure("invalid-backend", backend.invalid), "");
+    const target = exchange.snapshot.services.get(backend.service);
+    const backendPort = target === undefined ? undefined : portOf(target, backend.port);
+    if (target === undefined || backendPort === undefined)
+      return exchange.answer(failure("invalid-backend", `${backend.service} port ${backend.port}`), "");
+    exchange.destination.backendFilters = filters;
+    if (!filters.isEmpty && this.#isAnswered(exchange, filters, hit, port)) return;
+    this.#toCluster(exchange, entry, target.cluster, backendPort);
+  }
+
+  /** Filters that answer themselves. */
+  #isAnswered(exchange: RoutedExchange, filters: FilterPlan, hit: RouteHit, port: number): boolean {
+    const head = exchange.head;
+    if (filters.cors !== undefined && isPreflight(head)) {
+      const lines = preflightLines(filters.cors, head);
+      exchange.destination.ruleFilters = NO_FILTERS;
+      exchange.answer(failure("cors-preflight"), lines);
+      return true;
+    }
+    if (filters.redirect === undefined) return false;
+    const { path, query } = head;
+    const request = { scheme: "http", host: head.authority, port, path, query };
+    const location = redirectLocation(filters.redirect, hit.match, request);
+    exchange.answer(failure("redirect", "", filters.redirect.status), `location: ${location}\r\n`);
+    return true;
+  }
+
+  #toCluster(exchange: RoutedExchange, entry: ServiceEntry, cluster: Cluster, port: number): void {
+    const destination = exchange.destination;
+    const { timeout } = cluster.policy;
+    const own = destination.rule?.rule.timeouts;
+    destination.cluster = cluster;
+    destination.members = membersFor(cluster, port);
+    destination.retry = retryPlanOf(entry, destination.rule, cluster);
+    destination.requestTimeoutMs = own?.requestMs ?? timeout.requestMs;
+    destination.perTryTimeoutMs = own?.backendRequestMs ?? timeout.perTryMs;
+    destination.idleTimeoutMs = timeout.idleMs;
+    exchange.forward();
+  }
+
+  #toOutside(exchange: RoutedExchange): void {
+    const { head, snapshot, destination } = exchange;
+    const entry = this.egress.entryFor(head.authority, head.isConnect, snapshot);
+    if (entry === undefined) return exchange.answer(failure("no-such-service", head.authority), "");
+    const { cluster } = entry;
+    destination.source = entry.source;
+    destination.cluster = cluster;
+    destination.members = cluster.set;
+    destination.retry = cluster.retry;
+    destination.isRawTunnel = head.isConnect;
+    destination.requestTimeoutMs = cluster.policy.timeout.requestMs;
+    destination.idleTimeoutMs = cluster.policy.timeout.idleMs;
+    exchange.forward();
+  }
+}
+
+/** The service's port for what was asked (0: the first); undefined when it has no such port. */
+function portOf(entry: ServiceEntry, asked: number): number | undefined {
+  const { ports, implied } = entry.resource;
+  if (asked === 0) return ports[0]?.port ?? 0;
+  return implied || ports.some(({ port }) => port === asked) ? asked : undefined;
+}
+
+/** A decoded head as routing sees it; one object for all requests, because a lookup does not outlive its call. */
+class HeadView implements RequestView {
+  head: MessageHead | undefined = undefined;
+  port = 0;
+  fromNamespace = "";
+
+  get method(): string {
+    return this.head?.method ?? "";
+  }
+
+  get path(): string {
+    return this.head?.path ?? "";
+  }
+
+  get query(): string {
+    return this.head?.query ?? "";
+  }
+
+  header(lowerName: string): string | undefined {
+    return lowerName === "host" ? this.head?.authority : this.head?.value(lowerName);
+  }
+}

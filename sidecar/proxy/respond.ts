@@ -1,0 +1,74 @@
+// The only place where a failure becomes an answer: status from the table of reasons, `x-weft-reason`, a short body
+// that says what and why, as JSON for those who ask for it.
+import { ownResponseHead } from "../http1/encoder.ts";
+import type { MessageHead } from "../http1/head.ts";
+import { type Failure, REASONS } from "./reasons.ts";
+
+export interface AnswerOptions {
+  /** The request, if its head could be read. */
+  readonly request: MessageHead | undefined;
+  /** Put into the head as complete lines, each ending in CRLF: `location: ...`. */
+  readonly lines: string;
+  /** The connection does not outlive the answer. */
+  readonly closes: boolean;
+  readonly wallMs: number;
+}
+
+/** Where a time is known after which another try makes sense, it is said in `options.lines`; see `retryAfterLine`. */
+export function answerText(cause: Failure, options: AnswerOptions): string {
+  const status = statusOf(cause);
+  const request = options.request;
+  const json = request?.value("accept")?.includes("application/json") === true;
+  const body = json ? jsonBody(cause) : textBody(cause);
+  const hasBody = status >= 200 && status !== 204 && status !== 304;
+  let lines = options.lines;
+  if (hasBody) lines += `content-type: ${json ? "application/json" : "text/plain"}; charset=utf-8\r\n`;
+  if (hasBody) lines += `content-length: ${Buffer.byteLength(body, "latin1")}\r\n`;
+  lines += `x-weft-reason: ${cause.reason}\r\ndate: ${httpDate(options.wallMs)}\r\n`;
+  if (options.closes) lines += "connection: close\r\n";
+  else if (request?.minorVersion === 0) lines += "connection: keep-alive\r\n";
+  const sendsBody = hasBody && request?.method !== "HEAD";
+  return ownResponseHead(status, lines) + (sendsBody ? body : "");
+}
+
+/** A 2xx to CONNECT has neither body nor length (RFC 9110 section 9.3.6). */
+export function tunnelAnswerText(wallMs: number): string {
+  return ownResponseHead(200, `x-weft-reason: tunnel\r\ndate: ${httpDate(wallMs)}\r\n`);
+}
+
+export function statusOf(cause: Failure): number {
+  return cause.status > 0 ? cause.status : REASONS[cause.reason].status;
+}
+
+/** Whole seconds, rounded up (RFC 9110 section 10.2.3). */
+export function retryAfterLine(waitMs: number): string {
+  return `retry-after: ${Math.max(1, Math.ceil(waitMs / 1_000))}\r\n`;
+}
+
+function textBody(cause: Failure): string {
+  const detail = cause.detail === "" ? "" : `: ${asLatin1(cause.detail)}`;
+  return `${cause.reason}: ${REASONS[cause.reason].text}${detail}\n`;
+}
+
+function jsonBody(cause: Failure): string {
+  const { reason } = cause;
+  return `${JSON.stringify({ reason, message: REASONS[reason].text, detail: asLatin1(cause.detail) })}\n`;
+}
+
+/** Answers are written as latin1; what is beyond becomes a question mark, and so does what could end a line. */
+function asLatin1(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?");
+}
+
+let dateSecond = -1;
+let dateText = "";
+
+/** IMF-fixdate (RFC 9110 section 5.6.7), made once a second. */
+function httpDate(wallMs: number): string {
+  const second = Math.floor(wallMs / 1_000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateText = new Date(wallMs).toUTCString();
+  }
+  return dateText;
+}

@@ -1,0 +1,123 @@
+// The tries of one exchange: how many there were and where, and whether there is another one. Asks the retry plan and
+// the budget; the deadline is the exchange's timer, which ends it whatever is decided here.
+import { fullJitter } from "../../runtime/backoff.ts";
+import type { EndpointMember } from "../cluster.ts";
+import { isRetriableStatus, type RetryPlan } from "../policy/retry.ts";
+import type { DataPath } from "./data-path.ts";
+import type { Destination } from "./destination.ts";
+import { type Failure, failure } from "./reasons.ts";
+
+export class RetryState {
+  plan: RetryPlan | undefined = undefined;
+  /** The method, or an Idempotency-Key, allows sending the request again after it may have been acted on. */
+  canRepeat = false;
+  /** An attempt got as far as writing: an endpoint may have acted on it. */
+  hasSent = false;
+  /** Attempts so far. */
+  tries = 0;
+  /** Endpoints that failed. */
+  readonly tried: EndpointMember[] = [];
+  lastFailure: Failure | undefined = undefined;
+  /** Retries by policy so far. */
+  #retries = 0;
+  /** The one free attempt after a keep-alive race was used. */
+  #hasRaced = false;
+  readonly #path: DataPath;
+
+  constructor(path: DataPath) {
+    this.#path = path;
+  }
+
+  begin(): void {
+    this.clear();
+  }
+
+  clear(): void {
+    this.plan = undefined;
+    this.canRepeat = false;
+    this.hasSent = false;
+    this.tries = 0;
+    if (this.tried.length > 0) this.tried.length = 0;
+    this.lastFailure = undefined;
+    this.#retries = 0;
+    this.#hasRaced = false;
+  }
+
+  /**
+   * An endpoint that closed a reused connection without a byte of an answer was most likely closing it as idle while
+   * the request was on its way. Such a request goes once to a fresh connection, outside of policy and budget.
+   */
+  isKeepAliveRace(cause: Failure, isReused: boolean, isBodyWhole: boolean): boolean {
+    const isRace = cause.reason === "upstream-reset" && isReused && !this.#hasRaced && this.canRepeat && isBodyWhole;
+    if (isRace) this.#hasRaced = true;
+    return isRace;
+  }
+
+  /** Should an answer with this status be given up for another attempt? Takes from the budget if so. */
+  acceptsStatus(status: number, destination: Destination, isBodyWhole: boolean): boolean {
+    const plan = this.plan;
+    if (plan === undefined || !isRetriableStatus(plan, status) || this.#retries >= plan.attempts) return false;
+    if (!this.#isSafe(destination, isBodyWhole)) return false;
+    return this.#takeBudget(destination);
+  }
+
+  /** @returns undefined when another attempt shall be made, else what to answer. */
+  decide(cause: Failure, destination: Destination, isBodyWhole: boolean): Failure | undefined {
+    this.lastFailure = cause;
+    const plan = this.plan;
+    if (plan === undefined || !isWorthRetrying(plan, cause) || this.#retries >= plan.attempts) return cause;
+    if (this.hasSent && !this.#isSafe(destination, isBodyWhole)) return cause;
+    if (!this.#takeBudget(destination)) return failure("retry-budget-exhausted", `${cause.reason} ${cause.detail}`);
+    return undefined;
+  }
+
+  /** Counts the retry that was decided on. @returns how long to wait before it. */
+  nextDelayMs(destination: Destination, why: string): number {
+    this.#retries++;
+    this.#path.metrics.retries.cell(serviceOf(destination), why).value++;
+    const plan = this.plan;
+    return plan === undefined ? 0 : fullJitter(this.#path.random, this.#retries, plan.backoffBaseMs, plan.backoffMaxMs);
+  }
+
+  /** Counts how an attempt ended. */
+  countOutcome(destination: Destination, outcome: string): void {
+    const cluster = destination.cluster;
+    if (cluster !== undefined) this.#path.metrics.attempts.cell(cluster.service, outcome).value++;
+  }
+
+  #isSafe(destination: Destination, isBodyWhole: boolean): boolean {
+    if (this.canRepeat && isBodyWhole) return true;
+    this.#skip(destination, this.canRepeat ? "body-too-large" : "not-repeatable");
+    return false;
+  }
+
+  #takeBudget(destination: Destination): boolean {
+    const budget = destination.cluster?.state.budget;
+    if (budget === undefined || this.plan === undefined) return false;
+    if (budget.take(this.#path.clock.now(), this.plan.budget)) return true;
+    this.#skip(destination, "budget");
+    return false;
+  }
+
+  #skip(destination: Destination, why: string): void {
+    this.#path.metrics.retriesSkipped.cell(serviceOf(destination), why).value++;
+  }
+}
+
+function serviceOf(destination: Destination): string {
+  return destination.cluster?.service ?? "";
+}
+
+function isWorthRetrying(plan: RetryPlan, cause: Failure): boolean {
+  switch (cause.reason) {
+    case "connect-failure":
+    case "pool-overflow":
+      return plan.onConnectFailure;
+    case "upstream-reset":
+      return plan.onReset;
+    case "per-try-timeout":
+      return plan.onReset || isRetriableStatus(plan, 504);
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,288 @@
+// Puts a sidecar together and starts it: configuration, source, listeners, pages, probe of the app. Only the wiring;
+// every part is a file of its own. How a run goes on from here is run.ts.
+import { randomUUID } from "node:crypto";
+import { qualifiedName } from "../rules/diagnostic.ts";
+import { parseResource } from "../rules/resource-check.ts";
+import { formatHostPort, type HostPort } from "../runtime/address.ts";
+import { type Clock, sleep } from "../runtime/clock.ts";
+import { EXIT_USAGE } from "../runtime/flags.ts";
+import type { Log } from "../runtime/log.ts";
+import type { Random } from "../runtime/random.ts";
+import { PROGRAM_VERSION } from "../runtime/version.ts";
+import type { LineSink } from "./access-log.ts";
+import { adminRoutes } from "./admin/admin-pages.ts";
+import { type PageServer, type Route, servePages } from "./admin/http-server.ts";
+import { statusRoutes } from "./admin/status-pages.ts";
+import { AppProbe } from "./app/app-probe.ts";
+import type { SidecarSettings } from "./bootstrap.ts";
+import { ConditionMetrics } from "./condition.ts";
+import { Configuration } from "./discovery/configuration.ts";
+import { ControlPlaneSource } from "./discovery/control-plane-source.ts";
+import { RulesSource } from "./discovery/rules-source.ts";
+import type { Registration, Source } from "./discovery/source.ts";
+import { advertisedAddress, workloadId } from "./identity.ts";
+import { clusterViews, configDump } from "./inspect.ts";
+import { renderPrometheus } from "./observe/exposition.ts";
+import { Readiness } from "./readiness.ts";
+import type { AppToStop, ShutdownParts } from "./shutdown.ts";
+import { bindFailure, StartFailure } from "./start-failure.ts";
+import { Traffic } from "./traffic.ts";
+
+export interface StartFloor {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** For the access log. */
+  readonly stdout: LineSink;
+}
+
+/** The one line on stdout: everything is bound; addresses of what is not off. */
+export interface ReadyLine {
+  readonly ready: true;
+  readonly program: "weft-sidecar";
+  readonly service: string;
+  readonly id: string;
+  readonly outbound?: string;
+  readonly inbound?: string;
+  readonly advertise?: string;
+  readonly admin?: string;
+  readonly status?: string;
+}
+
+/** A sidecar that runs. */
+export interface Sidecar {
+  readonly readyLine: ReadyLine;
+  /** Resolves when there is a configuration to act on. */
+  readonly configured: Promise<void>;
+  readonly isConfigured: boolean;
+  /** The app that somebody else started and stops. */
+  readonly appBeside: AppToStop | undefined;
+  readonly shutdownParts: Omit<ShutdownParts, "app" | "clock" | "log" | "drainMs">;
+}
+
+/**
+ * Starts everything.
+ * @param quit ends the sidecar as SIGTERM does
+ * @throws StartFailure when rules are not valid or an address cannot be bound
+ */
+export async function startSidecar(settings: SidecarSettings, floor: StartFloor, quit: () => void): Promise<Sidecar> {
+  const { clock, random, log, stdout } = floor;
+  const { namespace } = settings;
+  const service = qualifiedName(namespace, settings.service);
+  const traffic = await Traffic.create({ clock, random, log, namespace, service }, stdout);
+  const sidecar = new RunningSidecar(settings, floor, traffic, quit);
+  try {
+    await sidecar.start();
+    return sidecar;
+  } catch (error) {
+    await sidecar.shutdownParts.close();
+    throw error;
+  }
+}
+
+class RunningSidecar implements Sidecar {
+  readonly #settings: SidecarSettings;
+  readonly #floor: StartFloor;
+  readonly #traffic: Traffic;
+  readonly #quit: () => void;
+  readonly #configuration: Configuration;
+  readonly #source: Source;
+  readonly #readiness: Readiness;
+  readonly #condition: ConditionMetrics;
+  readonly #probe: AppProbe | undefined;
+  readonly #configured = Promise.withResolvers<void>();
+  readonly #service: string;
+  #pages: PageServer[] = [];
+  #registration: Registration;
+  #readyLine: ReadyLine;
+
+  constructor(settings: SidecarSettings, floor: StartFloor, traffic: Traffic, quit: () => void) {
+    this.#settings = settings;
+    this.#floor = floor;
+    this.#traffic = traffic;
+    this.#quit = quit;
+    this.#service = qualifiedName(settings.namespace, settings.service);
+    this.#configuration = new Configuration({
+      parse: parseResource,
+      publish: (resources, revision) => traffic.publish(resources, revision),
+      wall: () => floor.clock.wall(),
+    });
+    this.#source = this.#createSource();
+    traffic.setResolver(this.#source.resolver);
+    const { app } = settings;
+    this.#readiness = new Readiness(
+      app === undefined ? "none" : "not-listening",
+      () => this.#source.describe(),
+      (isReady, reason) => this.#source.announce(isReady, reason),
+    );
+    this.#probe =
+      app === undefined
+        ? undefined
+        : new AppProbe({ address: app, clock: floor.clock, onChange: (isListening) => this.#appChanged(isListening) });
+    this.#condition = new ConditionMetrics({
+      configuration: this.#configuration,
+      source: this.#source,
+      isAppListening: () => this.#probe?.isListening,
+    });
+    this.#registration = registration(settings, "");
+    this.#readyLine = { ready: true, program: "weft-sidecar", service: this.#service, id: this.#registration.id };
+  }
+
+  get readyLine(): ReadyLine {
+    return this.#readyLine;
+  }
+
+  get configured(): Promise<void> {
+    return this.#configured.promise;
+  }
+
+  get isConfigured(): boolean {
+    return this.#readiness.isConfigured;
+  }
+
+  get appBeside(): AppToStop | undefined {
+    const probe = this.#probe;
+    return probe === undefined ? undefined : { hasGone: () => !probe.isListening };
+  }
+
+  get shutdownParts(): Sidecar["shutdownParts"] {
+    const traffic = this.#traffic;
+    return {
+      withdraw: () => this.#withdraw(),
+      drainInbound: (deadlineMs) => traffic.drainInbound(deadlineMs),
+      drainOutbound: (deadlineMs) => traffic.drainOutbound(deadlineMs),
+      outboundActive: () => traffic.outboundActive(),
+      outboundTotal: () => traffic.outboundTotal(),
+      close: () => this.#close(),
+    };
+  }
+
+  async start(): Promise<void> {
+    const problems = await this.#source.load();
+    if (problems.length > 0)
+      throw new StartFailure(EXIT_USAGE, problems.map((problem) => `error: ${problem}`).join("\n"));
+    const addresses = await this.#listen();
+    const { inbound } = addresses;
+    const advertise = inbound === undefined ? "" : await advertisedAddress(this.#settings, inbound, this.#floor.clock);
+    this.#registration = registration(this.#settings, advertise);
+    this.#readyLine = {
+      ...this.#readyLine,
+      id: this.#registration.id,
+      ...addresses,
+      ...(advertise === "" ? {} : { advertise }),
+    };
+    this.#probe?.start();
+    await this.#source.begin(this.#registration);
+  }
+
+  #createSource(): Source {
+    const { source } = this.#settings;
+    const { clock, random, log } = this.#floor;
+    const common = {
+      service: this.#service,
+      configuration: this.#configuration,
+      clock,
+      log,
+      onApplied: () => this.#applied(),
+    };
+    if (source.type === "rules") return new RulesSource({ ...common, path: source.path });
+    return new ControlPlaneSource({
+      ...common,
+      address: formatHostPort(source.address.host, source.address.port),
+      cacheFile: source.cacheFile,
+      incarnation: randomUUID(),
+      programVersion: PROGRAM_VERSION,
+      random,
+    });
+  }
+
+  async #listen(): Promise<Pick<ReadyLine, "outbound" | "inbound" | "admin" | "status">> {
+    const { admin, status, inbound, outbound, app } = this.#settings;
+    const traffic = this.#traffic;
+    const pages = (title: string, routes: Route[]) => (at: HostPort) => this.#servePages(at, title, routes);
+    const openOutbound = (at: HostPort) => traffic.openOutbound(at);
+    const openInbound = (at: HostPort) => traffic.openInbound(at, app ?? at);
+    return {
+      ...(await opened("status", status, pages(`weft-sidecar ${this.#service}: status`, this.#statusRoutes()))),
+      ...(await opened("admin", admin, pages(`weft-sidecar ${this.#service}: admin`, this.#adminRoutes()))),
+      ...(await opened("outbound", outbound, openOutbound)),
+      ...(await opened("inbound", inbound, openInbound)),
+    };
+  }
+
+  async #servePages(at: HostPort, title: string, routes: Route[]): Promise<string> {
+    const server = await servePages(at, title, routes);
+    this.#pages.push(server);
+    return server.address;
+  }
+
+  #statusRoutes(): Route[] {
+    return statusRoutes({ readiness: () => this.#readiness.report(), prometheus: () => this.#prometheus() });
+  }
+
+  #adminRoutes(): Route[] {
+    const { log, clock } = this.#floor;
+    return adminRoutes({
+      configDump: () => configDump(this.#registration, PROGRAM_VERSION, this.#configuration, this.#source),
+      clusters: () => clusterViews(this.#traffic.snapshot),
+      prometheus: () => this.#prometheus(),
+      logLevel: () => log.level,
+      setLogLevel: (level) => {
+        log.level = level;
+      },
+      drain: () => {
+        this.#withdraw();
+        void this.#traffic.drainInbound(this.#settings.drainMs);
+      },
+      quit: this.#quit,
+      sleep: (delayMs) => sleep(clock, delayMs),
+    });
+  }
+
+  #prometheus(): string {
+    return this.#traffic.prometheus() + renderPrometheus(this.#condition);
+  }
+
+  #applied(): void {
+    this.#readiness.setConfigured();
+    this.#configured.resolve();
+  }
+
+  #appChanged(isListening: boolean): void {
+    const { log } = this.#floor;
+    if (isListening) log.info("the app is listening");
+    else log.warn("the app does not listen any more; withdrawing until it does");
+    this.#readiness.setAppListening(isListening);
+  }
+
+  #withdraw(): boolean {
+    this.#probe?.hurry();
+    return this.#readiness.setDraining();
+  }
+
+  async #close(): Promise<void> {
+    this.#probe?.stop();
+    await this.#source.stop("shutting down");
+    await this.#traffic.close();
+    await Promise.all(this.#pages.map((server) => server.close()));
+  }
+}
+
+function registration(settings: SidecarSettings, address: string): Registration {
+  const { service, namespace, version, labels, zone } = settings;
+  return { id: workloadId(settings, address), service, namespace, version, labels, address, zone };
+}
+
+/** Opens the listener of one flag, unless it is off. */
+async function opened<Name extends string>(
+  name: Name,
+  at: HostPort | undefined,
+  open: (at: HostPort) => Promise<string>,
+): Promise<{ [key in Name]?: string }> {
+  if (at === undefined) return {};
+  try {
+    return { [name]: await open(at) } as { [key in Name]?: string };
+  } catch (error) {
+    throw bindFailure(`--${name}`, formatHostPort(at.host, at.port), error);
+  }
+}
