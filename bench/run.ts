@@ -9,7 +9,6 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "rule-change": () => import("./rule-change.ts"),
   "apply-wait": () => import("./apply-wait.ts"),
   cli: () => import("./cli.ts"),
-  cli: () => import("./cli.ts"),
 };
 
 process.exitCode = await main();
