@@ -185,7 +185,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.attempt.outlet.addText(this.#headText);
     if (this.#log.bytes > 0) {
       this.#log.sendTo(this.attempt.outlet);
-      if (!this.retry.canRepeat) this.#log.forget();
+      if (!this.retry.canRepeat || this.#log.bytes > (this.retry.plan?.maxBodyBytes ?? 0)) this.#log.forget();
     }
     this.#client.resumeReading();
   }
