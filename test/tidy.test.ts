@@ -21,7 +21,7 @@ const programs = sources.filter((file) => !isTest(file) && !/^(bench|scripts|tes
 const texts = new Map(sources.map((file) => [file, readFileSync(path.join(ROOT, file), "utf8")]));
 
 function isTest(file: string): boolean {
-  return file.endsWith(".test.ts") || file.startsWith("test/");
+  return file.endsWith(".test.ts") || file.startsWith("test/") || file.includes("/testing/");
 }
 
 function text(file: string): string {
