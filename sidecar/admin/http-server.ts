@@ -8,7 +8,9 @@ const HEADER_BYTES_MAX = 8 * 1024;
 const HEADERS_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_TIMEOUT_MS = 5_000;
-const CONNECTIONS_MAX = 256;
+/** How often connections that exceed those times are looked for. */
+const TIMEOUT_CHECK_MS = 1_000;
+const CONNECTIONS_MAX = 1_024;
 const SOCKET_IDLE_MS = 90_000;
 
 export interface PageRequest {
@@ -50,6 +52,7 @@ export function servePages(at: HostPort, title: string, routes: readonly Route[]
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
   });
   server.maxConnections = CONNECTIONS_MAX;
   server.timeout = SOCKET_IDLE_MS;
