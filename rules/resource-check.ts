@@ -3,7 +3,7 @@
 // refused, because ignoring part of a rule is acting on another rule. Not for documents; see schema.ts for those.
 import { type Resource, resourceName } from "./resource.ts";
 import * as shape from "./resource-shape.ts";
-import { compilePattern } from "./routing/pattern.ts";
+import { patternOf } from "./routing/pattern.ts";
 
 /** A resource that cannot be acted on: what a Nack carries. */
 export class ResourceError extends Error {
@@ -66,7 +66,7 @@ const probePath = text("a path that begins with /", /^\/[^\s#]*$/);
 const regularExpression: shape.Check<string> = (value) => {
   const source = text()(value);
   try {
-    compilePattern(source);
+    patternOf(source);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new shape.Mismatch(`is no RE2 regular expression: ${reason}`);

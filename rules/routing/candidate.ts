@@ -1,7 +1,7 @@
 // One match of one rule, compiled: its conditions beside the path, and its place in the order of precedence that the
 // Gateway API states. Says nothing of how paths are found (path-index.ts).
 import type { PathMatch, RouteRule, ValueMatch } from "../resource.ts";
-import { compilePattern, type Pattern } from "./pattern.ts";
+import { type Pattern, patternOf } from "./pattern.ts";
 import { queryValue } from "./query.ts";
 import type { RequestView, RouteHit } from "./request-view.ts";
 import { normalPrefix } from "./rewrite.ts";
@@ -28,17 +28,16 @@ export interface Candidate extends RouteHit {
 
 /** Compiles the matches of all rules, in the order of precedence: the first that holds for a request wins. */
 export function compileCandidates(rules: readonly RouteRule[]): Candidate[] {
-  const patterns = new Map<string, Pattern>();
   const candidates = rules.flatMap((rule, ruleNumber) => {
     const cumulative = cumulativeWeights(rule);
     return rule.matches.map((match, matchIndex) =>
-      compileCandidate({ rule, ruleNumber, match, matchIndex, cumulative }, patterns),
+      compileCandidate({ rule, ruleNumber, match, matchIndex, cumulative }),
     );
   });
   return candidates.sort(comparePrecedence);
 }
 
-function compileCandidate(hit: RouteHit, patterns: Map<string, Pattern>): Candidate {
+function compileCandidate(hit: RouteHit): Candidate {
   const { rule, ruleNumber, match, matchIndex, cumulative } = hit;
   const { method, headers, query, path } = match;
   return {
@@ -49,24 +48,15 @@ function compileCandidate(hit: RouteHit, patterns: Map<string, Pattern>): Candid
     cumulative,
     pathOnly: method === "" && headers.length === 0 && query.length === 0,
     method,
-    headers: headers.map((header) => compileCondition(header, patterns)),
-    query: query.map((parameter) => compileCondition(parameter, patterns)),
-    pathPattern: path.type === "RegularExpression" ? sharedPattern(path.value, patterns) : undefined,
+    headers: headers.map(compileCondition),
+    query: query.map(compileCondition),
+    pathPattern: path.type === "RegularExpression" ? patternOf(path.value) : undefined,
     pathRank: pathRank(rule, path),
   };
 }
 
-function compileCondition(match: ValueMatch, patterns: Map<string, Pattern>): Condition {
-  const pattern = match.type === "RegularExpression" ? sharedPattern(match.value, patterns) : undefined;
-  return { name: match.name, value: match.value, pattern };
-}
-
-function sharedPattern(source: string, patterns: Map<string, Pattern>): Pattern {
-  const known = patterns.get(source);
-  if (known !== undefined) return known;
-  const pattern = compilePattern(source);
-  patterns.set(source, pattern);
-  return pattern;
+function compileCondition({ name, type, value }: ValueMatch): Condition {
+  return { name, value, pattern: type === "RegularExpression" ? patternOf(value) : undefined };
 }
 
 /** True when everything but the path holds. */

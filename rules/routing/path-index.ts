@@ -1,7 +1,7 @@
 // Finds the candidates whose path holds in one pass over the path, however many routes there are: a hash of every
 // leading run of path elements is looked up as the pass goes by. Not a trie: a trie's depth, and so its time, grows
 // with the number of routes; this table's does not (bench/routing.ts).
-import { type Candidate, conditionsHold, PATH_RANK } from "./candidate.ts";
+import { type Candidate, comparePrecedence, conditionsHold, PATH_RANK } from "./candidate.ts";
 import type { RequestView } from "./request-view.ts";
 import { normalPrefix } from "./rewrite.ts";
 
@@ -15,6 +15,8 @@ interface PathNode {
   /** In the order of precedence. */
   readonly exact: Candidate[];
   readonly prefix: Candidate[];
+  /** Those whose regular expression can only match what begins with this text. */
+  readonly regexes: Candidate[];
   /** The node of the next shorter prefix that holds too; undefined at the root. */
   shorter: PathNode | undefined;
 }
@@ -22,15 +24,14 @@ interface PathNode {
 export interface PathIndex {
   /** Nodes by hash: open addressing with linear probing. The length is a power of two, at most half of it filled. */
   readonly slots: readonly (PathNode | undefined)[];
-  /** 1 at every length that a prefix of the table has: no other length is looked up. */
+  /** What the table has at every length (ELEMENTS, LITERAL): no other length is looked up. */
   readonly prefixLengths: Uint8Array;
   /** The node of prefix `/`, which holds for every path, `*` and the empty one included. */
   readonly root: PathNode;
   /** Length of the longest path in the table: nothing beyond it is read. */
   readonly lengthMax: number;
-  /** Those that go before every prefix. */
-  readonly regexes: readonly Candidate[];
-  /** Those that go after every prefix but `/`. */
+  readonly hasRegexes: boolean;
+  /** Regular expressions that go after every prefix but `/`. */
   readonly lateRegexes: readonly Candidate[];
 }
 
@@ -38,17 +39,21 @@ const SLASH = 47;
 const HASH_SEED = 0x811c9dc5;
 const HASH_PRIME = 0x01000193;
 const SLOTS_PER_NODE = 2;
+/** A length at which a PathPrefix ends. */
+const ELEMENTS = 1;
+/** A length at which the literal beginning of a regular expression ends. */
+const LITERAL = 2;
 
 /** Builds the index. `candidates` must be in the order of precedence. */
 export function buildPathIndex(candidates: readonly Candidate[]): PathIndex {
   const byPath = new Map<string, PathNode>();
-  const regexes: Candidate[] = [];
   const lateRegexes: Candidate[] = [];
   const root = nodeAt(byPath, "");
   for (const candidate of candidates) {
+    const { pathPattern } = candidate;
     const { type, value } = candidate.match.path;
     if (candidate.pathRank === PATH_RANK.methodOfAnyService) lateRegexes.push(candidate);
-    else if (type === "RegularExpression") regexes.push(candidate);
+    else if (pathPattern !== undefined) nodeAt(byPath, pathPattern.prefix).regexes.push(candidate);
     else if (type === "Exact") nodeAt(byPath, value).exact.push(candidate);
     else nodeAt(byPath, normalPrefix(value)).prefix.push(candidate);
   }
@@ -59,9 +64,14 @@ export function buildPathIndex(candidates: readonly Candidate[]): PathIndex {
     node.shorter = shorterPrefix(byPath, node.path);
     node.plainExact = plainFirst(node.exact);
     node.plainPrefix = plainFirst(node.prefix);
-    if (node.prefix.length > 0) prefixLengths[node.path.length] = 1;
+    prefixLengths[node.path.length] = (prefixLengths[node.path.length] ?? 0) | lengthFlags(node);
   }
-  return { slots: fillSlots(nodes), prefixLengths, root, lengthMax, regexes, lateRegexes };
+  const hasRegexes = nodes.some((node) => node.regexes.length > 0);
+  return { slots: fillSlots(nodes), prefixLengths, root, lengthMax, hasRegexes, lateRegexes };
+}
+
+function lengthFlags({ prefix, regexes }: PathNode): number {
+  return (prefix.length > 0 ? ELEMENTS : 0) | (regexes.length > 0 ? LITERAL : 0);
 }
 
 function nodeAt(byPath: Map<string, PathNode>, path: string): PathNode {
@@ -74,6 +84,7 @@ function nodeAt(byPath: Map<string, PathNode>, path: string): PathNode {
     plainPrefix: undefined,
     exact: [],
     prefix: [],
+    regexes: [],
     shorter: undefined,
   };
   byPath.set(path, node);
@@ -130,7 +141,7 @@ export function findInPaths(index: PathIndex, view: RequestView): Candidate | un
   let deepest = index.root;
   for (let position = 0; position < end; position += 1) {
     const code = path.charCodeAt(position);
-    if (code === SLASH && position > 0 && prefixLengths[position] === 1) {
+    if (code === SLASH && position > 0 && ((prefixLengths[position] as number) & ELEMENTS) !== 0) {
       const node = probe(slots, hash, path, position);
       if (node !== undefined && node.prefix.length > 0) deepest = node;
     }
@@ -144,13 +155,11 @@ export function findInPaths(index: PathIndex, view: RequestView): Candidate | un
       if (whole.prefix.length > 0) deepest = whole;
     }
   }
-  if (index.regexes.length === 0 && deepest.plainPrefix !== undefined && deepest !== index.root) {
-    return deepest.plainPrefix;
-  }
+  if (!index.hasRegexes && deepest.plainPrefix !== undefined && deepest !== index.root) return deepest.plainPrefix;
   return (
-    firstRegex(index.regexes, view) ??
+    (index.hasRegexes ? findRegex(index, view) : undefined) ??
     firstPrefix(deepest, view) ??
-    firstRegex(index.lateRegexes, view) ??
+    firstRegex(index.lateRegexes, view, undefined) ??
     firstHolding(index.root.prefix, view)
   );
 }
@@ -177,12 +186,33 @@ function firstHolding(candidates: readonly Candidate[], view: RequestView): Cand
   return undefined;
 }
 
-function firstRegex(regexes: readonly Candidate[], view: RequestView): Candidate | undefined {
-  for (const candidate of regexes) {
+/** The first regular expression that holds: only those are tried whose literal beginning the path begins with. */
+function findRegex({ slots, prefixLengths, root, lengthMax }: PathIndex, view: RequestView): Candidate | undefined {
+  const path = view.path;
+  const end = Math.min(path.length, lengthMax);
+  let best = firstRegex(root.regexes, view, undefined);
+  let hash = HASH_SEED | 0;
+  for (let position = 0; position < end; position += 1) {
+    hash = Math.imul(hash ^ path.charCodeAt(position), HASH_PRIME);
+    if (((prefixLengths[position + 1] as number) & LITERAL) === 0) continue;
+    const node = probe(slots, hash, path, position + 1);
+    if (node !== undefined) best = firstRegex(node.regexes, view, best);
+  }
+  return best;
+}
+
+/** The first that holds, unless `best` goes before it. */
+function firstRegex(
+  candidates: readonly Candidate[],
+  view: RequestView,
+  best: Candidate | undefined,
+): Candidate | undefined {
+  for (const candidate of candidates) {
+    if (best !== undefined && comparePrecedence(best, candidate) < 0) return best;
     if (candidate.method !== "" && candidate.method !== view.method) continue;
     if (candidate.pathPattern?.test(view.path) && conditionsHold(candidate, view)) return candidate;
   }
-  return undefined;
+  return best;
 }
 
 /** From the longest prefix up to, and without, the root. */

@@ -2,8 +2,9 @@
 // Bytes are never copied or kept (but trailers). Not flow control: the relay decides when to read.
 
 import { ChunkScanner } from "./chunk-scanner.ts";
-import { type BodyForm, type BodyReader, type Framing, NEEDS_MORE, REFUSED, type Refusal } from "./contract.ts";
+import { type BodyForm, type BodyReader, NEEDS_MORE, REFUSED, type Refusal } from "./contract.ts";
 import type { FieldTable } from "./field-table.ts";
+import type { Framing } from "./head.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "./limits.ts";
 import { CR, LF } from "./octet.ts";
 import { type RefusalDetail, refusalOf, type Side } from "./refusal.ts";

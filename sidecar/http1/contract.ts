@@ -19,7 +19,7 @@
 //
 // Nothing here keeps a reference to `bytes` after a call returns: callers read into one shared buffer. A complete
 // head owns its text (one latin1 string), so it may be kept across ticks, retries and mirrors until `reset()`.
-import type { MessageHead } from "./head.ts";
+import type { Framing, MessageHead } from "./head.ts";
 
 /** Returned by decoders instead of a position. */
 export const NEEDS_MORE = -1;
@@ -42,9 +42,6 @@ export interface Refusal {
   readonly side: "downstream" | "upstream";
   readonly retry: "never" | "if-unsent" | "safe";
 }
-
-/** How the end of the message is found (RFC 9112 section 6.3). "tunnel": 101, or 2xx to CONNECT: bytes until close. */
-export type Framing = "none" | "length" | "chunked" | "until-close" | "tunnel";
 
 /** What BodyDecoder hands out: the validated wire form (chunk framing included), or content alone. */
 export type BodyForm = "wire" | "data";

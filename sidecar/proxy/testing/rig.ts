@@ -121,7 +121,7 @@ export class EndpointConnection {
   constructor(socket: Socket) {
     this.socket = socket;
     socket.on("data", (chunk: Buffer) => {
-      this.received += chunk.latin1Slice();
+      this.received += chunk.toString("latin1");
     });
     socket.on("end", () => {
       this.hasEnded = true;
@@ -220,7 +220,7 @@ export class Client {
   constructor(port: number) {
     this.socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
     this.socket.on("data", (chunk: Buffer) => {
-      this.received += chunk.latin1Slice();
+      this.received += chunk.toString("latin1");
     });
     this.socket.on("end", () => {
       this.hasEnded = true;

@@ -1,0 +1,371 @@
+// Retries, timeouts, pools, the control plane asked on first use, snapshots that change under traffic.
+import { afterEach, expect, test } from "vitest";
+import type { Resolution } from "../resolver.ts";
+import {
+  answering,
+  applyRules,
+  Client,
+  cleanUp,
+  exchangeBytes,
+  inboundRig,
+  ok,
+  outboundRig,
+  serviceOf,
+  startEndpoint,
+  until,
+} from "./testing/rig.ts";
+
+afterEach(cleanUp);
+
+const GET = "GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n";
+const POST = "POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody";
+
+function policy(spec: string, name = "orders"): string {
+  return `
+apiVersion: weft.mesh/v1
+kind: TrafficPolicy
+metadata: { name: ${name} }
+spec:
+  targetRef: { kind: Service, name: ${name} }
+  loadBalancer: { algorithm: round-robin }
+${spec}
+---
+`;
+}
+
+const ERROR = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nbad";
+
+async function goneAddress(): Promise<string> {
+  const gone = await startEndpoint();
+  await gone.stop();
+  return gone.address;
+}
+
+test("an endpoint that answers 503 is left for another one, and its connection is kept", async () => {
+  const [bad, good] = [await answering(ERROR), await answering(ok("good"))];
+  const { port, path } = await outboundRig({ rules: serviceOf("orders", bad.address, good.address) + policy("") });
+  for (let index = 0; index < 6; index++) expect(await exchangeBytes(port, GET)).toContain("\r\n\r\ngood");
+  expect(bad.connections).toHaveLength(1);
+  expect(path.metrics.retries.cell("default/orders", "503").value).toBeGreaterThanOrEqual(2);
+});
+
+test("when every try fails the last answer is the client's", async () => {
+  const bad = await answering(ERROR);
+  const { port } = await outboundRig({
+    rules: serviceOf("orders", bad.address) + policy("  retry: { attempts: 2, backoff: { base: 1ms, max: 2ms } }"),
+  });
+  expect(await exchangeBytes(port, GET)).toContain("\r\n\r\nbad");
+  expect(bad.connections[0]!.received.match(/GET/g)).toHaveLength(3);
+});
+
+test("a POST is not sent twice, but goes elsewhere when nothing of it was sent", async () => {
+  const [bad, good] = [await answering(ERROR), await answering(ok("good"))];
+  const { port, path } = await outboundRig({ rules: serviceOf("orders", bad.address) + policy("") });
+  expect(await exchangeBytes(port, POST)).toContain("\r\n\r\nbad");
+  expect(bad.connections[0]!.received.match(/POST/g)).toHaveLength(1);
+  expect(path.metrics.retriesSkipped.cell("default/orders", "not-repeatable").value).toBe(1);
+  applyRules(path, serviceOf("orders", await goneAddress(), good.address) + policy(""));
+  for (let index = 0; index < 4; index++) expect(await exchangeBytes(port, POST)).toContain("\r\n\r\ngood");
+  for (const { received } of good.connections) expect(received).toMatch(/\r\n\r\nbody/);
+});
+
+test("an Idempotency-Key makes a POST repeatable, with its whole body", async () => {
+  const bodies: string[] = [];
+  const flaky = await startEndpoint((connection) => {
+    connection.socket.on("data", () => {
+      if (!connection.received.endsWith("0\r\n\r\n")) return;
+      bodies.push(connection.received);
+      connection.received = "";
+      connection.socket.write(bodies.length === 1 ? ERROR : ok("good"));
+    });
+  });
+  const { port } = await outboundRig({ rules: serviceOf("orders", flaky.address) + policy("") });
+  const request =
+    "POST / HTTP/1.1\r\nHost: orders\r\nIdempotency-Key: 1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+  expect(await exchangeBytes(port, request)).toContain("\r\n\r\ngood");
+  expect(bodies).toHaveLength(2);
+  expect(bodies[0]).toBe(bodies[1]);
+});
+
+test("a body beyond maxBodyBytes is sent once, and the skipped retry is counted", async () => {
+  const bad = await startEndpoint((connection) => {
+    connection.socket.on("data", () => {
+      if (connection.received.length > 3_000) connection.socket.write(ERROR);
+    });
+  });
+  const { port, path } = await outboundRig({
+    rules: serviceOf("orders", bad.address) + policy("  retry: { maxBodyBytes: 1000 }"),
+  });
+  const body = "x".repeat(3_000);
+  const answer = await exchangeBytes(
+    port,
+    `PUT / HTTP/1.1\r\nHost: orders\r\nContent-Length: 3000\r\nConnection: close\r\n\r\n${body}`,
+  );
+  expect(answer).toContain("\r\n\r\nbad");
+  expect(path.metrics.retriesSkipped.cell("default/orders", "body-too-large").value).toBe(1);
+});
+
+test("the keep-alive race: an endpoint that closes a reused connection costs no request, retries off", async () => {
+  const racy = await startEndpoint((connection) => {
+    connection.socket.on("data", () => {
+      const requests = connection.received.match(/ HTTP\/1.1/g)?.length ?? 0;
+      // The second request on any connection meets its end.
+      if (requests === 1) connection.socket.write(ok("served"));
+      else connection.socket.destroy();
+    });
+  });
+  const { port } = await outboundRig({ rules: serviceOf("orders", racy.address) + policy("  retry: { attempts: 0 }") });
+  for (let index = 0; index < 5; index++) expect(await exchangeBytes(port, GET)).toContain("served");
+  expect(racy.connections.length).toBe(5);
+  const post = POST.replace("POST", "PATCH");
+  expect(await exchangeBytes(port, post)).toContain("x-weft-reason: upstream-reset");
+});
+
+test("the budget ends a retry storm with its own reason", async () => {
+  const gone = await goneAddress();
+  const { port } = await outboundRig({
+    rules:
+      serviceOf("orders", gone) +
+      policy("  retry: { attempts: 3, backoff: { base: 1ms, max: 1ms }, budget: { percent: 0, minPerSecond: 1 } }"),
+  });
+  expect(await exchangeBytes(port, GET)).toContain("x-weft-reason: retry-budget-exhausted");
+});
+
+test.each([
+  ["request", "  timeout: { request: 60ms }", "request-timeout", 1],
+  [
+    "perTry",
+    "  timeout: { perTry: 40ms }\n  retry: { attempts: 1, backoff: { base: 1ms, max: 1ms } }",
+    "per-try-timeout",
+    2,
+  ],
+])("timeout.%s is answered 504 %s", async (_name, spec, reason, tries) => {
+  const silent = await startEndpoint();
+  const { port } = await outboundRig({ rules: serviceOf("orders", silent.address) + policy(spec) });
+  const answer = await exchangeBytes(port, GET);
+  expect(answer).toMatch(/^HTTP\/1.1 504 Gateway Timeout\r\n/);
+  expect(answer).toContain(`x-weft-reason: ${reason}`);
+  expect(silent.connections).toHaveLength(tries);
+  await until(() => silent.connections.every(({ isClosed, hasEnded }) => isClosed || hasEnded));
+});
+
+test("a request timeout after the answer began resets the client", async () => {
+  const slow = await startEndpoint((connection) => {
+    connection.socket.on("data", () => connection.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"));
+  });
+  const { port } = await outboundRig({
+    rules: serviceOf("orders", slow.address) + policy("  timeout: { request: 60ms }"),
+  });
+  const client = new Client(port).send(GET);
+  await client.receives("abc");
+  expect(await client.ends()).toBe("ECONNRESET");
+});
+
+test("a route's timeouts and retry come before the policy's", async () => {
+  const silent = await startEndpoint();
+  const { port } = await outboundRig({
+    rules: `${serviceOf("orders", silent.address)}
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: orders }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: orders }]
+  rules:
+    - timeouts: { request: 500ms, backendRequest: 40ms }
+      retry: { attempts: 2, backoff: 1ms }
+      backendRefs: [{ name: orders, port: 80 }]
+`,
+  });
+  expect(await exchangeBytes(port, GET)).toContain("x-weft-reason: per-try-timeout");
+  expect(silent.connections).toHaveLength(3);
+});
+
+test("a full pool is answered at once with pool-overflow, and the queue is served in order", async () => {
+  const slow = await startEndpoint();
+  const { port } = await outboundRig({
+    rules:
+      serviceOf("orders", slow.address) +
+      policy("  connectionPool: { maxConnections: 1, maxPendingRequests: 1 }\n  retry: { attempts: 0 }"),
+  });
+  const [first, second] = [new Client(port).send(GET), new Client(port).send(GET.replace("/ ", "/second "))];
+  const connection = await slow.connection(0);
+  await connection.receives("\r\n\r\n");
+  await until(() => second.socket.bytesWritten > 0);
+  let overflow = "";
+  // The order in which two clients are read is the kernel's; a third finds the queue full once both are in.
+  for (let turn = 0; turn < 100 && !overflow.includes("pool-overflow"); turn++) {
+    const third = new Client(port).send(GET);
+    await until(() => third.hasEnded || turn === 0 || third.socket.bytesWritten > 0);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    overflow = third.received;
+    third.socket.destroy();
+  }
+  expect(overflow).toContain("HTTP/1.1 503 ");
+  connection.socket.write(ok("one"));
+  await first.receives("one");
+  await connection.receives("/second");
+  connection.socket.write(ok("two"));
+  await second.receives("two");
+  expect(slow.connections).toHaveLength(1);
+});
+
+test("maxRequests bounds the requests to a service in progress", async () => {
+  const slow = await startEndpoint();
+  const { port } = await outboundRig({
+    rules: serviceOf("orders", slow.address) + policy("  connectionPool: { maxRequests: 1 }"),
+  });
+  const first = new Client(port).send(GET);
+  await (await slow.connection(0)).receives("\r\n\r\n");
+  expect(await exchangeBytes(port, GET)).toContain("x-weft-reason: pool-overflow");
+  slow.connections[0]!.socket.write(ok("one"));
+  await first.receives("one");
+});
+
+test.each([
+  ["known", "HTTP/1.1 200 OK"],
+  ["unknown", "x-weft-reason: no-such-service"],
+  ["unavailable", "x-weft-reason: control-plane-unavailable"],
+])("a service that the snapshot does not hold is asked for: %s", async (resolution, expected) => {
+  const orders = await answering(ok("orders"));
+  const { port, path } = await outboundRig();
+  const asked: string[] = [];
+  path.resolver = {
+    resolve: (service, callback) => {
+      asked.push(service);
+      setImmediate(() => {
+        if (resolution === "known") applyRules(path, serviceOf("orders", orders.address));
+        callback(resolution as Resolution);
+      });
+    },
+  };
+  const request = "POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: 4\r\nConnection: close\r\n\r\n";
+  const client = new Client(port).send(request);
+  await until(() => asked.length === 1);
+  client.send("body");
+  await client.ends();
+  expect(client.received).toContain(expected);
+  expect(asked).toEqual(["default/orders"]);
+  if (resolution === "known") expect(orders.connections[0]!.received).toContain("\r\n\r\nbody");
+});
+
+test("a control plane that does not answer holds a request for a bounded time", async () => {
+  const { port, path } = await outboundRig({ limits: { resolveTimeoutMs: 50 } });
+  let late: (resolution: Resolution) => void = () => {};
+  path.resolver = {
+    resolve: (_service, callback) => {
+      late = callback;
+    },
+  };
+  const client = new Client(port).send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
+  expect(await client.receives("x-weft-reason")).toMatch(/^HTTP\/1.1 503 [\s\S]*retry-after: 1\r\n/);
+  late("known");
+  client.send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
+  await until(() => path.resolvingCount === 1);
+  client.socket.destroy();
+  await until(() => path.resolvingCount === 0);
+});
+
+test("a snapshot that changes under a request changes nothing for it, and everything for the next", async () => {
+  const [before, after] = [await startEndpoint(), await answering(ok("after"))];
+  const { port, path } = await outboundRig({ rules: serviceOf("orders", before.address) });
+  const client = new Client(port).send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
+  const old = await before.connection(0);
+  await old.receives("\r\n\r\n");
+  applyRules(path, serviceOf("orders", after.address));
+  old.socket.write(ok("before"));
+  await client.receives("before");
+  await until(() => old.isClosed || old.hasEnded);
+  client.send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
+  await client.receives("after");
+});
+
+test("endpoints that stay keep their connections through changes of rules and of other endpoints", async () => {
+  const [stays, comes] = [await answering(ok("stays")), await answering(ok("comes"))];
+  const { port, path } = await outboundRig({ rules: serviceOf("orders", stays.address) });
+  const client = new Client(port).send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
+  await client.receives("stays");
+  const entry = path.snapshots.current.services.get("default/orders");
+  applyRules(path, serviceOf("orders", stays.address) + serviceOf("other"));
+  expect(path.snapshots.current.services.get("default/orders")).toBe(entry);
+  applyRules(path, serviceOf("orders", stays.address, comes.address) + policy(""));
+  for (let index = 0; index < 4; index++) {
+    const length = client.received.length;
+    client.send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
+    await until(() => client.received.length > length + 20);
+  }
+  expect(stays.connections).toHaveLength(1);
+  expect(comes.connections).toHaveLength(1);
+});
+
+test("draining ends idle connections, lets a request in progress finish with connection: close, then resolves", async () => {
+  const app = await startEndpoint();
+  const { port, listener } = await inboundRig(app.address);
+  const [idle, busy] = [new Client(port), new Client(port)];
+  busy.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  const connection = await app.connection(0);
+  await connection.receives("\r\n\r\n");
+  await until(() => listener.connectionCount === 2);
+  let isDrained = false;
+  const drained = listener.drain(5_000).then(() => {
+    isDrained = true;
+  });
+  await until(() => idle.hasEnded);
+  expect(isDrained).toBe(false);
+  connection.socket.write(ok("last"));
+  expect(await busy.receives("last")).toContain("\r\nConnection: close\r\n");
+  busy.socket.end();
+  idle.socket.end();
+  await drained;
+  const late = new Client(port);
+  await until(() => late.isClosed);
+  expect(late.error).toBe("ECONNREFUSED");
+});
+
+test("the drain deadline cuts what is left", async () => {
+  const app = await startEndpoint();
+  const { port, listener } = await inboundRig(app.address);
+  const client = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  await (await app.connection(0)).receives("\r\n\r\n");
+  await listener.drain(50);
+  await client.ends();
+  expect(listener.connectionCount).toBe(0);
+});
+
+test.each([
+  ["head", "GET / HTTP/1.1\r\nHo", { headTimeoutMs: 50 }, "HTTP/1.1 408 "],
+  ["body", "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nab", { bodyIdleTimeoutMs: 50 }, "HTTP/1.1 408 "],
+])("a %s that stops is timed out", async (_name, bytes, limits, expected) => {
+  const app = await startEndpoint();
+  const { port, path } = await inboundRig(app.address, { limits });
+  const client = new Client(port).send(bytes);
+  expect(await client.receives("x-weft-reason: client-timeout")).toContain(expected);
+  expect(await client.ends()).toBe("end");
+  expect(path.metrics.requests.cells.entries.size).toBe(1);
+});
+
+test("timeout.idle ends an exchange in which no byte moves", async () => {
+  const silent = await startEndpoint();
+  const { port } = await outboundRig({
+    rules: serviceOf("orders", silent.address) + policy("  timeout: { idle: 50ms, request: 0s }"),
+  });
+  expect(await exchangeBytes(port, GET)).toMatch(/^HTTP\/1.1 504 [\s\S]*x-weft-reason: stream-idle-timeout/);
+});
+
+test("idle client connections close after their time", async () => {
+  const app = await startEndpoint();
+  const { port } = await inboundRig(app.address, { limits: { clientIdleTimeoutMs: 40 } });
+  expect(await new Client(port).ends()).toBe("end");
+});
+
+test("one connection past the bound is closed at once", async () => {
+  const app = await answering(ok("x"));
+  const { port, listener, path } = await inboundRig(app.address, { limits: { clientConnectionsMax: 2 } });
+  const [first, second] = [new Client(port), new Client(port)];
+  await until(() => listener.connectionCount === 2);
+  const third = new Client(port);
+  await until(() => third.hasEnded || third.isClosed);
+  expect(path.metrics.clientConnections.cell("inbound", "refused").value).toBe(1);
+  first.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  await first.receives("200 OK");
+  expect(second.isClosed).toBe(false);
+});
