@@ -7,6 +7,7 @@ import { type HostPort, parseHostPort } from "../runtime/address.ts";
 import type { Random } from "../runtime/random.ts";
 import { type Balancer, type Candidate, type CandidateSet, candidateSet } from "./balance/contract.ts";
 import { BALANCERS } from "./balance/table.ts";
+import type { Cell } from "./observe/families.ts";
 import { planRetry, type RetryPlan } from "./policy/retry.ts";
 import { RetryBudget } from "./policy/retry-budget.ts";
 import { Pool, type PoolTools } from "./upstream/pool.ts";
@@ -59,6 +60,8 @@ export interface ClusterState {
   readonly balancer: Balancer;
   /** Requests in progress to the service from this sidecar, for `maxRequests`. */
   activeRequests: number;
+  /** Memo of the data path: counters of attempts by outcome. */
+  readonly outcomes: Map<string, Cell>;
 }
 
 export interface Cluster {
@@ -138,6 +141,7 @@ function clusterState(policy: TrafficPolicyResource, previous: Cluster | undefin
     algorithm,
     balancer: BALANCERS[algorithm](tools.random),
     activeRequests: 0,
+    outcomes: new Map(),
   };
 }
 

@@ -74,8 +74,9 @@ async function live(
     await sleep(Math.min(pauseMs, Math.max(1, untilMs - performance.now())), undefined, { signal });
     const figures = shop.figures();
     if (figures === undefined) continue;
-    if (refreshed) linesAbove = redraw(renderFigures(figures, settings.requestsPerSecond), linesAbove);
-    else say(renderFiguresLine(figures));
+    const revision = await shop.revision();
+    if (refreshed) linesAbove = redraw(renderFigures(figures, revision), linesAbove);
+    else say(renderFiguresLine(figures, revision));
   }
   return undefined;
 }

@@ -121,7 +121,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
   }
 
   onUpstreamEnd(): void {
-    if (this.state === "tunnel") this.#owner.onTunnelEnd();
+    if (this.state === "tunnel") this.#owner.tunnel?.onEndpointEnd();
     else if (this.state === "body" && this.#body.finish()) this.#complete(false);
     else this.#fail(failure("upstream-reset", "the endpoint ended the connection"));
   }
@@ -153,7 +153,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
       if (this.state === "head") at = this.#readHead(bytes, at, length);
       else if (this.state === "body") at = this.#readBody(bytes, at, length);
       else if (this.state === "tunnel") {
-        this.#owner.onTunnelBytes(bytes, at, length);
+        this.#owner.tunnel?.fromEndpoint(bytes, at, length);
         at = length;
       } else return false;
       if (at === OVER) return false;
