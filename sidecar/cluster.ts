@@ -7,10 +7,10 @@ import { type HostPort, parseHostPort } from "../runtime/address.ts";
 import type { Random } from "../runtime/random.ts";
 import { type Balancer, type Candidate, type CandidateSet, candidateSet } from "./balance/contract.ts";
 import { BALANCERS } from "./balance/table.ts";
-import type { Cell } from "./observe/families.ts";
 import { planRetry, type RetryPlan } from "./policy/retry.ts";
 import { RetryBudget } from "./policy/retry-budget.ts";
-import { Pool, type PoolTools } from "./upstream/pool.ts";
+import { Pool } from "./upstream/pool.ts";
+import type { PoolTools } from "./upstream/tools.ts";
 
 /** What clusters are built with. */
 export interface ClusterTools {
@@ -61,7 +61,7 @@ export interface ClusterState {
   /** Requests in progress to the service from this sidecar, for `maxRequests`. */
   activeRequests: number;
   /** Memo of the data path: counters of attempts by outcome. */
-  readonly outcomes: Map<string, Cell>;
+  readonly outcomes: Map<string, { value: number }>;
 }
 
 export interface Cluster {
