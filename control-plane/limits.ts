@@ -42,7 +42,7 @@ export const DEBOUNCE_QUIET_MS = 20;
 /** ... but never longer than this. */
 export const DEBOUNCE_MAX_MS = 200;
 /** Revisions whose progress through the fleet is remembered. */
-export const TRACKED_REVISIONS_MAX = 1_000;
+export const TRACKED_REVISIONS_MAX = 128;
 
 export const GRPC_MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
 /** All sources of one apply together. */

@@ -4,7 +4,6 @@ import { describe, expect, test } from "vitest";
 import { document, parentOrders } from "./compile/fixtures.ts";
 import { indexDocuments } from "./compile.ts";
 import type { Document } from "./document.ts";
-import { isEgressAllowed } from "./egress.ts";
 import { impliedServices, impliedVersions, type WorkloadFacts } from "./endpoints.ts";
 import type { ExplainQuestion } from "./explain/target.ts";
 import { explain } from "./explain.ts";
@@ -203,9 +202,23 @@ describe("an answer that the mesh makes itself", () => {
       "invalid-backend",
       500,
     ],
+    [
+      "a port that a backend lacks",
+      [document("Service", "orders-v1", {}), backends({ name: "orders-v1", port: 81 })],
+      "http://orders/",
+      "invalid-backend",
+      500,
+    ],
     ["a backend without endpoints", [backends({ name: "orders-v3" })], "http://orders/", "no-healthy-endpoint", 503],
   ])("for %s", (_name, documents, url, reason, status) => {
     expect(ask(documents, url)).toMatchObject({ reason, status });
+  });
+
+  test("for one share is that backend's reason", () => {
+    const filters = [{ type: "RequestRedirect", requestRedirect: { scheme: "https" } }];
+    const answer = ask([backends({ name: "orders-v1", filters }, { name: "orders-v2" })], "http://orders/");
+    expect(answer.backends.map(({ reason }) => reason)).toEqual(["redirect", ""]);
+    expect(answer.reason).toBe("");
   });
 
   test("of a redirect says where to", () => {
@@ -279,26 +292,6 @@ describe("the question", () => {
       upstreamPath: "/v1",
     });
   });
-});
-
-test.each([
-  [["*"], "anything.example.com", 443, true],
-  [["api.example.com"], "api.example.com", 443, true],
-  [["api.example.com"], "API.example.com.", 443, true],
-  [["api.example.com"], "www.example.com", 443, false],
-  [["api.example.com:443"], "api.example.com", 443, true],
-  [["api.example.com:443"], "api.example.com", 80, false],
-  [["*.example.com"], "a.b.example.com", 80, true],
-  [["*.example.com"], "example.com", 80, false],
-  [["*.example.com"], "badexample.com", 80, false],
-  [["[::1]"], "[::1]", 80, true],
-  [["[::1]:80"], "[::1]", 81, false],
-  [["*:443"], "example.com", 443, true],
-  [["*:443"], "example.com", 80, false],
-  [[], "example.com", 80, false],
-  [["*"], "", 80, false],
-])("egress %j allows %s on %d: %s", (allow, hostname, port, expected) => {
-  expect(isEgressAllowed(allow, hostname, port)).toBe(expected);
 });
 
 describe("every match of a table is explained", () => {
