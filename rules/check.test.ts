@@ -1,3 +1,4 @@
+// What documents mean to each other: missing services, shadowed matches, weights, ports, duplicates of purpose.
 import { describe, expect, test } from "vitest";
 import { checkDocuments } from "./check.ts";
 import { formatDiagnostic } from "./diagnostic.ts";

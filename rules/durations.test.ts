@@ -1,3 +1,4 @@
+// Durations as the Gateway API and Go write them, in and out.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatDuration, parseDuration } from "./durations.ts";

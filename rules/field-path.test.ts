@@ -1,3 +1,4 @@
+// Field paths as diagnostics show them.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { formatPath, parsePath } from "./field-path.ts";

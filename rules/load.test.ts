@@ -1,3 +1,4 @@
+// Loading documents: good ones as they are, bad ones with their exact diagnostics and positions.
 import { describe, expect, test } from "vitest";
 import { formatDiagnostic } from "./diagnostic.ts";
 import { type LoadResult, loadDocuments } from "./load.ts";

@@ -1,3 +1,4 @@
+// The schemas of all kinds, and the JSON Schema made from them.
 import { describe, expect, test } from "vitest";
 import { DEFAULTS } from "./defaults.ts";
 import { findKind, KIND_FACTS, KINDS, kindNames } from "./kinds.ts";

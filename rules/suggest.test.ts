@@ -1,3 +1,4 @@
+// Did-you-mean: near words are offered, far ones are not.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { editDistance, suggest } from "./suggest.ts";

@@ -24,6 +24,7 @@ function build(dist: string): void {
   console.log(`${relative(process.cwd(), dist) || dist}: ${filesUnder(dist).length} files`);
 }
 
+/** What the three programs reach by imports, and nothing else: tests and their tools stay out by themselves. */
 function compile(dist: string): void {
   const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
   const args = [tsc, "--project", join(ROOT, "tsconfig.build.json"), "--outDir", dist];

@@ -40,11 +40,13 @@ export async function advertisedAddress(settings: SidecarSettings, bound: string
 function addressTowards(destination: HostPort): Promise<string | undefined> {
   return new Promise((settle) => {
     const socket = createSocket(destination.host.includes(":") ? "udp6" : "udp4");
+    let isOver = false;
     const finish = (address: string | undefined): void => {
-      socket.close();
+      if (!isOver) socket.close();
+      isOver = true;
       settle(address);
     };
-    socket.once("error", () => finish(undefined));
+    socket.on("error", () => finish(undefined));
     socket.connect(destination.port, destination.host, () => finish(socket.address().address));
   });
 }

@@ -1,14 +1,23 @@
 #!/usr/bin/env node
+// weft-sidecar: connects the program to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
+
 import { systemClock } from "../runtime/clock.ts";
 import { createLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
-// weft-sidecar: connects the program to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
 import { bootstrap } from "./bootstrap.ts";
 import { runSidecar } from "./run.ts";
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** Passed on to the app as they are. */
 const APP_SIGNALS = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
+
+// Manifests set variables to nothing where they mean "not set".
+for (const [name, value] of Object.entries(process.env)) {
+  if (name.startsWith("WEFT_") && value === "") delete process.env[name];
+}
+// Whoever read our output has gone: that is no reason to stop carrying traffic.
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
 
 const asked = bootstrap(process.argv.slice(2));
 if (asked.outcome === "exit") {
@@ -29,6 +38,7 @@ if (asked.outcome === "exit") {
     onStop: (stop) => {
       for (const signal of SIGNALS) process.on(signal, () => stop(signal));
     },
+    onExit: (last) => process.on("exit", last),
     onAppSignal: (pass) => {
       for (const signal of APP_SIGNALS) process.on(signal, () => pass(signal));
     },

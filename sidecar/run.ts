@@ -25,6 +25,8 @@ export interface RunFloor extends StartFloor {
   /** For people, on stderr. */
   readonly complain: (text: string) => void;
   readonly onStop: (stop: (signal: StopSignal) => void) => void;
+  /** The process ends now, perhaps for an error; nothing that takes time can be done. */
+  readonly onExit: (last: () => void) => void;
   /** Signals that mean nothing to the sidecar and may mean something to the app. */
   readonly onAppSignal: (pass: (signal: NodeJS.Signals) => void) => void;
 }
@@ -63,8 +65,9 @@ class Run {
   }
 
   async toTheEnd(): Promise<number> {
-    const { onStop, onAppSignal, print } = this.#floor;
+    const { onStop, onExit, onAppSignal, print } = this.#floor;
     onStop((signal) => this.#stop(signal));
+    onExit(() => this.#appExit === undefined && this.#app?.signal("SIGTERM"));
     const sidecar = await startSidecar(this.#settings, this.#floor, () => this.#stop("SIGTERM"));
     this.#sidecar = sidecar;
     print(JSON.stringify(sidecar.readyLine));

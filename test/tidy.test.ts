@@ -21,7 +21,7 @@ const programs = sources.filter((file) => !isTest(file) && !/^(bench|scripts|tes
 const texts = new Map(sources.map((file) => [file, readFileSync(path.join(ROOT, file), "utf8")]));
 
 function isTest(file: string): boolean {
-  return file.endsWith(".test.ts") || file.startsWith("test/");
+  return file.endsWith(".test.ts") || file.startsWith("test/") || file.includes("/testing/");
 }
 
 function text(file: string): string {
@@ -46,13 +46,26 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "sidecar/balance/": ["runtime/", "rules/"],
   "sidecar/upstream/": ["runtime/", "rules/"],
   "sidecar/observe/": ["runtime/", "rules/"],
-  "sidecar/snapshot": ["runtime/", "rules/", "sidecar/balance/", "sidecar/policy/", "sidecar/upstream/"],
+  "sidecar/route/": ["runtime/", "rules/"],
+  "sidecar/cluster": ["runtime/", "rules/", "sidecar/balance/", "sidecar/policy/", "sidecar/upstream/"],
+  "sidecar/snapshot": [
+    "runtime/",
+    "rules/",
+    "sidecar/cluster",
+    "sidecar/route/",
+    "sidecar/observe/",
+    "sidecar/balance/",
+    "sidecar/policy/",
+    "sidecar/upstream/",
+  ],
   "sidecar/resolver": [],
   "sidecar/limits": ["runtime/", "sidecar/http1/"],
   "sidecar/proxy/": [
     "runtime/",
     "rules/",
     "sidecar/http1/",
+    "sidecar/route/",
+    "sidecar/cluster",
     "sidecar/policy/",
     "sidecar/balance/",
     "sidecar/upstream/",

@@ -3,6 +3,9 @@
 import { parseDuration } from "../../rules/durations.ts";
 import { usageFailure } from "./failure.ts";
 
+/** Of an unsigned 32-bit field; revisions have 64 bits, but one a second for a century stays below. */
+const COUNT_MAX = 4_294_967_295;
+
 export class Flags {
   readonly #values: Readonly<Record<string, unknown>>;
 
@@ -37,13 +40,13 @@ export class Flags {
     return milliseconds;
   }
 
-  /** A whole number from `min` up; undefined when it was not given. */
+  /** A whole number from `min` up to what the wire can carry; undefined when it was not given. */
   count(name: string, min: number): number | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;
     const number = Number(text);
-    if (!/^\d{1,15}$/.test(text) || number < min) {
-      throw usageFailure(`--${name}: "${text}" is not valid; expected a whole number from ${min} up`);
+    if (!/^\d+$/.test(text) || number < min || number > COUNT_MAX) {
+      throw usageFailure(`--${name}: "${text}" is not valid; expected a whole number from ${min} to ${COUNT_MAX}`);
     }
     return number;
   }

@@ -5,6 +5,9 @@ import { enableCompileCache } from "node:module";
 import { hostname, userInfo } from "node:os";
 import type { Output, Shell } from "./shell.ts";
 
+/** Why output was lost, when it was not the reader who went away: a full disk, say. */
+let lost: Error | undefined;
+
 enableCompileCache();
 await main();
 
@@ -28,17 +31,22 @@ async function main(): Promise<void> {
       return () => process.off("SIGINT", callback);
     },
   };
-  const code = await runProgram(process.argv.slice(2), shell);
+  let code = await runProgram(process.argv.slice(2), shell);
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  if (lost !== undefined) {
+    process.stderr.write(`error: the output could not be written: ${lost.message}\n`);
+    code ||= 1;
+  }
   // Connections that are closing and a stdin nobody reads any more must not keep the prompt waiting.
   process.exit(code);
 }
 
-/** A stream whose reader may go away at any time (`weft get | head -1`): what cannot be written is dropped. */
+/** A stream whose reader may go away at any time (`weft get | head -1`): then the rest is dropped quietly. */
 function outputOf(stream: NodeJS.WriteStream): Output {
   let isBroken = false;
-  stream.on("error", () => {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
     isBroken = true;
+    if (error.code !== "EPIPE") lost = error;
   });
   return {
     write: (text) => {
@@ -52,7 +60,8 @@ function outputOf(stream: NodeJS.WriteStream): Output {
 /** Resolves when everything written is out, or cannot get out any more. */
 function flushed(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => {
-    if (stream.destroyed || stream.writableLength === 0) resolve();
+    // A failed write is told of on the next tick, also where the write itself was synchronous.
+    if (stream.destroyed || stream.writableLength === 0) process.nextTick(resolve);
     else {
       stream.once("close", resolve);
       stream.write("", () => resolve());

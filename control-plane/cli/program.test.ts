@@ -63,7 +63,10 @@ test.each([
   [["get", "--server", "localhost"], '"localhost" is no address; expected HOST:PORT', ""],
   [["get", "--server", "h:99999"], '"h:99999" is no address', ""],
   [["get", "--timeout", "soon"], '--timeout: "soon" is no duration', ""],
-  [["history", "--limit", "-1"], '--limit: "-1" is not valid; expected a whole number from 1 up', ""],
+  [["history", "--limit", "-1"], '--limit: "-1" is not valid; expected a whole number from 1 to 4294967295', ""],
+  [["history", "--limit", "1e3"], '--limit: "1e3" is not valid', ""],
+  [["history", "--limit", "4294967296"], '--limit: "4294967296" is not valid', ""],
+  [["apply", "-f", ""], "-f: the path is empty", ""],
   [["rollback"], "--to REVISION is missing", "weft history"],
   [["explain", "GET"], "missing required argument 'url'", "see: weft explain --help"],
   [["explain", "GET", "/x", "-H", "novalue"], `-H "novalue": expected 'name: value'`, ""],
@@ -96,9 +99,10 @@ test("global flags work before the command, after it, and from the environment; 
   await runInMemory(["-n", "before", "get"], { env });
   await runInMemory(["-n", "before", "get", "-n", "after"], { env });
   await runInMemory(["--server", plane.address, "get"], { env: { WEFT_SERVER: "127.0.0.1:1" } });
+  await runInMemory(["get", "-n=short", "-o=json"], { env });
   await plane.stop();
   const namespaces = plane.requests.map(({ request }) => (request as { namespace: string }).namespace);
-  expect(namespaces).toEqual(["from-env", "before", "after", "default"]);
+  expect(namespaces).toEqual(["from-env", "before", "after", "default", "short"]);
 });
 
 test("a refused connection ends with 3, the address and what to do", async () => {

@@ -13,11 +13,15 @@ import { writeDiagnostics } from "./print/diagnostics.ts";
 import { printable, wantsColor } from "./print/text.ts";
 import type { Shell } from "./shell.ts";
 
+/** Short flags of any command that take a value. */
+const SHORT_WITH_VALUE = /^-[fnomH]=./;
+
 /** Room for help text where the terminal does not say how wide it is. */
 const HELP_COLUMNS = 100;
 
 /** Runs one command line (without the program's own name) to its exit code. Never throws. */
-export async function runProgram(argv: readonly string[], shell: Shell): Promise<number> {
+export async function runProgram(words: readonly string[], shell: Shell): Promise<number> {
+  const argv = words.map(withoutEquals);
   let exitCode: number = EXIT.done;
   const program = buildProgram(shell, async (spec, command) => {
     const run = await spec.load();
@@ -30,6 +34,11 @@ export async function runProgram(argv: readonly string[], shell: Shell): Promise
     if (error instanceof CommanderError) return parserExit(error, argv, shell);
     return reportFailure(error, argv, shell);
   }
+}
+
+/** `-o=json` means `-o json`, as in kubectl; the parser would take "=json" for the value. */
+function withoutEquals(word: string): string {
+  return SHORT_WITH_VALUE.test(word) ? word.slice(0, 2) + word.slice(3) : word;
 }
 
 function buildProgram(shell: Shell, act: (spec: CommandSpec, command: Command) => Promise<void>): Command {
@@ -205,7 +214,6 @@ function asksForJson(argv: readonly string[], shell: Shell): boolean {
   const isGiven = argv.some((word) => /^(-o|--output)/.test(word));
   if (!isGiven) return shell.env["WEFT_OUTPUT"] === "json";
   return argv.some(
-    (word, index) =>
-      /^(-o=?|--output=)json$/.test(word) || (/^(-o|--output)$/.test(word) && argv[index + 1] === "json"),
+    (word, index) => /^(-o|--output=)json$/.test(word) || (/^(-o|--output)$/.test(word) && argv[index + 1] === "json"),
   );
 }

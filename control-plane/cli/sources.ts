@@ -24,6 +24,7 @@ export async function readSources(
 ): Promise<SourceFile[]> {
   if (paths.length === 0) throw usageFailure("no input; expected -f FILE, -f DIR or -f -");
   if (paths.filter((path) => path === "-").length > 1) throw usageFailure("-f -: standard input can be read only once");
+  if (paths.includes("")) throw usageFailure("-f: the path is empty");
   const sources: SourceFile[] = [];
   for (const path of paths) {
     if (path === "-") sources.push(await readStdin(options.shell));

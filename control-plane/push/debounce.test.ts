@@ -1,3 +1,4 @@
+// Quiet time, maximum and cancelling, on a clock that is moved by hand.
 import { expect, it } from "vitest";
 import { ManualClock } from "../../runtime/manual-clock.ts";
 import { Debounce } from "./debounce.ts";

@@ -68,10 +68,12 @@ describe("the load generator", () => {
   it("shows shares, statuses and latencies in a block and in a line", async () => {
     const url = await listen((_request, response) => response.end('{"service":"orders","version":"v1"}'));
     const figures = await runLoad(url, 200, { requestsPerSecond: 100 });
-    expect(renderFigures(figures, 100).join("\n")).toMatch(
-      /orders v1 .* 100\.0 %[\s\S]*status 200: \d+[\s\S]*0 failed/,
+    expect(renderFigures(figures, "7").join("\n")).toMatch(
+      /revision 7[\s\S]*orders v1 .* 100\.0 %[\s\S]*status 200: \d+[\s\S]*0 failed/,
     );
-    expect(renderFiguresLine(figures)).toMatch(/orders v1 100\.0 % \| status 200: \d+ \| p50 .* failed 0$/);
+    expect(renderFiguresLine(figures, "7")).toMatch(
+      /^revision 7, .* orders v1 100\.0 % \| status 200: \d+ \| p50 .* failed 0$/,
+    );
   });
 });
 

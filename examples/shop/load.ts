@@ -12,7 +12,7 @@ export interface LoadOptions {
   readonly inFlightMax?: number;
 }
 
-/** Counts since the start; `recent` covers the last ten seconds. */
+/** Counts since the start; `recent` covers the last five seconds and what has begun of the next. */
 export interface LoadFigures {
   readonly sent: number;
   readonly answered: number;
@@ -32,7 +32,7 @@ export interface LoadFigures {
 const IN_FLIGHT_MAX = 128;
 const TIMEOUT_MS = 10_000;
 const TICK_MS = 10;
-const WINDOW_SECONDS = 10;
+const WINDOW_SECONDS = 5;
 /** A body longer than this is not one of the shop's. */
 const BODY_CHARACTERS_MAX = 65_536;
 
@@ -87,7 +87,7 @@ export class Load {
       byVersion: this.#byVersion,
       byStatus: this.#byStatus,
       recent: {
-        seconds: this.#seconds.length,
+        seconds: Math.max(1, this.#seconds.length - 1),
         byVersion: sumOf(this.#seconds.map((second) => second.byVersion)),
         byStatus: sumOf(this.#seconds.map((second) => second.byStatus)),
         latenciesMs: this.#seconds.flatMap((second) => second.latenciesMs),
@@ -104,14 +104,14 @@ export class Load {
     }
   }
 
-  /** Opens a new one-second bucket for each second that passed, keeping the last ten. */
+  /** Opens a new one-second bucket for each second that passed, keeping the last five. */
   #rotate(): void {
     if (this.#stopped) return;
     const second = Math.floor((systemClock.now() - this.#startedMs) / 1000);
     while (this.#opened < second) {
       this.#opened++;
       this.#seconds.push(new Second());
-      if (this.#seconds.length > WINDOW_SECONDS) this.#seconds.shift();
+      if (this.#seconds.length > WINDOW_SECONDS + 1) this.#seconds.shift();
     }
   }
   #opened = 0;

@@ -25,14 +25,14 @@ export function renderCommands(commands: readonly string[]): string {
 }
 
 /** The refreshed block of a terminal. */
-export function renderFigures(figures: LoadFigures, ratePerSecond: number): string[] {
+export function renderFigures(figures: LoadFigures, revision: string): string[] {
   const { recent } = figures;
   const total = sum(recent.byVersion);
   const versions = [...recent.byVersion].sort(([left], [right]) => left.localeCompare(right));
   return [
-    `last ${recent.seconds} s at ${ratePerSecond} requests/s: load -> web -> orders -> payments`,
+    `rules at revision ${revision}, last ${recent.seconds} s of load -> web -> orders -> payments:`,
     ...versions.map(
-      ([version, count]) => `  orders ${version}  ${bar(count / total)} ${percent(count, total)}  ${count} requests`,
+      ([version, count]) => `  orders ${version}  ${bar(count / total)} ${percent(count, total)}  ${count} answers`,
     ),
     `  ${statusText(recent.byStatus)}   ${latencyText(recent.latenciesMs)}`,
     `  since the start: ${figures.answered} answered, ${failuresOf(figures)} failed`,
@@ -40,14 +40,14 @@ export function renderFigures(figures: LoadFigures, ratePerSecond: number): stri
 }
 
 /** The same in one line, for logs and pipes. */
-export function renderFiguresLine(figures: LoadFigures): string {
+export function renderFiguresLine(figures: LoadFigures, revision: string): string {
   const { recent } = figures;
   const total = sum(recent.byVersion);
   const versions = [...recent.byVersion]
     .sort(([left], [right]) => left.localeCompare(right))
     .map(([version, count]) => `orders ${version} ${percent(count, total).trim()}`);
   return [
-    `last ${recent.seconds} s:`,
+    `revision ${revision}, last ${recent.seconds} s:`,
     versions.join(", ") || "no answers from orders",
     `| ${statusText(recent.byStatus)} | ${latencyText(recent.latenciesMs)}`,
     `| total ${figures.answered}, failed ${failuresOf(figures)}`,

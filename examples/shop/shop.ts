@@ -36,6 +36,7 @@ export class Shop {
   readonly #processes: Processes;
   /** Where the control plane keeps its rules. */
   readonly data: string;
+  readonly #fleet: FleetServiceClient;
   #load: Load | undefined;
 
   private constructor(plan: ShopPlan, settings: ShopSettings, hooks: ShopHooks) {
@@ -43,6 +44,7 @@ export class Shop {
     this.#settings = settings;
     this.#hooks = hooks;
     this.#processes = new Processes(hooks);
+    this.#fleet = new FleetServiceClient(plan.grpc, credentials.createInsecure());
     if (settings.data !== undefined) mkdirSync(settings.data, { recursive: true });
     this.data = settings.data ?? mkdtempSync(join(tmpdir(), "weft-shop-"));
     if (settings.data === undefined) this.#processes.guardFolder(this.data);
@@ -79,6 +81,7 @@ export class Shop {
 
   /** Ends the load, then the sidecars with their services, then the control plane. Idempotent. */
   async stop(): Promise<void> {
+    this.#fleet.close();
     await this.#load?.stop();
     await this.#processes.stopAll();
     if (this.#settings.data === undefined) rmSync(this.data, { recursive: true, force: true, maxRetries: 3 });
@@ -92,6 +95,13 @@ export class Shop {
 
   figures(): LoadFigures | undefined {
     return this.#load?.figures();
+  }
+
+  /** The newest revision of the rules, for the screen; "?" while the control plane does not say. */
+  revision(): Promise<string> {
+    return new Promise((settle) => {
+      this.#fleet.status({}, (error, status) => settle(error === null ? String(status.revision) : "?"));
+    });
   }
 
   pidOf(name: string): number | undefined {
@@ -143,15 +153,10 @@ export class Shop {
 
   /** Traffic before every version is known to be ready would be answered 503 by the mesh, and rightly so. */
   async #waitForEndpoints(signal: AbortSignal): Promise<void> {
-    const fleet = new FleetServiceClient(this.plan.grpc, credentials.createInsecure());
-    try {
-      const deadline = performance.now() + FIRST_ANSWER_TIMEOUT_MS;
-      while ((await readyEndpoints(fleet)) < this.plan.services.length) {
-        if (performance.now() > deadline) throw new ShopError("not every service became ready; see --verbose");
-        await sleep(50, undefined, { signal });
-      }
-    } finally {
-      fleet.close();
+    const deadline = performance.now() + FIRST_ANSWER_TIMEOUT_MS;
+    while ((await readyEndpoints(this.#fleet)) < this.plan.services.length) {
+      if (performance.now() > deadline) throw new ShopError("not every service became ready; see --verbose");
+      await sleep(50, undefined, { signal });
     }
   }
 

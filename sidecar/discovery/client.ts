@@ -9,8 +9,10 @@ import type { Random } from "../../runtime/random.ts";
 import type { Configuration } from "./configuration.ts";
 import {
   GOODBYE_TIMEOUT_MS,
+  HEARTBEAT_MAX_MS,
   HEARTBEAT_MIN_MS,
   HELLO_HELD_MAX,
+  LEASE_MAX_MS,
   LEASE_MIN_MS,
   RECONNECT_BASE_MS,
   RECONNECT_MAX_MS,
@@ -187,10 +189,10 @@ export class DiscoveryClient {
     this.#state.deadline.cancel();
     const { clock, address } = this.#options;
     let sequence = 0;
-    const heartbeat = every(clock, Math.max(HEARTBEAT_MIN_MS, welcome.heartbeatIntervalMs), () => {
+    const heartbeat = every(clock, bounded(welcome.heartbeatIntervalMs, HEARTBEAT_MIN_MS, HEARTBEAT_MAX_MS), () => {
       link.send({ $case: "heartbeat", value: { sequence: ++sequence } });
     });
-    const leaseMs = Math.max(LEASE_MIN_MS, welcome.leaseMs);
+    const leaseMs = bounded(welcome.leaseMs, LEASE_MIN_MS, LEASE_MAX_MS);
     const watchdog = every(clock, leaseMs / 3, () => {
       const silentMs = clock.now() - this.#lastHeardMs;
       if (silentMs >= leaseMs) this.#lose(link, `nothing heard for ${Math.round(silentMs)} ms`);
@@ -281,6 +283,11 @@ export class DiscoveryClient {
     this.#state = state;
     this.#sinceMs = this.#options.clock.wall();
   }
+}
+
+/** A timer past 2^31-1 ms would fire at once, and one of 0 ms all the time. */
+function bounded(valueMs: number, minMs: number, maxMs: number): number {
+  return Math.min(maxMs, Math.max(minMs, valueMs));
 }
 
 function endSession({ heartbeat, watchdog }: Session): void {

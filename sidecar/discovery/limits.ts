@@ -32,7 +32,9 @@ export const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 /** What the control plane may ask for as heartbeat interval and lease. */
 export const HEARTBEAT_MIN_MS = 100;
+export const HEARTBEAT_MAX_MS = 60_000;
 export const LEASE_MIN_MS = 300;
+export const LEASE_MAX_MS = 3_600_000;
 
 /** A cache write waits for this much silence after a change, and for no longer than the maximum. */
 export const CACHE_QUIET_MS = 200;

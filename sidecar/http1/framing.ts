@@ -4,7 +4,7 @@
 import { FIELD, FRAMING } from "./field.ts";
 import type { FieldTable } from "./field-table.ts";
 import type { MessageHead } from "./head.ts";
-import { isAll, TOKEN, trimmed } from "./octet.ts";
+import { HTAB, isAll, SP, TOKEN, trimmed } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
 
 /** Sets framing to "length", "chunked" or "none" by the fields alone. @returns the broken rule, if any. */
@@ -42,8 +42,17 @@ function readCoding(head: MessageHead): RefusalDetail | undefined {
   if (head.minorVersion === 0) return "transfer-encoding-in-1.0";
   const value = head.fields.known(FIELD.transferEncoding) ?? "";
   if (value !== "chunked" && value.toLowerCase() !== "chunked") return faultOfCodings(value.toLowerCase());
+  if (hasTabBehind(head.fields)) return "bad-transfer-encoding";
   head.framing = "chunked";
   return undefined;
+}
+
+/** A tab behind the coding is whitespace to the RFC and part of the coding to llhttp, among others. */
+function hasTabBehind(fields: FieldTable): boolean {
+  const index = fields.first[FIELD.transferEncoding] as number;
+  let at = fields.offsets[(index << 2) + 3] as number;
+  while (fields.text.charCodeAt(at) === SP) at++;
+  return fields.text.charCodeAt(at) === HTAB;
 }
 
 function faultOfCodings(value: string): RefusalDetail {

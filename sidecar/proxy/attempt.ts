@@ -1,7 +1,6 @@
 // One try of a request at one endpoint: waits for a connection, reads the answer, gives the connection back. Returns
 // outcomes to its owner and never decides about another try. One object per client connection, used again and again.
-import type { TimerOwner, TimerWheel } from "../../runtime/timer-wheel.ts";
-import { WheelTimer } from "../../runtime/timer-wheel.ts";
+import { type TimerOwner, type TimerWheel, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster.ts";
 import { BodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED } from "../http1/contract.ts";
@@ -121,7 +120,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
   }
 
   onUpstreamEnd(): void {
-    if (this.state === "tunnel") this.#owner.onTunnelEnd();
+    if (this.state === "tunnel") this.#owner.tunnel?.onEndpointEnd();
     else if (this.state === "body" && this.#body.finish()) this.#complete(false);
     else this.#fail(failure("upstream-reset", "the endpoint ended the connection"));
   }
@@ -153,7 +152,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
       if (this.state === "head") at = this.#readHead(bytes, at, length);
       else if (this.state === "body") at = this.#readBody(bytes, at, length);
       else if (this.state === "tunnel") {
-        this.#owner.onTunnelBytes(bytes, at, length);
+        this.#owner.tunnel?.fromEndpoint(bytes, at, length);
         at = length;
       } else return false;
       if (at === OVER) return false;

@@ -3,8 +3,7 @@
 // reading on. Not routing and not answers.
 import type { Socket } from "node:net";
 import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
-import type { TimerOwner } from "../../runtime/timer-wheel.ts";
-import { WheelTimer } from "../../runtime/timer-wheel.ts";
+import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import { BodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED, type Refusal } from "../http1/contract.ts";
 import { RequestDecoder } from "../http1/decoder.ts";
@@ -13,8 +12,8 @@ import type { Downstream, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
 import { plainAddress } from "./forwarding.ts";
-import { copyOf, Outlet } from "./outlet.ts";
-import { failure } from "./reasons.ts";
+import { copyOf, Outlet, SocketSink } from "./outlet.ts";
+import { type Failure, failure } from "./reasons.ts";
 import { recordRefusal } from "./record.ts";
 import { answerText } from "./respond.ts";
 
@@ -71,7 +70,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     this.#body = new BodyDecoder(path.http1Limits);
     this.#exchange = new Exchange(this, path, router);
     this.#socket = adoptSocket(accepted, this, path.readMode);
-    this.outlet.attach(this);
+    this.outlet.attach(new SocketSink(this.#socket, path.limits.writeBufferBytes));
     this.#listen(this.#socket);
     this.#armTimer("idle", path.limits.clientIdleTimeoutMs);
     this.#socket.resume();
@@ -120,7 +119,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
       else if (this.#state === "body") at = this.#readBody(bytes, at, end);
       else if (this.#state === "discarding") at = this.#discard(bytes, at, end);
       else if (this.#state === "tunnel") {
-        this.#exchange.onClientTunnelBytes(bytes, at, end);
+        this.#exchange.tunnel.fromClient(bytes, at, end);
         at = end;
       } else {
         if (this.#state === "answering" || this.#state === "full") this.#hold(bytes, at, end);
@@ -128,7 +127,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
       }
     }
     this.#isConsuming = false;
-    this.#exchange.flushRequest();
+    this.#exchange.request.flush();
     if (this.#hasEnded && this.isIdle) this.#close();
     this.#updateReading();
   }
@@ -155,7 +154,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     const body = this.#body;
     const at = body.decode(bytes, start, end);
     if (at === REFUSED) return this.#refuse(body.refusal, end);
-    if (body.outEnd > body.outStart) this.#exchange.onRequestBody(bytes, body.outStart, body.outEnd);
+    if (body.outEnd > body.outStart) this.#exchange.request.addBody(bytes, body.outStart, body.outEnd);
     if (this.#state !== "body" || !body.isDone) return at;
     this.#state = "answering";
     this.#armTimer("stream", this.#policyIdleMs);
@@ -189,11 +188,16 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
       this.#exchange.refuse(cause);
       return end;
     }
+    this.#sayAndClose(cause);
+    return end;
+  }
+
+  /** Answers what never became an exchange. */
+  #sayAndClose(cause: Failure): void {
     const wallMs = this.#path.clock.wall();
     this.outlet.addText(answerText(cause, { request: undefined, lines: "", closes: true, wallMs }));
     recordRefusal(this.#path, this.#exchange.direction, cause);
     this.#close();
-    return end;
   }
 
   // ---- for the exchange ----
@@ -238,19 +242,11 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     this.#state = "tunnel";
     this.#armTimer("stream", this.#path.limits.tunnelIdleTimeoutMs);
     if (!this.#isConsuming) this.#takeHeld();
-    if (this.#hasEnded) this.#exchange.onClientTunnelEnd();
+    if (this.#hasEnded) this.#exchange.tunnel.onClientEnd();
   }
 
   endTunnelWrites(): void {
     this.#socket.end();
-  }
-
-  write(text: string): boolean {
-    return this.#socket.write(text, "latin1") || this.#socket.writableLength < this.#path.limits.writeBufferBytes;
-  }
-
-  writeBytes(bytes: Buffer): boolean {
-    return this.#socket.write(bytes) || this.#socket.writableLength < this.#path.limits.writeBufferBytes;
   }
 
   // ---- between requests ----
@@ -296,7 +292,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     this.#hasEnded = true;
     switch (this.#state) {
       case "tunnel":
-        return this.#exchange.onClientTunnelEnd();
+        return this.#exchange.tunnel.onClientEnd();
       case "answering":
         // Bytes held behind the request are requests that it wants answered, too.
         this.#bytesAtEnd = this.#socket.bytesWritten;
@@ -359,7 +355,9 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
       case "idle":
         return this.#close();
       case "head":
-        return this.#onHeadTimeout();
+        return this.#sayAndClose(
+          failure("client-timeout", `no complete head after ${this.#path.limits.headTimeoutMs} ms`),
+        );
       case "stream":
         if (this.#hasMoved) return this.#armTimer("stream", this.#idleMs);
         return this.#onStreamTimeout();
@@ -369,14 +367,6 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
         this.#socket.destroy();
         return;
     }
-  }
-
-  #onHeadTimeout(): void {
-    const cause = failure("client-timeout", `no complete head after ${this.#path.limits.headTimeoutMs} ms`);
-    const wallMs = this.#path.clock.wall();
-    this.outlet.addText(answerText(cause, { request: undefined, lines: "", closes: true, wallMs }));
-    recordRefusal(this.#path, this.#exchange.direction, cause);
-    this.#close();
   }
 
   #onStreamTimeout(): void {

@@ -35,6 +35,12 @@ export interface Downstream {
   setIdleTimeout(idleMs: number): void;
 }
 
+/** A tunnel, as the endpoint's side sees it. */
+export interface TunnelEnd {
+  fromEndpoint(bytes: Buffer, start: number, end: number): void;
+  onEndpointEnd(): void;
+}
+
 /** The exchange, as its attempt sees it. */
 export interface AttemptOwner {
   /** A connection is there: write the request. */
@@ -48,8 +54,8 @@ export interface AttemptOwner {
   /** @param tail last piece of the body's wire form */
   onResponseEnd(tail: string): void;
   onTunnelOpen(head: MessageHead): void;
-  onTunnelBytes(bytes: Buffer, start: number, end: number): void;
-  onTunnelEnd(): void;
+  /** Where bytes go after that; undefined for one that wants no tunnel. */
+  readonly tunnel: TunnelEnd | undefined;
   /** All bytes of one read have been taken. */
   onReadDone(): void;
   /** The endpoint takes more of the request. */
@@ -68,7 +74,6 @@ export interface RoutedExchange {
   /** The snapshot that this exchange goes by. */
   readonly snapshot: Snapshot;
   readonly destination: Destination;
-  readonly remoteAddress: string;
   /** Sends the request where `destination` says. */
   forward(): void;
   /** @param lines complete field lines for the answer, such as `location: ...` */

@@ -1,37 +1,36 @@
 // One request and its answer, from the complete head to the last byte. The conductor: routing decides, attempts try,
 // policies are asked, failures become answers. One object per client connection, used for request after request.
-import type { TimerOwner } from "../../runtime/timer-wheel.ts";
-import { WheelTimer } from "../../runtime/timer-wheel.ts";
+import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster.ts";
 import type { BodyForm } from "../http1/contract.ts";
-import { encodeRequestHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
+import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
 import { isRepeatable } from "../policy/retry.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
 import { Attempt } from "./attempt.ts";
-import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner, Downstream, RoutedExchange, Router } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { DataPath } from "./data-path.ts";
 import { Destination } from "./destination.ts";
-import { applyModifiers, type HopLines, hopLines, requestLines } from "./forwarding.ts";
-import { Mirror } from "./mirror.ts";
+import { type HopLines, hopLines, requestLines } from "./forwarding.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { recordExchange } from "./record.ts";
+import { RequestRelay } from "./request-relay.ts";
 import { answerText, statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { RetryState } from "./retry-state.ts";
-import { rewriteRequest } from "./rewrite.ts";
+import { forwardedHead } from "./rewrite.ts";
+import { ServiceHold } from "./service-hold.ts";
+import { Tunnel } from "./tunnel.ts";
 
 /** "trying": an attempt is under way and nothing of its answer is out. */
 export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backing-off" | "responding" | "tunnel";
 
 const REQUEST_TIMER = 0;
-/** Ends the state "resolving" or "backing-off". */
-const STEP_TIMER = 1;
+const BACKOFF_TIMER = 1;
 
 export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   state: ExchangeState = "idle";
@@ -41,25 +40,23 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   /** Milliseconds of the clock at the end of the request head. */
   startedMs = 0;
   readonly attempt: Attempt;
+  readonly request: RequestRelay;
+  readonly tunnel: Tunnel;
   readonly #path: DataPath;
   readonly #client: Downstream;
   readonly #router: Router;
-  readonly #log = new BodyLog();
   readonly #relay: ResponseRelay;
   readonly #edits = new HeadEdits();
   readonly #requestTimer = new WheelTimer(this, REQUEST_TIMER);
-  readonly #stepTimer = new WheelTimer(this, STEP_TIMER);
+  readonly #backoffTimer = new WheelTimer(this, BACKOFF_TIMER);
+  readonly #hold: ServiceHold;
   #hopLines: HopLines | undefined = undefined;
-  #mirrors: Mirror[] | undefined = undefined;
-  /** The request head for the next hop; the same for every attempt. */
-  #headText = "";
-  /** Counts exchanges, so that a late callback of an earlier one is told apart. */
-  #turn = 0;
   #status = 0;
   /** Counted in the cluster's requests in progress. */
   #isCounted = false;
   #sentContinue = false;
   #mustClose = false;
+  readonly #active: Cell;
 
   constructor(client: Downstream, path: DataPath, router: Router) {
     this.#client = client;
@@ -69,6 +66,10 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#relay = new ResponseRelay(client);
     this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
     this.retry = new RetryState(path);
+    this.#hold = new ServiceHold(path);
+    this.request = new RequestRelay(client, this.attempt, this.retry);
+    this.tunnel = new Tunnel(client, this.attempt);
+    this.#active = path.metrics.requestsActive.cell(router.direction);
   }
 
   get direction(): Direction {
@@ -77,10 +78,6 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   get head(): MessageHead {
     return this.#client.head;
-  }
-
-  get remoteAddress(): string {
-    return this.#client.remoteAddress;
   }
 
   get isRequestComplete(): boolean {
@@ -92,6 +89,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   /** The request head is complete. Everything up to the upstream write may happen before this returns. */
   begin(): void {
     this.state = "routing";
+    this.#active.value++;
     this.startedMs = this.#path.clock.now();
     this.snapshot = this.#path.snapshots.current;
     this.retry.begin();
@@ -104,31 +102,18 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   hold(service: string): void {
     const resolver = this.#path.resolver;
     if (resolver === undefined) return this.#router.route(this, "unknown");
-    if (this.#path.resolvingCount >= this.#path.limits.resolvingRequestsMax)
-      return this.answer(failure("overloaded", "too many requests wait for the control plane"), "");
     this.state = "resolving";
-    this.#path.resolvingCount++;
     this.#client.pauseReading();
-    const turn = ++this.#turn;
-    this.#path.wheel.arm(this.#stepTimer, this.#path.limits.resolveTimeoutMs);
-    resolver.resolve(service, (resolution) => {
-      if (turn === this.#turn && this.state === "resolving") this.#guard(() => this.#onResolved(resolution));
-    });
+    const isHeld = this.#hold.start(service, resolver, (resolution) => this.#guard(() => this.#onResolved(resolution)));
+    if (!isHeld) this.answer(failure("overloaded", "too many requests wait for the control plane"), "");
   }
 
   #onResolved(resolution: Resolution): void {
-    this.#leaveResolving();
+    this.state = "routing";
     this.#client.resumeReading();
     this.snapshot = this.#path.snapshots.current;
     this.#router.route(this, resolution);
-    this.flushRequest();
-  }
-
-  #leaveResolving(): void {
-    this.#turn++;
-    this.#path.resolvingCount--;
-    this.#path.wheel.cancel(this.#stepTimer);
-    this.state = "routing";
+    this.request.flush();
   }
 
   forward(): void {
@@ -146,24 +131,19 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.retry.plan = plan;
     this.retry.canRepeat =
       plan !== undefined && isRepeatable(plan, this.head.method, this.head.value("idempotency-key") !== undefined);
-    this.#headText = this.#encodeHead();
+    this.request.setHead(this.#encodeHead());
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.#armRequestTimer();
-    if (this.destination.ruleFilters.mirrors.length > 0) this.#startMirrors();
+    const { mirrors } = this.destination.ruleFilters;
+    if (mirrors.length > 0) this.request.startMirrors(mirrors, this.#path, this.snapshot);
     this.#tryNext(undefined);
   }
 
   #encodeHead(): string {
-    const head = this.head;
-    const edits = this.#edits;
-    edits.clear();
-    edits.upgrade = head.upgrade;
     const settings = this.snapshot.mesh.headers;
     if (this.#hopLines?.settings !== settings) this.#hopLines = hopLines(settings, this.#client.remoteAddress);
-    edits.append = requestLines(this.#hopLines, head, this.#path.newRequestId);
-    const { ruleFilters, backendFilters } = this.destination;
-    if (!ruleFilters.isEmpty || !backendFilters.isEmpty) rewriteRequest(edits, head, this.destination);
-    return encodeRequestHead(head, edits);
+    const lines = requestLines(this.#hopLines, this.head, this.#path.newRequestId);
+    return forwardedHead(this.#edits, this.head, lines, this.destination);
   }
 
   /** @param again the endpoint to try once more on a fresh connection; undefined: the balancer chooses */
@@ -181,55 +161,16 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   onAttemptOpen(): void {
     this.retry.hasSent = true;
-    if (this.attempt.isRawTunnel) return this.#openRawTunnel();
-    this.attempt.outlet.addText(this.#headText);
-    if (this.#log.bytes > 0) {
-      this.#log.sendTo(this.attempt.outlet);
-      if (!this.retry.canRepeat || this.#log.bytes > (this.retry.plan?.maxBodyBytes ?? 0)) this.#log.forget();
-    }
-    this.#client.resumeReading();
+    if (this.attempt.isRawTunnel) this.#openRawTunnel();
+    else this.request.sendAll();
   }
 
   // ---- the request's body ----
 
-  onRequestBody(bytes: Buffer, start: number, end: number): void {
-    const isOpen = this.attempt.isOpen;
-    if (isOpen) this.attempt.outlet.addBytes(bytes, start, end);
-    if (this.#keepsBody(isOpen)) this.#log.addBytes(bytes, start, end);
-    this.#afterBody(isOpen);
-    if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.addBody(bytes, start, end);
-  }
-
   /** @param tail the last piece of the body's wire form, mostly empty */
   onRequestEnd(tail: string): void {
-    if (tail !== "") {
-      const isOpen = this.attempt.isOpen;
-      if (isOpen) this.attempt.outlet.addText(tail);
-      if (this.#keepsBody(isOpen)) this.#log.addText(tail);
-      this.#afterBody(isOpen);
-    }
+    this.request.end(tail);
     if (this.state === "trying" || this.state === "backing-off" || this.state === "responding") this.#armRequestTimer();
-    if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(tail);
-  }
-
-  #keepsBody(isSent: boolean): boolean {
-    if (!isSent) return this.state !== "responding";
-    return this.retry.canRepeat && this.#log.isWhole && this.state === "trying";
-  }
-
-  /** Bounds what is kept: nothing more is read before a connection is there; what is too much is not kept for retries. */
-  #afterBody(isSent: boolean): void {
-    if (!isSent) {
-      if (!this.isRequestComplete) this.#client.pauseReading();
-    } else if (!this.retry.canRepeat) this.#log.isWhole = false;
-    else if (this.#log.bytes > (this.retry.plan?.maxBodyBytes ?? 0)) this.#log.forget();
-  }
-
-  /** Writes what was gathered in this turn. */
-  flushRequest(): void {
-    const outlet = this.attempt.outlet;
-    outlet.flush();
-    if (outlet.isFull) this.#client.pauseReading();
   }
 
   onAttemptDrain(): void {
@@ -247,21 +188,14 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   }
 
   wantsRetry(head: MessageHead): boolean {
-    return this.retry.acceptsStatus(head.status, this.destination, this.#log.isWhole);
+    return this.retry.acceptsStatus(head.status, this.destination, this.request.isWhole);
   }
 
   onResponseHead(head: MessageHead): BodyForm {
     this.state = "responding";
     this.#status = head.status;
-    this.#log.clear();
-    const edits = this.#relay.begin();
-    const { ruleFilters, backendFilters } = this.destination;
-    if (!ruleFilters.isEmpty || !backendFilters.isEmpty) {
-      applyModifiers(edits, ruleFilters.responseHeaders);
-      applyModifiers(edits, backendFilters.responseHeaders);
-      if (ruleFilters.cors !== undefined) edits.append += corsLines(edits, ruleFilters.cors, this.head);
-    }
-    return this.#relay.head(head, this.head, this.#mayKeepAlive());
+    this.request.settle();
+    return this.#relay.head(head, this.head, this.destination, this.#mayKeepAlive());
   }
 
   onResponseBody(bytes: Buffer, start: number, end: number): void {
@@ -308,13 +242,13 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (this.state === "responding") return this.#cut(cause);
     if (
       this.attempt.hasAnswered === false &&
-      this.retry.isKeepAliveRace(cause, this.attempt.isReused, this.#log.isWhole)
+      this.retry.isKeepAliveRace(cause, this.attempt.isReused, this.request.isWhole)
     ) {
       this.#tryNext(member);
       this.attempt.outlet.flush();
       return;
     }
-    const verdict = this.retry.decide(cause, this.destination, this.#log.isWhole);
+    const verdict = this.retry.decide(cause, this.destination, this.request.isWhole);
     if (verdict === undefined) this.#backOff(cause.reason);
     else this.answer(verdict, "");
   }
@@ -327,14 +261,13 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   #backOff(why: string): void {
     if (this.attempt.member !== undefined) this.retry.tried.push(this.attempt.member);
     this.state = "backing-off";
-    this.#path.wheel.arm(this.#stepTimer, this.retry.nextDelayMs(this.destination, why));
+    this.#path.wheel.arm(this.#backoffTimer, this.retry.nextDelayMs(this.destination, why));
   }
 
   onTimer(kind: number): void {
     this.#guard(() => {
       if (kind === REQUEST_TIMER)
         this.fail(failure("request-timeout", `after ${this.destination.requestTimeoutMs} ms`));
-      else if (this.state === "resolving") this.#onResolved("unavailable");
       else if (this.state === "backing-off") {
         this.#tryNext(undefined);
         this.attempt.outlet.flush();
@@ -405,54 +338,23 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
       this.#path.wheel.arm(this.#requestTimer, this.destination.requestTimeoutMs);
   }
 
-  #startMirrors(): void {
-    for (const filter of this.destination.ruleFilters.mirrors) {
-      const mirror = Mirror.start(filter, this.#path, this.snapshot, this.head, this.#headText, this.isRequestComplete);
-      if (mirror !== undefined) {
-        this.#mirrors ??= [];
-        this.#mirrors.push(mirror);
-      }
-    }
-  }
-
-  // ---- tunnels ----
-
   onTunnelOpen(head: MessageHead): void {
     this.#relay.passHead(head, true);
-    this.#status = head.status;
-    this.#enterTunnel();
+    this.#enterTunnel(head.status);
   }
 
   #openRawTunnel(): void {
     this.#client.outlet.addText(tunnelAnswerText(this.#path.clock.wall()));
-    this.#status = 200;
-    this.#enterTunnel();
+    this.#enterTunnel(200);
   }
 
-  #enterTunnel(): void {
+  #enterTunnel(status: number): void {
     this.state = "tunnel";
-    this.#log.clear();
+    this.#status = status;
+    this.request.settle();
     this.#path.wheel.cancel(this.#requestTimer);
     this.#client.outlet.flush();
     this.#client.startTunnel();
-  }
-
-  onTunnelBytes(bytes: Buffer, start: number, end: number): void {
-    this.#client.outlet.addBytes(bytes, start, end);
-  }
-
-  onTunnelEnd(): void {
-    this.#client.outlet.flush();
-    this.#client.endTunnelWrites();
-  }
-
-  onClientTunnelBytes(bytes: Buffer, start: number, end: number): void {
-    this.attempt.outlet.addBytes(bytes, start, end);
-  }
-
-  onClientTunnelEnd(): void {
-    this.attempt.outlet.flush();
-    this.attempt.endTunnelWrites();
   }
 
   #endTunnel(cause: Failure): void {
@@ -463,8 +365,6 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     else this.#client.onExchangeDone(false);
   }
 
-  // ---- the end ----
-
   #finish(status: number, reason: string, mayKeepAlive: boolean): void {
     this.#end(status, reason);
     this.#client.onExchangeDone(mayKeepAlive);
@@ -472,19 +372,16 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   /** Counts it and lets go of everything. */
   #end(status: number, reason: string): void {
-    if (this.state === "resolving") this.#leaveResolving();
+    this.#hold.cancel();
     this.#path.wheel.cancel(this.#requestTimer);
-    this.#path.wheel.cancel(this.#stepTimer);
+    this.#path.wheel.cancel(this.#backoffTimer);
     const cluster = this.destination.cluster;
     if (this.#isCounted && cluster !== undefined) cluster.state.activeRequests--;
     this.#isCounted = false;
+    this.#active.value--;
     recordExchange(this.#path, this.#router.direction, this, status, reason);
     this.state = "idle";
-    this.#turn++;
-    this.#headText = "";
-    this.#log.clear();
-    if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.cancel();
-    this.#mirrors = undefined;
+    this.request.clear();
     this.attempt.member = undefined;
     this.destination.clear();
     this.retry.clear();

@@ -22,6 +22,7 @@ let underWay = 0;
 
 export class Mirror implements AttemptOwner {
   readonly isRequestComplete = true;
+  readonly tunnel = undefined;
   readonly #path: DataPath;
   readonly #service: string;
   readonly #member: EndpointMember;
@@ -113,10 +114,6 @@ export class Mirror implements AttemptOwner {
   onTunnelOpen(): void {
     this.#finish("answered");
   }
-
-  onTunnelBytes(): void {}
-
-  onTunnelEnd(): void {}
 
   onReadDone(): void {}
 

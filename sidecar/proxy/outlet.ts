@@ -1,5 +1,6 @@
 // What is on its way into one socket within one turn: pieces of text are joined, so that a head and the body that came
 // with it cost one write. Not a queue across turns: whoever adds also flushes before the turn ends.
+import type { Socket } from "node:net";
 import { latin1 } from "../../runtime/latin1.ts";
 
 /** A socket as the outlet needs it; false means "no more until it has drained". */
@@ -7,6 +8,27 @@ export interface ByteSink {
   write(text: string): boolean;
   /** The bytes are not changed by anybody afterwards. */
   writeBytes(bytes: Buffer): boolean;
+}
+
+/** Writes to a socket until as much as `bufferBytes` waits in it. */
+export class SocketSink implements ByteSink {
+  readonly #socket: Socket;
+  readonly #bufferBytes: number;
+
+  constructor(socket: Socket, bufferBytes: number) {
+    this.#socket = socket;
+    this.#bufferBytes = bufferBytes;
+  }
+
+  // A write that the kernel took whole leaves nothing queued, though Node says false to one above its high-water mark.
+
+  write(text: string): boolean {
+    return this.#socket.write(text, "latin1") || this.#socket.writableLength < this.#bufferBytes;
+  }
+
+  writeBytes(bytes: Buffer): boolean {
+    return this.#socket.write(bytes) || this.#socket.writableLength < this.#bufferBytes;
+  }
 }
 
 /** libuv tries latin1 text up to this size from its stack, without an allocation; above, a copied Buffer is cheaper. */

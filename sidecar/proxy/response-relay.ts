@@ -6,9 +6,12 @@ import { encodeResponseHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
 import type { Downstream } from "./contract.ts";
+import { corsLines } from "./cors.ts";
+import type { Destination } from "./destination.ts";
+import { applyModifiers } from "./forwarding.ts";
 
 export class ResponseRelay {
-  readonly edits = new HeadEdits();
+  readonly #edits = new HeadEdits();
   readonly #client: Downstream;
   /** Content is put into chunks here, because the endpoint ends its body by closing. */
   #chunks = false;
@@ -19,17 +22,12 @@ export class ResponseRelay {
     this.#client = client;
   }
 
-  /** Clears `edits`, to which filters may then add before `head`. */
-  begin(): HeadEdits {
-    this.edits.clear();
+  /** Writes the head of a final answer, with response filters applied. @returns the form in which its body is to come. */
+  head(head: MessageHead, request: MessageHead, destination: Destination, mayKeepAlive: boolean): BodyForm {
+    const edits = this.#edits;
+    edits.clear();
     this.#chunks = false;
-    this.closes = false;
-    return this.edits;
-  }
-
-  /** Writes the head of a final answer. @returns the form in which its body is to come. */
-  head(head: MessageHead, request: MessageHead, mayKeepAlive: boolean): BodyForm {
-    const edits = this.edits;
+    applyFilters(edits, request, destination);
     const toOldClient = request.minorVersion === 0;
     let form: BodyForm = "wire";
     let closes = !mayKeepAlive;
@@ -67,8 +65,17 @@ export class ResponseRelay {
 
   /** Interim answers and the head of a tunnel: as they came, less what is for one hop. */
   passHead(head: MessageHead, upgrade: boolean): void {
-    const edits = this.begin();
+    const edits = this.#edits;
+    edits.clear();
     edits.upgrade = upgrade;
     this.#client.outlet.addText(encodeResponseHead(head, edits));
   }
+}
+
+function applyFilters(edits: HeadEdits, request: MessageHead, destination: Destination): void {
+  const { ruleFilters, backendFilters } = destination;
+  if (ruleFilters.isEmpty && backendFilters.isEmpty) return;
+  applyModifiers(edits, ruleFilters.responseHeaders);
+  applyModifiers(edits, backendFilters.responseHeaders);
+  if (ruleFilters.cors !== undefined) edits.append += corsLines(edits, ruleFilters.cors, request);
 }

@@ -82,7 +82,13 @@ export class RetryState {
   /** Counts how an attempt ended. */
   countOutcome(destination: Destination, outcome: string): void {
     const cluster = destination.cluster;
-    if (cluster !== undefined) this.#path.metrics.attempts.cell(cluster.service, outcome).value++;
+    if (cluster === undefined) return;
+    let cell = cluster.state.outcomes.get(outcome);
+    if (cell === undefined) {
+      cell = this.#path.metrics.attempts.cell(cluster.service, outcome);
+      cluster.state.outcomes.set(outcome, cell);
+    }
+    cell.value++;
   }
 
   #isSafe(destination: Destination, isBodyWhole: boolean): boolean {

@@ -2,15 +2,21 @@
 // backend's come after the rule's and win.
 import type { RouteMatch } from "../../rules/resource.ts";
 import { rewritePath } from "../../rules/routing/rewrite.ts";
+import { encodeRequestHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
 import type { FilterPlan } from "../route/rule-plan.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers } from "./forwarding.ts";
 
-export function rewriteRequest(edits: HeadEdits, head: MessageHead, destination: Destination): void {
+/** The head for the next hop, with `lines` put in and the filters of `destination` applied. */
+export function forwardedHead(edits: HeadEdits, head: MessageHead, lines: string, destination: Destination): string {
+  edits.clear();
+  edits.upgrade = head.upgrade;
+  edits.append = lines;
   applyFilters(edits, head, destination.ruleFilters, destination.match);
   applyFilters(edits, head, destination.backendFilters, destination.match);
+  return encodeRequestHead(head, edits);
 }
 
 function applyFilters(edits: HeadEdits, head: MessageHead, filters: FilterPlan, match: RouteMatch | undefined): void {

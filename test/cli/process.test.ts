@@ -1,6 +1,6 @@
 // What only a real process shows: pipes that close, Ctrl-C, what is loaded at start, and completion in a shell.
 import { execFile, spawn } from "node:child_process";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { cleanUp, PROGRAMS, runProgram, temporaryFolder } from "../harness.ts";
@@ -61,6 +61,12 @@ test("a reader that goes away ends the output quietly", async () => {
 test("a large listing arrives whole in a pipe", async () => {
   const { stdout } = await shell("weft get | (sleep 0.2; wc -l); weft get -o json | tail -c 3");
   expect(stdout).toBe(`${DOCUMENTS + 1}\n\n}\n`);
+});
+
+test.runIf(existsSync("/dev/full"))("a full disk is an error, not a quiet loss", async () => {
+  const result = await shell("weft get > /dev/full");
+  expect(result.code).toBe(1);
+  expect(result.stderr).toMatch(/^error: the output could not be written: ENOSPC/);
 });
 
 test("stdout closed from the start is no crash", async () => {

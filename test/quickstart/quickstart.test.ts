@@ -3,6 +3,7 @@
 //   ```sh               commands that must succeed, one after the other
 //   ```sh background N  a command that keeps running, in "a terminal of its own" called N
 //   ```sh fails 2       commands that must end with this exit code
+//   ```sh eventually    commands that succeed within seconds
 // and in comments that are not shown: `expect: TEXT` of the commands before, `stop: N` for Ctrl-C in a terminal.
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -12,14 +13,14 @@ import { afterAll, expect, it } from "vitest";
 import { cleanUp, eventually, freePort, REPOSITORY, temporaryFolder, within } from "../harness.ts";
 
 type Step =
-  | { readonly kind: "run"; readonly script: string; readonly code: number }
+  | { readonly kind: "run"; readonly script: string; readonly code: number; readonly patient: boolean }
   | { readonly kind: "background"; readonly name: string; readonly script: string }
   | { readonly kind: "stop"; readonly name: string }
   | { readonly kind: "expect"; readonly text: string };
 
 const README = join(REPOSITORY, "examples/quickstart/README.md");
 const STEP =
-  /^```sh( background (?<name>\S+)| fails (?<code>\d+))?\n(?<script>[\s\S]*?)^```$|^<!-- (?<what>expect|stop): (?<rest>.*) -->$/gm;
+  /^```sh( background (?<name>\S+)| fails (?<code>\d+)|(?<patient> eventually))?\n(?<script>[\s\S]*?)^```$|^<!-- (?<what>expect|stop): (?<rest>.*) -->$/gm;
 
 const terminals = new Map<string, Terminal>();
 
@@ -37,11 +38,11 @@ interface Terminal {
 
 function readSteps(): Step[] {
   return [...readFileSync(README, "utf8").matchAll(STEP)].map(({ groups = {} }) => {
-    const { name, code, script = "", what, rest = "" } = groups;
+    const { name, code, patient, script = "", what, rest = "" } = groups;
     if (what === "expect") return { kind: "expect", text: rest };
     if (what === "stop") return { kind: "stop", name: rest };
     if (name !== undefined) return { kind: "background", name, script };
-    return { kind: "run", script, code: Number(code ?? 0) };
+    return { kind: "run", script, code: Number(code ?? 0), patient: patient !== undefined };
   });
 }
 
@@ -152,10 +153,15 @@ it("every command of the quickstart does what the text says", async () => {
       if (port !== undefined)
         await eventually(`${step.name}'s service listens`, () => isListening(Number(port)), 30_000);
     } else {
-      const ran = open(await ports.rewrite(step.script), env);
-      const code = await ran.exited;
-      output = ran.output();
-      expect(code, `${step.script}\n${output}`).toBe(step.code);
+      const script = await ports.rewrite(step.script);
+      const run = async (): Promise<number | null> => {
+        const ran = open(script, env);
+        const code = await ran.exited;
+        output = ran.output();
+        return code;
+      };
+      if (step.patient) await eventually(step.script, async () => (await run()) === 0, 30_000);
+      else expect(await run(), `${step.script}\n${output}`).toBe(step.code);
     }
   }
   for (const name of [...terminals.keys()]) await closeTerminal(name);

@@ -35,6 +35,9 @@ const coding = or(
   ["chunked"],
   [
     "Chunked",
+    "chunked\t",
+    "\tchunked \t",
+    "chunked ",
     "gzip, chunked",
     "chunked, gzip",
     "identity",

@@ -153,6 +153,11 @@ test("validate points at every error and ends with 2", async () => {
   expect(result.stderr).toMatch(/a\.yaml:5:\d+: spec\.parentRef: .*\(did you mean parentRefs\?\)/);
 });
 
+test("validate of nothing is a mistake, as it is for apply", async () => {
+  const result = await runInMemory(["validate", "-f", "-"], { stdin: "# no documents\n---\n" });
+  expect(result).toMatchObject({ code: 2, stdout: "", stderr: "error: there are no documents in the input\n" });
+});
+
 test("validate -o json is one document either way", async () => {
   const good = await runInMemory(["validate", "-f", "-", "-o", "json"], { stdin: SERVICE_YAML });
   expect(JSON.parse(good.stdout)).toEqual({

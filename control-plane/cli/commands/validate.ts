@@ -22,6 +22,8 @@ export async function validate(invocation: Invocation): Promise<ExitCode> {
     ...loaded.diagnostics,
     ...checkDocuments({ documents, changed: loaded.documents, impliedServices: new Set() }),
   ].map(ruleDiagnosticView);
+  if (documents.length + findings.length === 0)
+    throw new CliFailure("invalid-rules", "there are no documents in the input");
   const isStrict = flags.has("strict");
   if (hasErrors(findings))
     throw new CliFailure("invalid-rules", "the documents have errors", { diagnostics: findings });
