@@ -194,6 +194,7 @@ describe("an answer that the mesh makes itself", () => {
     ["no rule that matches", [redirect], "http://orders/", "no-route", 404],
     ["a redirect", [redirect], "http://orders/old", "redirect", 301],
     ["weights of zero", [backends({ name: "orders-v1", weight: 0 })], "http://orders/", "invalid-backend", 500],
+    ["no backends", [backends()], "http://orders/", "invalid-backend", 500],
     ["a backend that does not exist", [backends({ name: "nothing" })], "http://orders/", "invalid-backend", 500],
     [
       "a backend that is no service",
@@ -269,7 +270,10 @@ describe("the question", () => {
     const consumer = document(
       "HTTPRoute",
       "mine",
-      { parentRefs: [{ ...parentOrders, namespace: "default" }], rules: [{ timeouts: { request: "1s" } }] },
+      {
+        parentRefs: [{ ...parentOrders, namespace: "default" }],
+        rules: [{ backendRefs: [{ name: "orders", namespace: "default" }] }],
+      },
       { namespace: "shop" },
     );
     const fromShop = ask([SPLIT, consumer], "http://orders.default/", { from: "web.shop" });
