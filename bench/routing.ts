@@ -1,6 +1,5 @@
 // Route lookup: what it costs with 10,000 routes on a service against 10. Both tables are asked for equally many
 // different paths, so that the difference is the table's; rounds alternate, so that a slow moment hits both.
-import { argv, stdout } from "node:process";
 import type { RouteRule } from "../rules/resource.ts";
 import { exact, prefix, request, routeRule } from "../rules/routing/fixtures.ts";
 import type { RequestView } from "../rules/routing/request-view.ts";
@@ -102,10 +101,4 @@ export async function run(options: BenchOptions): Promise<BenchResult> {
       },
     ],
   };
-}
-
-if (import.meta.main) {
-  const result = await run({ scale: 1, note: () => {} });
-  const lines = result.figures.map(({ name, value, unit }) => `${name}: ${value.toFixed(2)} ${unit}`);
-  stdout.write(argv.includes("--json") ? `${JSON.stringify(result)}\n` : `${result.title}\n${lines.join("\n")}\n`);
 }

@@ -50,6 +50,8 @@ export const SOURCE_BYTES_MAX = 4 * 1024 * 1024;
 export const SOURCES_MAX = 5_000;
 export const MESSAGE_CHARACTERS_MAX = 2_000;
 export const AUTHOR_CHARACTERS_MAX = 256;
+/** Read in between other work, so less than an apply may bring. */
+export const EXPLAIN_SOURCE_BYTES_MAX = 1024 * 1024;
 export const EXPLAIN_URL_CHARACTERS_MAX = 64 * 1024;
 export const HISTORY_DEFAULT = 50;
 export const HISTORY_MAX = 1_000;

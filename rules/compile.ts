@@ -127,13 +127,12 @@ export function serviceNames(index: RuleIndex): string[] {
 export function compileService(index: RuleIndex, service: string): ServiceResource | undefined {
   const document = index.services.get(service);
   if (document === undefined && !index.implied.has(service)) return undefined;
-  const ports = compilePorts(document?.spec.ports);
   return {
     type: "service",
     service,
-    ports,
+    ports: compilePorts(document?.spec.ports),
     implied: document === undefined,
-    rules: compileRules(index, { service, ports }),
+    rules: compileRules(index, service),
     policy: compilePolicy(policyDocument(index, service)),
   };
 }
@@ -145,9 +144,9 @@ function compilePorts(ports: ServiceSpec["ports"]): ServicePort[] {
 }
 
 /** Sorted by document, so that equal documents give equal bytes in whatever order they are stored. */
-function compileRules(index: RuleIndex, parent: Pick<ServiceResource, "service" | "ports">): RouteRule[] {
-  const attachments = [...(index.routes.get(parent.service) ?? [])].sort((a, b) => compareTitles(a.route, b.route));
-  return attachments.flatMap(({ route, ports }) => compileRoute(route, parent, ports));
+function compileRules(index: RuleIndex, service: string): RouteRule[] {
+  const attachments = [...(index.routes.get(service) ?? [])].sort((a, b) => compareTitles(a.route, b.route));
+  return attachments.flatMap(({ route, ports }) => compileRoute(route, service, ports));
 }
 
 function compareTitles(a: Document, b: Document): number {

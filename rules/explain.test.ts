@@ -6,7 +6,7 @@ import { indexDocuments } from "./compile.ts";
 import type { Document } from "./document.ts";
 import { impliedServices, impliedVersions, type WorkloadFacts } from "./endpoints.ts";
 import type { ExplainQuestion } from "./explain/target.ts";
-import { explain } from "./explain.ts";
+import { CANDIDATES_MAX, explain } from "./explain.ts";
 import type { RouteMatch, RouteRule } from "./resource.ts";
 import { explainRoute } from "./routing/explain-route.ts";
 import { exact, is, prefix, regex, request, routeRule } from "./routing/fixtures.ts";
@@ -194,6 +194,7 @@ describe("an answer that the mesh makes itself", () => {
     ["no rule that matches", [redirect], "http://orders/", "no-route", 404],
     ["a redirect", [redirect], "http://orders/old", "redirect", 301],
     ["weights of zero", [backends({ name: "orders-v1", weight: 0 })], "http://orders/", "invalid-backend", 500],
+    ["no backends", [backends()], "http://orders/", "invalid-backend", 500],
     ["a backend that does not exist", [backends({ name: "nothing" })], "http://orders/", "invalid-backend", 500],
     [
       "a backend that is no service",
@@ -252,7 +253,7 @@ describe("the question", () => {
     const headers = [{ name: "Host", value: "orders.default.svc.cluster.local" }];
     expect(ask([], "/x", { headers })).toMatchObject({
       service: "default/orders",
-      notes: ["the host is the Host header's", expect.any(String)],
+      notes: ["the host is the Host header's"],
     });
     expect(ask([], "http://orders-v1/x", { headers }).service).toBe("default/orders-v1");
     expect(ask([], "http://user:secret@orders:8080/x").upstreamHost).toBe("orders:8080");
@@ -269,7 +270,10 @@ describe("the question", () => {
     const consumer = document(
       "HTTPRoute",
       "mine",
-      { parentRefs: [{ ...parentOrders, namespace: "default" }], rules: [{ timeouts: { request: "1s" } }] },
+      {
+        parentRefs: [{ ...parentOrders, namespace: "default" }],
+        rules: [{ backendRefs: [{ name: "orders", namespace: "default" }] }],
+      },
       { namespace: "shop" },
     );
     const fromShop = ask([SPLIT, consumer], "http://orders.default/", { from: "web.shop" });
@@ -292,6 +296,27 @@ describe("the question", () => {
       upstreamPath: "/v1",
     });
   });
+});
+
+test("of very many matches the nearest are explained, in the order of precedence, and the rest is counted", () => {
+  const rules = Array.from({ length: 1_000 }, (_, index) => ({
+    matches: [{ path: { value: `/p${index}` } }],
+    backendRefs: [{ name: "orders-v1" }],
+  }));
+  const headers = [{ name: "x", value: "1" }];
+  const catchAll = [
+    { matches: [{ headers }], backendRefs: [{ name: "orders-v1" }] },
+    { backendRefs: [{ name: "orders-v1" }] },
+  ];
+  const route = document("HTTPRoute", "orders", { parentRefs: [parentOrders], rules: [...rules, ...catchAll] });
+  const answer = ask([route], "http://orders/p999");
+  expect(answer.candidates).toHaveLength(CANDIDATES_MAX);
+  expect(answer.notes).toEqual([`${1_002 - CANDIDATES_MAX} more matches do not have the request and are left out`]);
+  expect(answer.candidates.find(({ outcome }) => outcome === "matched")?.ruleIndex).toBe(999);
+  expect(answer.candidates.slice(-2).map(({ ruleIndex, outcome }) => [ruleIndex, outcome])).toEqual([
+    [1_000, "not-matched"],
+    [1_001, "shadowed"],
+  ]);
 });
 
 describe("every match of a table is explained", () => {

@@ -12,7 +12,7 @@ import { type ExplainedCandidate, explainRoute } from "./routing/explain-route.t
 import type { RequestView, RouteHit } from "./routing/request-view.ts";
 import { type RedirectFilter, redirectLocation, rewritePath } from "./routing/rewrite.ts";
 import { splitTotal } from "./routing/split.ts";
-import { compileRoutes, findRoute, hasRoutes } from "./routing/table.ts";
+import { compileRoutes, findRoute, hasRoutes, type RouteTable } from "./routing/table.ts";
 
 export interface ExplainInput {
   readonly index: RuleIndex;
@@ -54,6 +54,10 @@ export interface Explanation {
   readonly notes: string[];
 }
 
+/** Matches explained one by one: a service may have 10,000, and the answer must fit a message and a screen. */
+export const CANDIDATES_MAX = 200;
+const HTTP_PORT = 80;
+
 const NOTHING: Explanation = {
   service: "",
   port: 0,
@@ -88,14 +92,18 @@ export function explain(input: ExplainInput): Explanation {
   const resource = host === undefined ? undefined : compileService(index, host.service);
   if (host === undefined || resource === undefined) return explainStranger(input, target, host?.service ?? "", notes);
   const port = host.port === 0 ? (resource.ports[0]?.port ?? 0) : host.port;
-  if (host.port === 0) notes.push(`the host names no port; ${port} is the first of ${resource.service}`);
+  if (host.port === 0 && port !== HTTP_PORT)
+    notes.push(`the host names no port; ${port} is the first of ${resource.service}`);
   const found = { service: resource.service, port };
   if (!hasPort(resource, port)) {
     notes.push(`${resource.service} has no port ${port}`);
     return { ...NOTHING, ...found, ...answered("no-such-service"), notes };
   }
   const view = viewOf(question, target, port, fromNamespace);
-  return { ...explainService(input, resource, view, target), ...found, notes };
+  const table = compileRoutes(resource.rules);
+  const leftOut = table.candidates.length - CANDIDATES_MAX;
+  if (leftOut > 0) notes.push(`${leftOut} more matches do not have the request and are left out`);
+  return { ...explainService(input, resource, table, { view, target }), ...found, notes };
 }
 
 /** The namespace of the calling service: in `from` after the dot, else the one asked in. */
@@ -129,16 +137,17 @@ function explainStranger(
 
 type ServicePart = Omit<Explanation, "service" | "port" | "notes">;
 
-function explainService(
-  input: ExplainInput,
-  resource: ServiceResource,
-  view: RequestView,
-  target: Target,
-): ServicePart {
-  const table = compileRoutes(resource.rules);
-  const candidates = explainRoute(table, view);
+/** The request as routing sees it, and as it came. */
+interface Asked {
+  readonly view: RequestView;
+  readonly target: Target;
+}
+
+function explainService(input: ExplainInput, resource: ServiceResource, table: RouteTable, asked: Asked): ServicePart {
+  const { view, target } = asked;
+  const candidates = explainRoute(table, view, CANDIDATES_MAX);
   const hit = findRoute(table, view);
-  if (hit !== undefined) return { ...explainHit(input, resource, hit, view, target), candidates };
+  if (hit !== undefined) return { ...explainHit(input, resource, hit, asked), candidates };
   if (hasRoutes(table, view.port, view.fromNamespace)) return { ...NOTHING, candidates, ...answered("no-route") };
   const own: RouteBackend = { service: resource.service, port: view.port, weight: 1, filters: [], invalid: "" };
   return {
@@ -153,8 +162,7 @@ function explainHit(
   input: ExplainInput,
   resource: ServiceResource,
   hit: RouteHit,
-  view: RequestView,
-  target: Target,
+  { view, target }: Asked,
 ): ServicePart {
   const { rule, match } = hit;
   const found = {

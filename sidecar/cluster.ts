@@ -9,10 +9,10 @@ import { type Balancer, type CandidateSet, candidateSet } from "./balance/contra
 import { PeakEwma } from "./balance/latency.ts";
 import type { Member } from "./balance/member-set.ts";
 import { BALANCERS } from "./balance/table.ts";
-import type { Cell } from "./observe/families.ts";
 import { planRetry, type RetryPlan } from "./policy/retry.ts";
 import { RetryBudget } from "./policy/retry-budget.ts";
-import { Pool, type PoolTools } from "./upstream/pool.ts";
+import { Pool } from "./upstream/pool.ts";
+import type { PoolTools } from "./upstream/tools.ts";
 
 /** What clusters are built with. */
 export interface ClusterTools {
@@ -92,7 +92,7 @@ export interface ClusterState {
   /** Requests in progress to the service from this sidecar, for `maxRequests`. */
   activeRequests: number;
   /** Memo of the data path: counters of attempts by outcome. */
-  readonly outcomes: Map<string, Cell>;
+  readonly outcomes: Map<string, { value: number }>;
 }
 
 export interface Cluster {

@@ -122,6 +122,12 @@ export class Metrics {
   );
 
   readonly #series = new Map<string, RequestSeries>();
+  readonly #refreshers: (() => void)[] = [];
+
+  /** `refresh` brings gauges up to date; called whenever the figures are read. */
+  onRead(refresh: () => void): void {
+    this.#refreshers.push(refresh);
+  }
 
   /** The series of these labels. Keep it where it is used often. */
   series(direction: Direction, service: string, backend: string, version: string): RequestSeries {
@@ -139,8 +145,9 @@ export class Metrics {
     return this.#series.values();
   }
 
-  /** Every family, in the order of the exposition. */
+  /** Every family, in the order of the exposition, with gauges as they are now. */
   families(): (CellFamily | HistogramFamily)[] {
+    for (const refresh of this.#refreshers) refresh();
     return [
       this.requests,
       this.requestDuration,

@@ -1,7 +1,6 @@
 // One try of a request at one endpoint: waits for a connection, reads the answer, gives the connection back. Returns
 // outcomes to its owner and never decides about another try. One object per client connection, used again and again.
-import type { TimerOwner, TimerWheel } from "../../runtime/timer-wheel.ts";
-import { WheelTimer } from "../../runtime/timer-wheel.ts";
+import { type TimerOwner, type TimerWheel, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster.ts";
 import { BodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED } from "../http1/contract.ts";

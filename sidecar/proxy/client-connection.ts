@@ -3,8 +3,7 @@
 // reading on. Not routing and not answers.
 import type { Socket } from "node:net";
 import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
-import type { TimerOwner } from "../../runtime/timer-wheel.ts";
-import { WheelTimer } from "../../runtime/timer-wheel.ts";
+import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import { BodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED, type Refusal } from "../http1/contract.ts";
 import { RequestDecoder } from "../http1/decoder.ts";

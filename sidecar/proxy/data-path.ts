@@ -11,6 +11,7 @@ import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { ServiceResolver } from "../resolver.ts";
 import { emptySnapshot, SnapshotHolder } from "../snapshot.ts";
+import { readGauges } from "./gauges.ts";
 
 /** One finished exchange, for the access log. */
 export interface AccessRecord {
@@ -81,6 +82,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
       return;
     }
   });
+  metrics.onRead(() => readGauges(metrics, snapshots.current));
   return {
     clock: options.clock,
     random: options.random,

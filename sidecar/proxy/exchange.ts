@@ -1,7 +1,6 @@
 // One request and its answer, from the complete head to the last byte. The conductor: routing decides, attempts try,
 // policies are asked, failures become answers. One object per client connection, used for request after request.
-import type { TimerOwner } from "../../runtime/timer-wheel.ts";
-import { WheelTimer } from "../../runtime/timer-wheel.ts";
+import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -339,22 +338,19 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
       this.#path.wheel.arm(this.#requestTimer, this.destination.requestTimeoutMs);
   }
 
-  // ---- tunnels ----
-
   onTunnelOpen(head: MessageHead): void {
     this.#relay.passHead(head, true);
-    this.#status = head.status;
-    this.#enterTunnel();
+    this.#enterTunnel(head.status);
   }
 
   #openRawTunnel(): void {
     this.#client.outlet.addText(tunnelAnswerText(this.#path.clock.wall()));
-    this.#status = 200;
-    this.#enterTunnel();
+    this.#enterTunnel(200);
   }
 
-  #enterTunnel(): void {
+  #enterTunnel(status: number): void {
     this.state = "tunnel";
+    this.#status = status;
     this.request.settle();
     this.#path.wheel.cancel(this.#requestTimer);
     this.#client.outlet.flush();
@@ -368,8 +364,6 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (wasCut) this.#client.reset();
     else this.#client.onExchangeDone(false);
   }
-
-  // ---- the end ----
 
   #finish(status: number, reason: string, mayKeepAlive: boolean): void {
     this.#end(status, reason);

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
-import type { PoolTools } from "./pool.ts";
+import type { PoolTools } from "./tools.ts";
 
 /** The attempt that a connection works for. */
 export interface ConnectionUser {

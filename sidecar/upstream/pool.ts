@@ -9,10 +9,8 @@
 //   once there, serves the next waiter or becomes idle.
 
 import type { HostPort } from "../../runtime/address.ts";
-import type { Clock } from "../../runtime/clock.ts";
-import type { ReadMode } from "../../runtime/shared-socket.ts";
-import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { type ConnectionOwner, type ConnectionUser, UpstreamConnection } from "./connection.ts";
+import type { PoolTools } from "./tools.ts";
 
 export interface PoolSettings {
   readonly maxConnections: number;
@@ -21,13 +19,6 @@ export interface PoolSettings {
   readonly maxRequestsPerConnection: number;
   readonly connectTimeoutMs: number;
   readonly idleTimeoutMs: number;
-}
-
-export interface PoolTools {
-  readonly clock: Clock;
-  readonly wheel: TimerWheel;
-  readonly readMode: ReadMode;
-  readonly writeBufferBytes: number;
 }
 
 /** An attempt that waits for a connection. Told exactly one of the two, never from within `enqueue`. */

@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { Client, type ClientDuplexStream, credentials, loadPackageDefinition, Metadata } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { protoPath as healthProto, service as healthService } from "grpc-health-check";
@@ -91,6 +92,35 @@ describe("killed in the middle of 200 applies", () => {
     expect(revisions.map((entry) => entry.revision)).toEqual(Array.from({ length: revision }, (_, i) => revision - i));
     expect((await apply(after, service("next"))).revision).toBe(revision + 1);
   });
+});
+
+describe("restarted, by a signal or a kill", () => {
+  it("still knows every workload, and gives them time to come back", async () => {
+    const data = temporaryFolder();
+    let program = await start(data);
+    const orders = { id: "orders-1", service: "orders", address: "127.0.0.1:4001" };
+    await new FakeSidecar(program.address("grpc"), { workload: orders }).deltaCount(1);
+    for (const end of ["kill", "stop"] as const) {
+      await eventually("it is on disk", () => workloadsOnDisk(data).includes("orders-1"));
+      await program[end]();
+      program = await start(data);
+      const grpc = program.address("grpc");
+      const caller = new FakeSidecar(grpc, {
+        workload: { id: "caller" },
+        hello: { subscriptions: ["default/orders"] },
+      });
+      await caller.holds("endpoints:default/orders", ({ endpoints }) => (endpoints as unknown[]).length === 1);
+      caller.goodbye();
+      await eventually("it left", () => caller.ended !== undefined);
+    }
+  });
+
+  function workloadsOnDisk(data: string): unknown[] {
+    const database = new DatabaseSync(join(data, "weft.db"), { readOnly: true });
+    const rows = database.prepare("SELECT id FROM workloads").all();
+    database.close();
+    return rows.map((row) => row["id"]);
+  }
 });
 
 describe("a data folder that cannot be used", () => {

@@ -1,0 +1,27 @@
+// Figures that are read off the pools when somebody asks, instead of being kept on the hot path.
+import type { Cluster } from "../cluster.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Snapshot } from "../snapshot.ts";
+
+/** Brings the gauges of pools and endpoints up to date. */
+export function readGauges(metrics: Metrics, snapshot: Snapshot): void {
+  for (const { service, cluster } of snapshot.services.values()) readCluster(metrics, service, cluster);
+}
+
+function readCluster(metrics: Metrics, service: string, cluster: Cluster): void {
+  const sum = { idle: 0, active: 0, connecting: 0, pending: 0, healthy: 0, unhealthy: 0 };
+  for (const { pool, isHealthy } of cluster.states.values()) {
+    sum.idle += pool.idleCount;
+    sum.active += pool.leasedCount;
+    sum.connecting += pool.connectingCount;
+    sum.pending += pool.pendingCount;
+    if (isHealthy) sum.healthy++;
+    else sum.unhealthy++;
+  }
+  metrics.poolConnections.cell(service, "idle").value = sum.idle;
+  metrics.poolConnections.cell(service, "active").value = sum.active;
+  metrics.poolConnections.cell(service, "connecting").value = sum.connecting;
+  metrics.poolPending.cell(service).value = sum.pending;
+  metrics.endpoints.cell(service, "healthy").value = sum.healthy;
+  metrics.endpoints.cell(service, "unhealthy").value = sum.unhealthy;
+}

@@ -1,0 +1,12 @@
+// What pools and their connections are built with.
+import type { Clock } from "../../runtime/clock.ts";
+import type { ReadMode } from "../../runtime/shared-socket.ts";
+import type { TimerWheel } from "../../runtime/timer-wheel.ts";
+
+export interface PoolTools {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly readMode: ReadMode;
+  /** Bytes queued in one socket before its user is told to wait. */
+  readonly writeBufferBytes: number;
+}
