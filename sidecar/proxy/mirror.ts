@@ -134,6 +134,7 @@ export class Mirror implements AttemptOwner {
     this.#isOver = true;
     underWay--;
     this.#attempt.abort();
+    this.#attempt.dispose();
     this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
   }
 }

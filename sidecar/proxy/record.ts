@@ -13,6 +13,7 @@ const unknownSources = new WeakMap<DataPath, SeriesSource>();
 
 interface RecordedExchange extends RoutedExchange {
   readonly startedMs: number;
+  readonly endedMs: number;
   readonly attempt: { readonly member: EndpointMember | undefined };
   readonly retry: { readonly tries: number };
 }
@@ -24,7 +25,7 @@ export function recordExchange(
   status: number,
   reason: string,
 ): void {
-  const durationMs = path.clock.now() - exchange.startedMs;
+  const durationMs = exchange.endedMs - exchange.startedMs;
   seriesOf(path, direction, exchange).record(status, reason, durationMs);
   if (path.accessLog !== undefined) logAccess(path.accessLog, direction, exchange, status, reason, durationMs);
 }
