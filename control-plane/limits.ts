@@ -42,7 +42,7 @@ export const DEBOUNCE_QUIET_MS = 20;
 /** ... but never longer than this. */
 export const DEBOUNCE_MAX_MS = 200;
 /** Revisions whose progress through the fleet is remembered. */
-export const TRACKED_REVISIONS_MAX = 1_000;
+export const TRACKED_REVISIONS_MAX = 128;
 
 export const GRPC_MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
 /** All sources of one apply together. */
@@ -50,6 +50,8 @@ export const SOURCE_BYTES_MAX = 4 * 1024 * 1024;
 export const SOURCES_MAX = 5_000;
 export const MESSAGE_CHARACTERS_MAX = 2_000;
 export const AUTHOR_CHARACTERS_MAX = 256;
+/** Read in between other work, so less than an apply may bring. */
+export const EXPLAIN_SOURCE_BYTES_MAX = 1024 * 1024;
 export const EXPLAIN_URL_CHARACTERS_MAX = 64 * 1024;
 export const HISTORY_DEFAULT = 50;
 export const HISTORY_MAX = 1_000;

@@ -171,19 +171,12 @@ describe("an HTTPRoute", () => {
     expect(servicesUsedBy(resource)).toEqual(["default/orders-v1"]);
   });
 
-  test("without backends sends to the service itself, at the port that was asked for", () => {
+  test("without backends has none, omitted or empty", () => {
     const route = document("HTTPRoute", "orders", {
       parentRefs: [parentOrders],
-      rules: [{ timeouts: { request: "1s" } }],
+      rules: [{ timeouts: { request: "1s" } }, { backendRefs: [] }],
     });
-    expect(compileOrders(route).rules[0]?.backends).toMatchObject([{ service: "default/orders", port: 0 }]);
-
-    const service = document("Service", "orders", { ports: [{ port: 80 }, { port: 81 }] });
-    const rules = compileOrders(route, service).rules;
-    expect(rules.map(({ ports, backends, ruleIndex }) => [ports, backends[0]?.port, ruleIndex])).toEqual([
-      [[80], 80, 0],
-      [[81], 81, 0],
-    ]);
+    expect(compileOrders(route).rules.map(({ backends }) => backends)).toEqual([[], []]);
   });
 
   test("that redirects needs no backends", () => {

@@ -2,6 +2,7 @@
 // both sides. An index is built once per change of documents; compiling a service then touches only its own documents.
 // Expects validated documents (load.ts); endpoints have their own compiler (endpoints.ts).
 import { compareAge, compareText } from "./compile/age.ts";
+import { compileInboundDocuments } from "./compile/inbound.ts";
 import { compileMeshSpec } from "./compile/mesh.ts";
 import { compilePolicy } from "./compile/policy.ts";
 import { compileRoute, type RouteDocument } from "./compile/route.ts";
@@ -127,13 +128,12 @@ export function serviceNames(index: RuleIndex): string[] {
 export function compileService(index: RuleIndex, service: string): ServiceResource | undefined {
   const document = index.services.get(service);
   if (document === undefined && !index.implied.has(service)) return undefined;
-  const ports = compilePorts(document?.spec.ports);
   return {
     type: "service",
     service,
-    ports,
+    ports: compilePorts(document?.spec.ports),
     implied: document === undefined,
-    rules: compileRules(index, { service, ports }),
+    rules: compileRules(index, service),
     policy: compilePolicy(policyDocument(index, service)),
   };
 }
@@ -145,9 +145,9 @@ function compilePorts(ports: ServiceSpec["ports"]): ServicePort[] {
 }
 
 /** Sorted by document, so that equal documents give equal bytes in whatever order they are stored. */
-function compileRules(index: RuleIndex, parent: Pick<ServiceResource, "service" | "ports">): RouteRule[] {
-  const attachments = [...(index.routes.get(parent.service) ?? [])].sort((a, b) => compareTitles(a.route, b.route));
-  return attachments.flatMap(({ route, ports }) => compileRoute(route, parent, ports));
+function compileRules(index: RuleIndex, service: string): RouteRule[] {
+  const attachments = [...(index.routes.get(service) ?? [])].sort((a, b) => compareTitles(a.route, b.route));
+  return attachments.flatMap(({ route, ports }) => compileRoute(route, service, ports));
 }
 
 function compareTitles(a: Document, b: Document): number {
@@ -176,16 +176,7 @@ function winningPolicy(
 
 /** What the service's own sidecars enforce; empty for a service without such documents. */
 export function compileInbound(index: RuleIndex, service: string): InboundResource {
-  const documents = [...(index.inbound.get(service) ?? [])].sort(compareTitles);
-  return {
-    type: "inbound",
-    service,
-    documents: documents.map(({ kind, metadata, spec }) => ({
-      kind,
-      name: qualifiedName(metadata.namespace, metadata.name),
-      spec,
-    })),
-  };
+  return compileInboundDocuments(service, [...(index.inbound.get(service) ?? [])].sort(compareTitles));
 }
 
 /** Mesh-wide settings: of several Mesh documents the oldest acts. */
@@ -204,7 +195,7 @@ export function servicesUsedBy(resource: ServiceResource): string[] {
     }
   }
   const { fallback } = resource.policy;
-  if (fallback !== undefined && "service" in fallback) used.add(fallback.service);
+  if (fallback !== undefined && fallback.service !== "") used.add(fallback.service);
   used.delete(resource.service);
   return [...used].sort();
 }

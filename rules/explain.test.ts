@@ -4,10 +4,9 @@ import { describe, expect, test } from "vitest";
 import { document, parentOrders } from "./compile/fixtures.ts";
 import { indexDocuments } from "./compile.ts";
 import type { Document } from "./document.ts";
-import { isEgressAllowed } from "./egress.ts";
 import { impliedServices, impliedVersions, type WorkloadFacts } from "./endpoints.ts";
 import type { ExplainQuestion } from "./explain/target.ts";
-import { explain } from "./explain.ts";
+import { CANDIDATES_MAX, explain } from "./explain.ts";
 import type { RouteMatch, RouteRule } from "./resource.ts";
 import { explainRoute } from "./routing/explain-route.ts";
 import { exact, is, prefix, regex, request, routeRule } from "./routing/fixtures.ts";
@@ -84,7 +83,7 @@ describe("a request that a route takes", () => {
         ruleName: "",
         matchIndex: 0,
         outcome: "shadowed",
-        reason: "HTTPRoute default/orders rule 0 match 0 goes first: it has a more specific kind of path",
+        reason: "HTTPRoute default/orders rule 0 match 0 goes first: it has a longer path",
         match: "PathPrefix /",
       },
     ]);
@@ -195,6 +194,7 @@ describe("an answer that the mesh makes itself", () => {
     ["no rule that matches", [redirect], "http://orders/", "no-route", 404],
     ["a redirect", [redirect], "http://orders/old", "redirect", 301],
     ["weights of zero", [backends({ name: "orders-v1", weight: 0 })], "http://orders/", "invalid-backend", 500],
+    ["no backends", [backends()], "http://orders/", "invalid-backend", 500],
     ["a backend that does not exist", [backends({ name: "nothing" })], "http://orders/", "invalid-backend", 500],
     [
       "a backend that is no service",
@@ -203,9 +203,23 @@ describe("an answer that the mesh makes itself", () => {
       "invalid-backend",
       500,
     ],
+    [
+      "a port that a backend lacks",
+      [document("Service", "orders-v1", {}), backends({ name: "orders-v1", port: 81 })],
+      "http://orders/",
+      "invalid-backend",
+      500,
+    ],
     ["a backend without endpoints", [backends({ name: "orders-v3" })], "http://orders/", "no-healthy-endpoint", 503],
   ])("for %s", (_name, documents, url, reason, status) => {
     expect(ask(documents, url)).toMatchObject({ reason, status });
+  });
+
+  test("for one share is that backend's reason", () => {
+    const filters = [{ type: "RequestRedirect", requestRedirect: { scheme: "https" } }];
+    const answer = ask([backends({ name: "orders-v1", filters }, { name: "orders-v2" })], "http://orders/");
+    expect(answer.backends.map(({ reason }) => reason)).toEqual(["redirect", ""]);
+    expect(answer.reason).toBe("");
   });
 
   test("of a redirect says where to", () => {
@@ -239,7 +253,7 @@ describe("the question", () => {
     const headers = [{ name: "Host", value: "orders.default.svc.cluster.local" }];
     expect(ask([], "/x", { headers })).toMatchObject({
       service: "default/orders",
-      notes: ["the host is the Host header's", expect.any(String)],
+      notes: ["the host is the Host header's"],
     });
     expect(ask([], "http://orders-v1/x", { headers }).service).toBe("default/orders-v1");
     expect(ask([], "http://user:secret@orders:8080/x").upstreamHost).toBe("orders:8080");
@@ -256,7 +270,10 @@ describe("the question", () => {
     const consumer = document(
       "HTTPRoute",
       "mine",
-      { parentRefs: [{ ...parentOrders, namespace: "default" }], rules: [{ timeouts: { request: "1s" } }] },
+      {
+        parentRefs: [{ ...parentOrders, namespace: "default" }],
+        rules: [{ backendRefs: [{ name: "orders", namespace: "default" }] }],
+      },
       { namespace: "shop" },
     );
     const fromShop = ask([SPLIT, consumer], "http://orders.default/", { from: "web.shop" });
@@ -281,24 +298,25 @@ describe("the question", () => {
   });
 });
 
-test.each([
-  [["*"], "anything.example.com", 443, true],
-  [["api.example.com"], "api.example.com", 443, true],
-  [["api.example.com"], "API.example.com.", 443, true],
-  [["api.example.com"], "www.example.com", 443, false],
-  [["api.example.com:443"], "api.example.com", 443, true],
-  [["api.example.com:443"], "api.example.com", 80, false],
-  [["*.example.com"], "a.b.example.com", 80, true],
-  [["*.example.com"], "example.com", 80, false],
-  [["*.example.com"], "badexample.com", 80, false],
-  [["[::1]"], "[::1]", 80, true],
-  [["[::1]:80"], "[::1]", 81, false],
-  [["*:443"], "example.com", 443, true],
-  [["*:443"], "example.com", 80, false],
-  [[], "example.com", 80, false],
-  [["*"], "", 80, false],
-])("egress %j allows %s on %d: %s", (allow, hostname, port, expected) => {
-  expect(isEgressAllowed(allow, hostname, port)).toBe(expected);
+test("of very many matches the nearest are explained, in the order of precedence, and the rest is counted", () => {
+  const rules = Array.from({ length: 1_000 }, (_, index) => ({
+    matches: [{ path: { value: `/p${index}` } }],
+    backendRefs: [{ name: "orders-v1" }],
+  }));
+  const headers = [{ name: "x", value: "1" }];
+  const catchAll = [
+    { matches: [{ headers }], backendRefs: [{ name: "orders-v1" }] },
+    { backendRefs: [{ name: "orders-v1" }] },
+  ];
+  const route = document("HTTPRoute", "orders", { parentRefs: [parentOrders], rules: [...rules, ...catchAll] });
+  const answer = ask([route], "http://orders/p999");
+  expect(answer.candidates).toHaveLength(CANDIDATES_MAX);
+  expect(answer.notes).toEqual([`${1_002 - CANDIDATES_MAX} more matches do not have the request and are left out`]);
+  expect(answer.candidates.find(({ outcome }) => outcome === "matched")?.ruleIndex).toBe(999);
+  expect(answer.candidates.slice(-2).map(({ ruleIndex, outcome }) => [ruleIndex, outcome])).toEqual([
+    [1_000, "not-matched"],
+    [1_001, "shadowed"],
+  ]);
 });
 
 describe("every match of a table is explained", () => {

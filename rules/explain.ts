@@ -1,7 +1,7 @@
 // Where a request would go and why: the answer behind `weft explain`, found by the very compiler and lookup that
 // sidecars act on. Pure; knows what documents and workloads say, not which endpoints a sidecar finds unhealthy.
 import { compileMesh, compileService, type RuleIndex } from "./compile.ts";
-import { isEgressAllowed } from "./egress.ts";
+import { egressVerdict } from "./egress.ts";
 import { compileEndpoints, type WorkloadFacts } from "./endpoints.ts";
 import { type ExplainedPolicy, explainPolicies } from "./explain/policy.ts";
 import { type ExplainQuestion, headerValue, readTarget, type Target, viewOf } from "./explain/target.ts";
@@ -12,7 +12,7 @@ import { type ExplainedCandidate, explainRoute } from "./routing/explain-route.t
 import type { RequestView, RouteHit } from "./routing/request-view.ts";
 import { type RedirectFilter, redirectLocation, rewritePath } from "./routing/rewrite.ts";
 import { splitTotal } from "./routing/split.ts";
-import { compileRoutes, findRoute, hasRoutes } from "./routing/table.ts";
+import { compileRoutes, findRoute, hasRoutes, type RouteTable } from "./routing/table.ts";
 
 export interface ExplainInput {
   readonly index: RuleIndex;
@@ -54,6 +54,10 @@ export interface Explanation {
   readonly notes: string[];
 }
 
+/** Matches explained one by one: a service may have 10,000, and the answer must fit a message and a screen. */
+export const CANDIDATES_MAX = 200;
+const HTTP_PORT = 80;
+
 const NOTHING: Explanation = {
   service: "",
   port: 0,
@@ -88,14 +92,18 @@ export function explain(input: ExplainInput): Explanation {
   const resource = host === undefined ? undefined : compileService(index, host.service);
   if (host === undefined || resource === undefined) return explainStranger(input, target, host?.service ?? "", notes);
   const port = host.port === 0 ? (resource.ports[0]?.port ?? 0) : host.port;
-  if (host.port === 0) notes.push(`the host names no port; ${port} is the first of ${resource.service}`);
+  if (host.port === 0 && port !== HTTP_PORT)
+    notes.push(`the host names no port; ${port} is the first of ${resource.service}`);
   const found = { service: resource.service, port };
-  if (!resource.implied && !resource.ports.some((known) => known.port === port)) {
+  if (!hasPort(resource, port)) {
     notes.push(`${resource.service} has no port ${port}`);
     return { ...NOTHING, ...found, ...answered("no-such-service"), notes };
   }
   const view = viewOf(question, target, port, fromNamespace);
-  return { ...explainService(input, resource, view, target), ...found, notes };
+  const table = compileRoutes(resource.rules);
+  const leftOut = table.candidates.length - CANDIDATES_MAX;
+  if (leftOut > 0) notes.push(`${leftOut} more matches do not have the request and are left out`);
+  return { ...explainService(input, resource, table, { view, target }), ...found, notes };
 }
 
 /** The namespace of the calling service: in `from` after the dot, else the one asked in. */
@@ -116,7 +124,7 @@ function explainStranger(
   const hostname = hasPort ? target.host.slice(0, colon) : target.host;
   const port = hasPort ? Number(target.host.slice(colon + 1)) : 80;
   const what = target.host === "" ? "the request names no host" : `the mesh knows no service ${target.host}`;
-  if (!isEgressAllowed(compileMesh(index).egress.allow, hostname, port)) {
+  if (egressVerdict(compileMesh(index).egress.allow, hostname, port) === "denied") {
     return { ...NOTHING, service, ...answered("no-such-service"), notes: [...notes, what] };
   }
   return {
@@ -129,16 +137,17 @@ function explainStranger(
 
 type ServicePart = Omit<Explanation, "service" | "port" | "notes">;
 
-function explainService(
-  input: ExplainInput,
-  resource: ServiceResource,
-  view: RequestView,
-  target: Target,
-): ServicePart {
-  const table = compileRoutes(resource.rules);
-  const candidates = explainRoute(table, view);
+/** The request as routing sees it, and as it came. */
+interface Asked {
+  readonly view: RequestView;
+  readonly target: Target;
+}
+
+function explainService(input: ExplainInput, resource: ServiceResource, table: RouteTable, asked: Asked): ServicePart {
+  const { view, target } = asked;
+  const candidates = explainRoute(table, view, CANDIDATES_MAX);
   const hit = findRoute(table, view);
-  if (hit !== undefined) return { ...explainHit(input, resource, hit, view, target), candidates };
+  if (hit !== undefined) return { ...explainHit(input, resource, hit, asked), candidates };
   if (hasRoutes(table, view.port, view.fromNamespace)) return { ...NOTHING, candidates, ...answered("no-route") };
   const own: RouteBackend = { service: resource.service, port: view.port, weight: 1, filters: [], invalid: "" };
   return {
@@ -153,8 +162,7 @@ function explainHit(
   input: ExplainInput,
   resource: ServiceResource,
   hit: RouteHit,
-  view: RequestView,
-  target: Target,
+  { view, target }: Asked,
 ): ServicePart {
   const { rule, match } = hit;
   const found = {
@@ -164,14 +172,13 @@ function explainHit(
     ruleName: rule.ruleName,
     filters: filtersInWords(rule.filters, match),
   };
+  if (answersPreflight(rule.filters, input.question, view)) return { ...found, reason: "cors-preflight", status: 200 };
   const redirect = rule.filters.find((filter) => filter.type === "RequestRedirect");
   if (redirect !== undefined) return { ...found, ...explainRedirect(redirect, hit, view, target) };
-  const preflight = answersPreflight(rule.filters, input.question, view);
   return {
     ...found,
     ...explainBackends(input, resource, rule.backends, hit),
     ...upstream(target, rule.filters, hit),
-    ...(preflight ? { reason: "cors-preflight", status: 200 } : {}),
   };
 }
 
@@ -241,7 +248,11 @@ function commonAnswer(sharing: readonly ExplainedBackend[]): Pick<Explanation, "
   const [first, ...others] = sharing.map(({ reason }) => reason);
   if (first === undefined || first === "" || others.some((reason) => reason !== first))
     return { reason: "", status: 0 };
-  return answered(first as MeshReason);
+  return isAnswerable(first) ? answered(first) : { reason: "", status: 0 };
+}
+
+function isAnswerable(reason: string): reason is MeshReason {
+  return Object.hasOwn(STATUS, reason);
 }
 
 function explainBackend(
@@ -250,7 +261,7 @@ function explainBackend(
   total: number,
 ): Omit<ExplainedBackend, "filters"> {
   const { service, port, weight } = backend;
-  const exists = backend.invalid === "" && (index.services.has(service) || index.implied.has(service));
+  const exists = backend.invalid === "" && hasPort(compileService(index, service), port);
   const ready = exists ? compileEndpoints(index, service, workloads).endpoints : [];
   const everyone = workloads.map((workload) => ({ ...workload, ready: true }));
   const all = exists ? compileEndpoints(index, service, everyone).endpoints : [];
@@ -259,11 +270,23 @@ function explainBackend(
     port,
     weight,
     share: total === 0 ? 0 : rounded((weight / total) * 100),
-    reason: exists ? (ready.length > 0 ? "" : "no-healthy-endpoint") : "invalid-backend",
+    reason: backendReason(backend, exists, ready.length),
     endpoints: all.length,
     readyEndpoints: ready.length,
     addresses: ready.map((endpoint) => addressOf(endpoint, port, index, service)),
   };
+}
+
+function backendReason({ filters }: RouteBackend, exists: boolean, readyEndpoints: number): string {
+  if (!exists) return "invalid-backend";
+  if (filters.some(({ type }) => type === "RequestRedirect")) return "redirect";
+  return readyEndpoints > 0 ? "" : "no-healthy-endpoint";
+}
+
+/** True when the service exists and has the port; 0 asks for its first, and an implied service has every port. */
+function hasPort(resource: ServiceResource | undefined, port: number): boolean {
+  if (resource === undefined) return false;
+  return port === 0 || resource.implied || resource.ports.some((known) => known.port === port);
 }
 
 /** The endpoint's address for a port of the service; 0 is its first. */

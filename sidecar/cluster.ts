@@ -5,7 +5,9 @@
 import type { Endpoint, LoadBalancerAlgorithm, TrafficPolicyResource } from "../rules/resource.ts";
 import { type HostPort, parseHostPort } from "../runtime/address.ts";
 import type { Random } from "../runtime/random.ts";
-import { type Balancer, type Candidate, type CandidateSet, candidateSet } from "./balance/contract.ts";
+import { type Balancer, type CandidateSet, candidateSet } from "./balance/contract.ts";
+import { PeakEwma } from "./balance/latency.ts";
+import type { Member } from "./balance/member-set.ts";
 import { BALANCERS } from "./balance/table.ts";
 import { planRetry, type RetryPlan } from "./policy/retry.ts";
 import { RetryBudget } from "./policy/retry-budget.ts";
@@ -23,25 +25,54 @@ export class EndpointState {
   readonly pool: Pool;
   activeRequests = 0;
   isHealthy = true;
+  readonly latency = new PeakEwma();
+  /** Since when it takes traffic. */
+  healthySinceMs: number;
+  /** 0..1 as the endpoint reports it; negative: it does not. */
+  utilization = -1;
 
   constructor(target: HostPort, policy: TrafficPolicyResource, tools: ClusterTools) {
     this.pool = new Pool(target, policy.connectionPool, tools.pool);
+    this.healthySinceMs = tools.pool.clock.now();
   }
 }
 
 /** One endpoint in one snapshot. */
-export class EndpointMember implements Candidate {
+export class EndpointMember implements Member {
   readonly endpoint: Endpoint;
   /** HOST:PORT that this member stands for. */
   readonly address: string;
   readonly weight: number;
+  share: number;
+  credit = 0;
   readonly state: EndpointState;
 
   constructor(endpoint: Endpoint, address: string, state: EndpointState) {
     this.endpoint = endpoint;
     this.address = address;
     this.weight = endpoint.weight;
+    this.share = endpoint.weight;
     this.state = state;
+  }
+
+  get key(): string {
+    return this.address;
+  }
+
+  get zone(): string {
+    return this.endpoint.zone;
+  }
+
+  get latency(): PeakEwma {
+    return this.state.latency;
+  }
+
+  get healthySinceMs(): number {
+    return this.state.healthySinceMs;
+  }
+
+  get utilization(): number {
+    return this.state.utilization;
   }
 
   get activeRequests(): number {
@@ -139,7 +170,7 @@ function clusterState(policy: TrafficPolicyResource, previous: Cluster | undefin
   return {
     budget: previous?.state.budget ?? new RetryBudget(),
     algorithm,
-    balancer: BALANCERS[algorithm](tools.random),
+    balancer: BALANCERS[algorithm]({ random: tools.random, clock: tools.pool.clock, hashBalanceFactor: 0 }),
     activeRequests: 0,
     outcomes: new Map(),
   };

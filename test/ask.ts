@@ -24,7 +24,7 @@ export function ask(question: Question): Promise<Answer> {
   return new Promise((settle, fail) => {
     const outgoing = request(
       `http://${address}${path}`,
-      { method, headers: { ...headers }, agent: agent ?? false, signal: AbortSignal.timeout(TIMEOUT_MS) },
+      { method, headers: { ...headers }, agent: agent ?? false, timeout: TIMEOUT_MS },
       (response) => {
         let body = "";
         response.setEncoding("utf8");
@@ -35,6 +35,7 @@ export function ask(question: Question): Promise<Answer> {
         response.on("end", () => settle({ status: response.statusCode ?? 0, headers: response.headers, body }));
       },
     );
+    outgoing.on("timeout", () => outgoing.destroy(new Error(`nothing heard for ${TIMEOUT_MS} ms`)));
     outgoing.on("error", fail);
     outgoing.end();
   });

@@ -8,7 +8,7 @@ import { explain } from "../../rules/explain.ts";
 import type { Endpoint } from "../../rules/resource.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
-import { EXPLAIN_URL_CHARACTERS_MAX } from "../limits.ts";
+import { EXPLAIN_SOURCE_BYTES_MAX, EXPLAIN_URL_CHARACTERS_MAX } from "../limits.ts";
 import type { Fleet } from "../push/fleet.ts";
 import type { Registration, Registry } from "../registry/registry.ts";
 import type { Rulebook } from "../store/rulebook.ts";
@@ -88,6 +88,9 @@ function answerExplain(rulebook: Rulebook, registry: Registry, request: wire.Exp
   if (request.url === "") throw new ApiError(status.INVALID_ARGUMENT, "url is missing");
   if (request.url.length > EXPLAIN_URL_CHARACTERS_MAX)
     throw new ApiError(status.INVALID_ARGUMENT, `url is longer than ${EXPLAIN_URL_CHARACTERS_MAX} characters`);
+  const bytes = request.sources.reduce((total, { content }) => total + content.length, 0);
+  if (bytes > EXPLAIN_SOURCE_BYTES_MAX)
+    throw new ApiError(status.INVALID_ARGUMENT, `the sources have more than ${EXPLAIN_SOURCE_BYTES_MAX} bytes`);
   const namespace = request.namespace || "default";
   const { documents, diagnostics } = withSources(rulebook, request.sources, namespace);
   const known = registry.knownWorkloads();

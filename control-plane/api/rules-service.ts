@@ -10,6 +10,7 @@ import * as limits from "../limits.ts";
 import type { CommitDetails, Committed, CurrentDocument, PlannedChange, Rulebook } from "../store/rulebook.ts";
 import { type ApplyPlan, planApply } from "./apply.ts";
 import { ApiError, StreamWriter, unary } from "./call.ts";
+import type { PruneScope } from "./inspect.ts";
 import { wireChange, wireDiagnostic, wireDocument, wireOperation, wireRevision } from "./wire.ts";
 
 const DEFAULT_NAMESPACE = "default";
@@ -22,7 +23,7 @@ export interface RulesServiceOptions {
 }
 
 export function createRulesService({ rulebook, impliedServices, log }: RulesServiceOptions): wire.RulesServiceServer {
-  const plan = (request: ScopedSources, strict: boolean): ApplyPlan =>
+  const plan = (request: ScopedSources, strict: boolean): Promise<ApplyPlan> =>
     planApply(rulebook, impliedServices(), {
       ...{ sources: request.sources, strict },
       ...{ namespace: request.namespace || DEFAULT_NAMESPACE, prune: pruneScope(request) },
@@ -32,7 +33,7 @@ export function createRulesService({ rulebook, impliedServices, log }: RulesServ
   return {
     apply: unary(log, (request) =>
       rulebook.exclusively(async () => {
-        const { changes, diagnostics, isAcceptable } = plan(request, request.strict);
+        const { changes, diagnostics, isAcceptable } = await plan(request, request.strict);
         const isCommitted = isAcceptable && !request.dryRun;
         const revision = isCommitted ? await commit(changes, "apply", request) : rulebook.revision;
         return {
@@ -43,8 +44,8 @@ export function createRulesService({ rulebook, impliedServices, log }: RulesServ
         };
       }),
     ),
-    diff: unary(log, (request) => {
-      const { changes, diagnostics } = plan(request, false);
+    diff: unary(log, async (request) => {
+      const { changes, diagnostics } = await plan(request, false);
       return {
         revision: rulebook.revision,
         changes: changes.map((change) => wireChange(change, true)),
@@ -99,7 +100,7 @@ interface Told {
   readonly message: string;
 }
 
-function pruneScope({ prune, pruneAllNamespaces }: ScopedSources): "nothing" | "namespace" | "everything" {
+function pruneScope({ prune, pruneAllNamespaces }: ScopedSources): PruneScope {
   if (!prune) return "nothing";
   return pruneAllNamespaces ? "everything" : "namespace";
 }

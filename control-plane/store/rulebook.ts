@@ -79,6 +79,11 @@ export class Rulebook {
     return this.#documents;
   }
 
+  /** The wall clock in the form of a creationTimestamp. */
+  now(): string {
+    return new Date(this.#clock.wall()).toISOString();
+  }
+
   get(key: DocumentKey): CurrentDocument | undefined {
     return this.#documents.get(documentTitle(key));
   }
@@ -94,14 +99,15 @@ export class Rulebook {
   }
 
   /**
-   * What storing `documents` would change. A document that says nothing of its age keeps the one it has, or is
-   * born now: the Gateway API decides between equal matches by age.
+   * What storing `documents` would change. Each has an age, because the Gateway API decides between equal matches
+   * by age: see withAge.
    */
   planPut(documents: Iterable<Document>): PlannedChange[] {
+    const now = this.now();
     return Array.from(documents, (written) => {
       const key = documentKey(written);
       const before = this.get(key);
-      const document = this.#withAge(written, before);
+      const document = withAge(written, before?.document, now);
       const after = { body: canonicalJson(document), document };
       if (before === undefined) return { operation: "create", key, before, after };
       return { operation: before.body === after.body ? "unchanged" : "update", key, before, after };
@@ -144,12 +150,13 @@ export class Rulebook {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+}
 
-  #withAge(document: Document, before: CurrentDocument | undefined): Document {
-    if (document.metadata.creationTimestamp !== undefined) return document;
-    const creationTimestamp = before?.document.metadata.creationTimestamp ?? new Date(this.#clock.wall()).toISOString();
-    return { ...document, metadata: { ...document.metadata, creationTimestamp } };
-  }
+/** A document that says nothing of its age keeps the one it has, or is born `now` (RFC 3339). */
+export function withAge(document: Document, before: Document | undefined, now: string): Document {
+  if (document.metadata.creationTimestamp !== undefined) return document;
+  const creationTimestamp = before?.metadata.creationTimestamp ?? now;
+  return { ...document, metadata: { ...document.metadata, creationTimestamp } };
 }
 
 function storedChange({ operation, key, before, after }: PlannedChange, nowMs: number): DocumentChange {

@@ -58,11 +58,9 @@ function makeFolder(folder: string): void {
 function takeLock(folder: string, pid: number): DatabaseSync {
   const path = join(folder, LOCK_FILE);
   const lock = new DatabaseSync(path, { timeout: 0 });
+  noteHolder(lock, pid);
   try {
-    lock.exec("CREATE TABLE IF NOT EXISTS holder (pid INTEGER NOT NULL) STRICT");
-    lock.exec("BEGIN IMMEDIATE; DELETE FROM holder");
-    lock.prepare("INSERT INTO holder (pid) VALUES (?)").run(pid);
-    lock.exec("COMMIT; BEGIN IMMEDIATE");
+    lock.exec("BEGIN IMMEDIATE");
     return lock;
   } catch (error) {
     const busy = isSqliteError(error) && (error.errcode & 0xff) === SQLITE_BUSY;
@@ -73,6 +71,17 @@ function takeLock(folder: string, pid: number): DatabaseSync {
         ? `the data folder ${folder} is in use by another weft-control-plane${holder}; stop that one, or choose another folder with --data DIR`
         : `the lock file ${path} cannot be used (${reasonOf(error)}); delete it if no weft-control-plane is running on this folder`,
     );
+  }
+}
+
+/** For the message to a second process. Not needed for the lock, and a full disk must not prevent a start. */
+function noteHolder(lock: DatabaseSync, pid: number): void {
+  try {
+    lock.exec("CREATE TABLE IF NOT EXISTS holder (pid INTEGER NOT NULL) STRICT; BEGIN IMMEDIATE; DELETE FROM holder");
+    lock.prepare("INSERT INTO holder (pid) VALUES (?)").run(pid);
+    lock.exec("COMMIT");
+  } catch {
+    if (lock.isTransaction) lock.exec("ROLLBACK");
   }
 }
 

@@ -121,3 +121,8 @@ it("starts on an empty file", async () => {
   writeFileSync(file(), "");
   await openSqliteStore(folder, 1).close();
 });
+
+it("refuses a lock file that is no lock", () => {
+  writeFileSync(join(folder, "weft.lock"), "not a database at all, but long enough to be looked at".repeat(20));
+  expect(refusal()).toMatch(/weft\.lock cannot be used .*delete it if no weft-control-plane is running/);
+});

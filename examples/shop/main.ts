@@ -6,6 +6,7 @@ import { failuresOf, renderCommands, renderFigures, renderFiguresLine, renderPro
 import { Shop, ShopError } from "./shop.ts";
 
 const REFRESH_MS = 1_000;
+const PARENT_CHECK_MS = 250;
 const DEFAULT_SERVER = "127.0.0.1:15010";
 
 process.exitCode = await main();
@@ -89,8 +90,15 @@ function redraw(lines: readonly string[], linesAbove: number): number {
   return lines.length;
 }
 
-/** SIGINT, SIGTERM and SIGHUP end the shop in order; a second one at once. */
+/**
+ * SIGINT, SIGTERM and SIGHUP end the shop in order; a second one at once. A signal to npm alone ends npm and its shell
+ * and never comes here, so there the parent that is gone is the sign.
+ */
 function listenForSignals(first: () => void, second: () => void): void {
+  if (process.env["npm_lifecycle_event"] !== undefined) {
+    const parent = process.ppid;
+    setInterval(() => process.ppid !== parent && first(), PARENT_CHECK_MS).unref();
+  }
   let count = 0;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {

@@ -16,6 +16,8 @@ const REPOSITORY = resolve(import.meta.dirname, "../..");
 const CONTROL_PLANE = join(REPOSITORY, "control-plane/main.ts");
 const SIDECAR = join(REPOSITORY, "sidecar/main.ts");
 const CLI = join(REPOSITORY, "control-plane/cli/main.ts");
+/** Of ports that are taken; another running shop would take them all. */
+const TAKEN_SHOWN_MAX = 6;
 const FIRST_ANSWER_TIMEOUT_MS = 20_000;
 
 /** Something that the person at the keyboard can put right; its message is all they need. */
@@ -59,8 +61,10 @@ export class Shop {
     const plan = freePorts ? await planShopOnFreePorts() : planShop(grpc, http, portBase);
     const taken = await findTakenPorts(plan);
     if (taken.length > 0) {
+      const more = taken.length - TAKEN_SHOWN_MAX;
+      const rest = more > 0 ? [`and ${more} more`] : [];
       const hint = "Is another shop running? `npm start -- --ports 0` takes any free ports.";
-      throw new ShopError([...taken, hint].join("\n"));
+      throw new ShopError([...taken.slice(0, TAKEN_SHOWN_MAX), ...rest, hint].join("\n"));
     }
     return new Shop(plan, settings, hooks);
   }

@@ -3,7 +3,7 @@ import { defaultOf } from "../defaults.ts";
 import { qualifiedName } from "../diagnostic.ts";
 import { type Document, documentKey, documentTitle } from "../document.ts";
 import { parseDuration } from "../durations.ts";
-import type { RouteBackend, RouteRetry, RouteRule, RouteTimeouts, ServicePort } from "../resource.ts";
+import type { RouteBackend, RouteRetry, RouteRule, RouteTimeouts } from "../resource.ts";
 import type { GRPCRouteRule, GRPCRouteSpec } from "../schema/grpc-route.ts";
 import type { HTTPRouteRule, HTTPRouteSpec } from "../schema/http-route.ts";
 import { isServiceReference } from "../schema/reference.ts";
@@ -14,26 +14,22 @@ import { compileGrpcMatches, compileHttpMatches } from "./match.ts";
 export type RouteDocument = Document<HTTPRouteSpec> | Document<GRPCRouteSpec>;
 type BackendRef = NonNullable<HTTPRouteRule["backendRefs"] | GRPCRouteRule["backendRefs"]>[number];
 
-/** The service that a route's rules are compiled for. */
-export interface Parent {
-  /** `namespace/name`. */
-  readonly service: string;
-  readonly ports: readonly ServicePort[];
-}
-
-/** @param ports those that the route is attached to; empty means all */
-export function compileRoute(route: RouteDocument, parent: Parent, ports: readonly number[]): RouteRule[] {
+/**
+ * The route's rules for one service. A rule without backends keeps none, and is answered 500 unless it redirects: the
+ * API's conformance suite says so of omitted and of empty backendRefs.
+ * @param service `namespace/name` of the service that they are attached to
+ * @param ports those that the route is attached to; empty means all
+ */
+export function compileRoute(route: RouteDocument, service: string, ports: readonly number[]): RouteRule[] {
   const { namespace } = route.metadata;
-  const isConsumer = !parent.service.startsWith(`${namespace}/`);
+  const isConsumer = !service.startsWith(`${namespace}/`);
   const attachment = {
     route: documentTitle(documentKey(route)),
     createdAtMs: createdAtMs(route),
     ports,
     fromNamespace: isConsumer ? namespace : "",
   };
-  return compileRules(route).flatMap((rule, ruleIndex): RouteRule[] =>
-    withBackends({ ...attachment, ruleIndex, ...rule }, parent),
-  );
+  return compileRules(route).map((rule, ruleIndex): RouteRule => ({ ...attachment, ruleIndex, ...rule }));
 }
 
 type RuleBody = Omit<RouteRule, "route" | "createdAtMs" | "ports" | "fromNamespace" | "ruleIndex">;
@@ -100,18 +96,4 @@ function compileRetry(retry: HTTPRouteRule["retry"]): RouteRetry | undefined {
     codes: retry.codes ?? defaultOf("HTTPRoute.spec.rules[].retry.codes"),
     backoffMs: milliseconds(retry.backoff) ?? defaultOf("HTTPRoute.spec.rules[].retry.backoff"),
   };
-}
-
-/**
- * A rule that names no backends and does not redirect sends to the service it is attached to, at the port that was
- * asked for: routes augment a service in a mesh, they do not replace it (GEP-1294; Linkerd does the same). For that a
- * service with several ports needs the rule once per port.
- */
-function withBackends(rule: RouteRule, parent: Parent): RouteRule[] {
-  const isRedirect = rule.filters.some(({ type }) => type === "RequestRedirect");
-  if (rule.backends.length > 0 || isRedirect) return [rule];
-  const own = (port: number): RouteBackend => ({ service: parent.service, port, weight: 1, filters: [], invalid: "" });
-  if (rule.ports.length === 0 && parent.ports.length <= 1) return [{ ...rule, backends: [own(0)] }];
-  const ports = rule.ports.length > 0 ? rule.ports : parent.ports.map(({ port }) => port);
-  return ports.map((port) => ({ ...rule, ports: [port], backends: [own(port)] }));
 }

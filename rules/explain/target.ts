@@ -49,7 +49,7 @@ export function readTarget({ url, headers }: ExplainQuestion): Target {
 /** The value of a header by its lower-case name; repeated fields are joined, as a RequestView gives them. */
 export function headerValue(headers: readonly HeaderField[], lowerName: string): string | undefined {
   const values = headers.filter(({ name }) => name.toLowerCase() === lowerName).map(({ value }) => value);
-  return values.length === 0 ? undefined : values.join(", ");
+  return values.length === 0 ? undefined : values.join(lowerName === "cookie" ? "; " : ", ");
 }
 
 export function viewOf(question: ExplainQuestion, target: Target, port: number, fromNamespace: string): RequestView {

@@ -1,7 +1,7 @@
 // Why a request goes by the rule that it goes by: every match of the table with what became of it, in words. The
 // winner comes from the lookup itself; the words are worked out beside it and never decide anything.
 import type { RouteMatch, ValueMatch } from "../resource.ts";
-import { type Candidate, type Condition, conditionHolds, pathHolds, whyFirst } from "./candidate.ts";
+import { type Candidate, type Condition, conditionHolds, conditionsHold, pathHolds, whyFirst } from "./candidate.ts";
 import { queryValue } from "./query.ts";
 import type { RequestView, RouteHit } from "./request-view.ts";
 import { findRoute, type RouteTable, scopeFor } from "./table.ts";
@@ -17,12 +17,19 @@ export interface ExplainedCandidate {
   readonly match: string;
 }
 
-/** All matches of the table in the order of precedence. */
-export function explainRoute(table: RouteTable, view: RequestView): ExplainedCandidate[] {
+/**
+ * Matches of the table in the order of precedence; at most `max`, and then those first that come nearest: whatever
+ * matches, what the path leads to, the rest.
+ */
+export function explainRoute(
+  table: RouteTable,
+  view: RequestView,
+  max = Number.POSITIVE_INFINITY,
+): ExplainedCandidate[] {
   const scope = new Set(scopeFor(table, view.port, view.fromNamespace)?.candidates);
   const hit = findRoute(table, view);
   const winner = table.candidates.find((candidate) => candidate === hit);
-  return table.candidates.map((candidate) => ({
+  return nearest(table.candidates, scope, view, max).map((candidate) => ({
     route: candidate.rule.route,
     ruleIndex: candidate.rule.ruleIndex,
     ruleName: candidate.rule.ruleName,
@@ -32,6 +39,22 @@ export function explainRoute(table: RouteTable, view: RequestView): ExplainedCan
       ? outcomeInScope(candidate, view, winner)
       : { outcome: "not-matched", reason: whyOutOfScope(candidate, view, table) }),
   }));
+}
+
+function nearest(
+  candidates: readonly Candidate[],
+  scope: ReadonlySet<Candidate>,
+  view: RequestView,
+  max: number,
+): readonly Candidate[] {
+  if (candidates.length <= max) return candidates;
+  const distance = (candidate: Candidate): number => {
+    if (!pathHolds(candidate, view.path)) return 2;
+    return scope.has(candidate) && conditionsHold(candidate, view) ? 0 : 1;
+  };
+  const byDistance = Map.groupBy(candidates, distance);
+  const kept = new Set([0, 1, 2].flatMap((step) => byDistance.get(step) ?? []).slice(0, max));
+  return candidates.filter((candidate) => kept.has(candidate));
 }
 
 function outcomeInScope(

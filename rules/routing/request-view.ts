@@ -16,7 +16,7 @@ export interface RequestView {
   readonly fromNamespace: string;
   /**
    * The value of a header by its lower-case name, or undefined when it is absent. Repeated fields are one value,
-   * joined by `, ` in order (RFC 9110 section 5.3). `host` gives the authority.
+   * joined by `, ` in order (RFC 9110 section 5.3), `cookie` by `; ` (RFC 9113 section 8.2.3). `host` gives the authority.
    */
   header(lowerName: string): string | undefined;
 }

@@ -42,7 +42,13 @@ function findNode() {
 /** Stands in for the program: hands signals on, and ends the way the program ends. */
 function runInstead(binary, args) {
   const child = spawn(binary, args, { stdio: "inherit" });
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"]) process.on(signal, () => child.kill(signal));
+  // A terminal sends its signals to the whole foreground group; handed on they would come twice, and a second one
+  // means "at once" to the programs.
+  const isAtTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  const handOn = { SIGTERM: true, SIGUSR2: true, SIGINT: !isAtTerminal, SIGHUP: !isAtTerminal };
+  for (const [signal, isHandedOn] of Object.entries(handOn)) {
+    process.on(signal, () => isHandedOn && child.kill(signal));
+  }
   child.on("error", (error) => {
     process.stderr.write(`${binary} cannot be started: ${error.message}\n`);
     process.exitCode = 1;

@@ -11,7 +11,8 @@ const KEEP_ALIVE_TIMEOUT_MS = 5_000;
 /** How often connections that exceed those times are looked for. */
 const TIMEOUT_CHECK_MS = 1_000;
 const CONNECTIONS_MAX = 1_024;
-const SOCKET_IDLE_MS = 90_000;
+/** A connection on which nothing moves and nothing is being answered. */
+const SOCKET_IDLE_MS = 10_000;
 
 export interface PageRequest {
   readonly query: URLSearchParams;
@@ -55,8 +56,16 @@ export function servePages(at: HostPort, title: string, routes: readonly Route[]
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
   });
   server.maxConnections = CONNECTIONS_MAX;
+  const busy = new Set<Socket>();
   server.timeout = SOCKET_IDLE_MS;
-  server.on("request", (request, response) => void serve(routes, title, request, response));
+  server.on("timeout", (socket) => {
+    if (!busy.has(socket)) socket.destroy();
+  });
+  server.on("request", (request, response) => {
+    busy.add(request.socket);
+    response.on("close", () => busy.delete(request.socket));
+    void serve(routes, title, request, response);
+  });
   server.on("clientError", (_error, socket) => refuseConnection(socket as Socket));
   return listen(server, at);
 }
@@ -80,9 +89,11 @@ function close(server: Server): Promise<void> {
   });
 }
 
-/** What came is no HTTP request. */
+/** What came is no HTTP request, or none came in time. */
 function refuseConnection(socket: Socket): void {
-  if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+  const answer = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+  // Destroyed, not only ended: a client that never ends its side would keep the connection.
+  if (socket.writable) socket.end(answer, () => socket.destroy());
   else socket.destroy();
 }
 

@@ -1,5 +1,5 @@
-// Each endpoint in turn; with unequal weights the smooth weighted order that nginx uses, which never sends bursts to
-// the heaviest.
+// Each endpoint in turn; with unequal shares the smooth weighted order that nginx uses, which never sends bursts to the
+// heaviest.
 import {
   type Balancer,
   type BuildBalancer,
@@ -9,43 +9,37 @@ import {
   nextEligible,
 } from "./contract.ts";
 
-export const buildRoundRobin: BuildBalancer = (random) => {
+export const buildRoundRobin: BuildBalancer = ({ random }) => {
   // A random start, so that a thousand sidecars that start together do not all begin with the first endpoint.
-  let turn = Math.floor(random.next() * 0x7fff_ffff);
-  const smooth = new SmoothOrder();
+  let turn = Math.floor(random.next() * TURNS);
   return {
+    usesHash: false,
     pick: (set, tried) => {
-      if (set.cumulativeWeights !== undefined) return smooth.pick(set, tried);
+      if (set.cumulativeShares !== undefined) return pickSmooth(set, tried);
       const count = set.members.length;
       if (count === 0) return undefined;
-      turn = (turn + 1) % 0x7fff_ffff;
+      turn = (turn + 1) % TURNS;
       return nextEligible(set, tried, turn % count);
     },
   } satisfies Balancer;
 };
 
-/** Every member gains its weight per pick; the richest is picked and pays the total. */
-class SmoothOrder {
-  /** Credit by index in `#set`; begins anew when the endpoints change. */
-  #credit = new Float64Array(0);
-  #set: CandidateSet<Candidate> | undefined = undefined;
+const TURNS = 0x7fff_ffff;
 
-  pick<Member extends Candidate>(set: CandidateSet<Member>, tried: readonly Member[]): Member | undefined {
-    if (this.#set !== set) {
-      this.#set = set;
-      this.#credit = new Float64Array(set.members.length);
-    }
-    const credit = this.#credit;
-    let total = 0;
-    let best = -1;
-    for (const [index, member] of set.members.entries()) {
-      if (!isEligible(member, tried)) continue;
-      total += member.weight;
-      credit[index] = (credit[index] ?? 0) + member.weight;
-      if (best < 0 || (credit[index] ?? 0) > (credit[best] ?? 0)) best = index;
-    }
-    if (best < 0) return tried.length === 0 ? undefined : this.pick(set, []);
-    credit[best] = (credit[best] ?? 0) - total;
-    return set.members[best];
+/**
+ * Every member earns its share per pick; the richest is picked and pays the total. The credit is the member's own, so
+ * that the order goes on when shares change or an endpoint comes back.
+ */
+function pickSmooth<Member extends Candidate>(set: CandidateSet<Member>, tried: readonly Member[]): Member | undefined {
+  let total = 0;
+  let best: Member | undefined;
+  for (const member of set.members) {
+    if (!isEligible(set, member, tried)) continue;
+    total += member.share;
+    member.credit += member.share;
+    if (best === undefined || member.credit > best.credit) best = member;
   }
+  if (best === undefined) return tried.length === 0 ? undefined : pickSmooth(set, []);
+  best.credit -= total;
+  return best;
 }

@@ -2,15 +2,17 @@
 import type { LoadBalancerAlgorithm } from "../../rules/resource.ts";
 import type { BuildBalancer } from "./contract.ts";
 import { buildLeastRequest } from "./least-request.ts";
+import { buildMaglev } from "./maglev.ts";
+import { buildPeakEwma } from "./peak-ewma.ts";
 import { buildRandom } from "./random.ts";
+import { buildRingHash } from "./ring-hash.ts";
 import { buildRoundRobin } from "./round-robin.ts";
 
-/** Peak-EWMA and the two hashing algorithms have no implementation of their own: least-request stands in. */
 export const BALANCERS: Readonly<Record<LoadBalancerAlgorithm, BuildBalancer>> = {
   "round-robin": buildRoundRobin,
   random: buildRandom,
   "least-request": buildLeastRequest,
-  "peak-ewma": buildLeastRequest,
-  "ring-hash": buildLeastRequest,
-  maglev: buildLeastRequest,
+  "peak-ewma": buildPeakEwma,
+  "ring-hash": buildRingHash,
+  maglev: buildMaglev,
 };

@@ -69,5 +69,6 @@ export function openLink(address: string, events: LinkEvents): Link {
 function linkEnd({ code, details }: StatusObject): LinkEnd {
   if (code === status.OK) return { kind: "closed", reason: "the control plane ended the stream" };
   const kind = code === status.ALREADY_EXISTS || code === status.ABORTED ? "superseded" : "failed";
-  return { kind, reason: `${status[code]}: ${details}` };
+  // grpc-js ends connection errors with a note that is usually empty.
+  return { kind, reason: `${status[code]}: ${details.replace(/\. Resolution note: $/, "")}` };
 }

@@ -11,6 +11,7 @@ const POLICY: TrafficPolicyResource["retry"] = {
   backoff: { baseMs: 25, maxMs: 250 },
   budget: { percent: 20, minPerSecond: 10 },
   maxBodyBytes: 65_536,
+  hedge: undefined,
 };
 
 test.each([

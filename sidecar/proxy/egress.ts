@@ -2,6 +2,7 @@
 // them. Made when a host is first called; their number is bounded.
 
 import { compilePolicy } from "../../rules/compile/policy.ts";
+import { type EgressVerdict, egressVerdict } from "../../rules/egress.ts";
 import { parseHostPort } from "../../runtime/address.ts";
 import { buildCluster, type Cluster, settleCluster } from "../cluster.ts";
 import type { Snapshot } from "../snapshot.ts";
@@ -12,26 +13,15 @@ const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
 const POLICY = compilePolicy(undefined);
 
-/** "listed": by name or suffix, so it is not even looked up in the mesh. "any": only `*` allows it. */
-export type EgressVerdict = "listed" | "any" | "denied";
-
-/** @param authority host or host:port, as the decoder checked it */
-export function egressVerdict(allow: readonly string[], authority: string): EgressVerdict {
+/**
+ * What `Mesh.spec.egress.allow` says of an authority.
+ * @param authority host or host:port, as the decoder checked it
+ */
+export function egressOf(allow: readonly string[], authority: string, isConnect: boolean): EgressVerdict {
   if (allow.length === 0) return "denied";
-  const host = hostOf(authority);
-  let verdict: EgressVerdict = "denied";
-  for (const pattern of allow) {
-    if (pattern === "*") verdict = "any";
-    else if (pattern === host || (pattern.startsWith("*.") && host.endsWith(pattern.slice(1)))) return "listed";
-  }
-  return verdict;
-}
-
-function hostOf(authority: string): string {
-  const colon = authority.lastIndexOf(":");
-  const host = colon > authority.lastIndexOf("]") ? authority.slice(0, colon) : authority;
-  const lower = host.toLowerCase();
-  return lower.endsWith(".") ? lower.slice(0, -1) : lower;
+  const address = withPort(authority, isConnect);
+  const colon = address.lastIndexOf(":");
+  return egressVerdict(allow, address.slice(0, colon), Number(address.slice(colon + 1)));
 }
 
 export interface EgressEntry {

@@ -14,7 +14,7 @@ import { retryPlanOf, type ServiceEntry } from "../snapshot.ts";
 import type { RoutedExchange, Router } from "./contract.ts";
 import { isPreflight, preflightLines } from "./cors.ts";
 import type { DataPath } from "./data-path.ts";
-import { EgressClusters, egressVerdict } from "./egress.ts";
+import { EgressClusters, egressOf } from "./egress.ts";
 import { type Listener, startListener } from "./listener.ts";
 import { failure } from "./reasons.ts";
 import { retryAfterLine } from "./respond.ts";
@@ -51,7 +51,7 @@ export class OutboundRouter implements Router {
     const host = this.#hostOf(head.authority);
     const entry = host === "outside" ? undefined : snapshot.services.get(host.service);
     if (entry !== undefined && host !== "outside") return this.#toService(exchange, entry, host.port);
-    const verdict = egressVerdict(snapshot.mesh.egress.allow, head.authority);
+    const verdict = egressOf(snapshot.mesh.egress.allow, head.authority, head.isConnect);
     if (verdict === "listed") return this.#toOutside(exchange);
     if (host !== "outside" && resolution === undefined) return exchange.hold(host.service);
     if (verdict === "any") return this.#toOutside(exchange);

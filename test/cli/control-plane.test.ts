@@ -131,6 +131,23 @@ test("a 10 MB file, many files that are too much together, and text that is no U
   }
 });
 
+test("explain shows the stored route, and what if another were applied", async () => {
+  const stored = await weft(["explain", "get", "orders/api?x=1"]);
+  expect(stored.code).toBe(0);
+  expect(stored.stdout).toMatch(
+    /^GET http:\/\/orders\/api\?x=1\n├─ service: default\/orders port 80 \(revision \d+\)\n/,
+  );
+  expect(stored.stdout).toMatch(/─ route: HTTPRoute default\/orders rule 0\n/);
+  expect(stored.stdout).toMatch(/ 95 % {2}default\/orders-v1 \(weight 95\)/);
+  const other = rules("other.yaml", ROUTE_YAML.replace("weight: 95", "weight: 15"));
+  const whatIf = await weft(["explain", "GET", "orders/", "-f", other, "-o", "json"]);
+  expect(JSON.parse(whatIf.stdout).backends).toMatchObject([{ share: 75 }, { share: 25 }]);
+  const unknown = await weft(["explain", "GET", "http://nowhere/"]);
+  expect(unknown).toMatchObject({ code: 0, stdout: expect.stringContaining("answer: 404 no-such-service") });
+  const bad = await weft(["explain", "GET", "orders/", "-f", rules("bad.yaml", "kind: Nothing")]);
+  expect(bad.code).toBe(2);
+});
+
 test("delete -f deletes what the file names, and says when it is gone already", async () => {
   const path = rules("orders.yaml", `${ROUTE_YAML}---\n${SERVICE_YAML}`);
   expect((await weft(["delete", "-f", path])).stdout).toMatch(

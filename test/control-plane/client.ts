@@ -1,6 +1,8 @@
 // Clients for tests of the control plane: calls as promises, and a sidecar that speaks the discovery protocol but
 // proxies nothing.
+import { join } from "node:path";
 import { type Client, type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
+import { type RunningControlPlane, startControlPlane } from "../../control-plane/bootstrap.ts";
 import {
   type Delta,
   DiscoveryServiceClient,
@@ -13,7 +15,27 @@ import {
 } from "../../proto/gen/weft/v1/discovery.ts";
 import { FleetServiceClient, WaitRevisionRequest, type WaitRevisionResponse } from "../../proto/gen/weft/v1/fleet.ts";
 import { ApplyRequest, type ApplyResponse, RulesServiceClient } from "../../proto/gen/weft/v1/rules.ts";
-import { eventually } from "../harness.ts";
+import { systemClock } from "../../runtime/clock.ts";
+import { silentLog } from "../../runtime/log.ts";
+import { eventually, REPOSITORY, temporaryFolder } from "../harness.ts";
+
+const running = new Set<RunningControlPlane>();
+
+/** A control plane inside the test's own process: real sockets and files, without the time that a start takes. */
+export async function startHere(): Promise<RunningControlPlane> {
+  const where = { data: temporaryFolder(), grpc: "127.0.0.1:0", http: "127.0.0.1:0", store: "sqlite" } as const;
+  const settings = { ...where, pid: process.pid, protoFolder: join(REPOSITORY, "proto") };
+  const started = await startControlPlane(settings, systemClock, silentLog());
+  running.add(started);
+  return started;
+}
+
+/** Ends what was started and closes every channel: call it in `afterEach`, before `cleanUp`. */
+export async function stopAll(): Promise<void> {
+  closeClients();
+  await Promise.all(Array.from(running, (started) => started.stop()));
+  running.clear();
+}
 
 const CHANNEL_OPTIONS = { "grpc.max_receive_message_length": -1, "grpc.initial_reconnect_backoff_ms": 100 };
 

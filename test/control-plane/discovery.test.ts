@@ -1,38 +1,30 @@
-// What a sidecar sees of the control plane: a real process, real streams.
+// What a sidecar sees of the control plane: real sockets and streams.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Hello } from "../../proto/gen/weft/v1/discovery.ts";
 import { type ListSidecarsRequest, type ListSidecarsResponse, SyncState } from "../../proto/gen/weft/v1/fleet.ts";
 import type { RulesServiceClient } from "../../proto/gen/weft/v1/rules.ts";
-import { cleanUp, eventually, type RunningProgram, startProgram, temporaryFolder } from "../harness.ts";
+import { cleanUp, eventually } from "../harness.ts";
 import {
   apply,
   ask,
-  closeClients,
   FakeSidecar,
   fleetClient,
   route,
   rulesClient,
   service,
+  startHere,
+  stopAll,
   waitRevision,
 } from "./client.ts";
 
-let data = "";
-let controlPlane: RunningProgram;
 let grpc = "";
 let rules: RulesServiceClient;
-
-async function start(address = "127.0.0.1:0"): Promise<void> {
-  controlPlane = await startProgram("weft-control-plane", ["--data", data, "--grpc", address, "--http", "127.0.0.1:0"]);
-  grpc = controlPlane.address("grpc");
-  rules = rulesClient(grpc);
-}
-
 beforeEach(async () => {
-  data = temporaryFolder();
-  await start();
+  grpc = (await startHere()).grpc;
+  rules = rulesClient(grpc);
 });
 afterEach(async () => {
-  closeClients();
+  await stopAll();
   await cleanUp();
 });
 
@@ -225,26 +217,6 @@ describe("a workload", () => {
     expect(again.ended).toMatchObject({ code: 6, details: expect.stringContaining("superseded") });
     expect(newer.ended).toBeUndefined();
     expect((await sidecars()).sidecars).toHaveLength(1);
-  });
-
-  it("survives a restart of the control plane, killed or stopped", async () => {
-    const orders = { workload: { id: "orders-1", service: "orders", address: "127.0.0.1:4001" } };
-    await new FakeSidecar(grpc, orders).deltaCount(1);
-    await eventually("written", async () => (await sidecars()).sidecars.length === 1);
-    for (const end of ["kill", "stop"] as const) {
-      // The registry is written behind; the second look at it comes from disk.
-      await new Promise((next) => setTimeout(next, 200));
-      await controlPlane[end]();
-      await start();
-      expect(await stateOf("orders-1")).toBe(SyncState.SYNC_STATE_DISCONNECTED);
-      const caller = new FakeSidecar(grpc, {
-        workload: { id: "caller" },
-        hello: { subscriptions: ["default/orders"] },
-      });
-      await caller.holds("endpoints:default/orders", ({ endpoints }) => (endpoints as unknown[]).length === 1);
-      caller.goodbye();
-      await until("left", () => caller.ended !== undefined);
-    }
   });
 });
 

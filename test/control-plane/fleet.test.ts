@@ -11,20 +11,19 @@ import {
   WaitRevisionRequest,
 } from "../../proto/gen/weft/v1/fleet.ts";
 import type { RulesServiceClient } from "../../proto/gen/weft/v1/rules.ts";
-import { cleanUp, eventually, startProgram, temporaryFolder } from "../harness.ts";
-import { apply, ask, closeClients, FakeSidecar, fleetClient, route, rulesClient, service } from "./client.ts";
+import { cleanUp, eventually } from "../harness.ts";
+import { apply, ask, FakeSidecar, fleetClient, route, rulesClient, service, startHere, stopAll } from "./client.ts";
 
 let grpc = "";
 let rules: RulesServiceClient;
 let fleet: FleetServiceClient;
 beforeEach(async () => {
-  const args = ["--data", temporaryFolder(), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-  grpc = (await startProgram("weft-control-plane", args)).address("grpc");
+  grpc = (await startHere()).grpc;
   rules = rulesClient(grpc);
   fleet = fleetClient(grpc);
 });
 afterEach(async () => {
-  closeClients();
+  await stopAll();
   await cleanUp();
 });
 

@@ -5,11 +5,19 @@ import { createServer } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { credentials, loadPackageDefinition } from "@grpc/grpc-js";
+import { DatabaseSync } from "node:sqlite";
+import { Client, type ClientDuplexStream, credentials, loadPackageDefinition, Metadata } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { protoPath as healthProto, service as healthService } from "grpc-health-check";
 import { afterEach, describe, expect, it } from "vitest";
-import type { StatusRequest, StatusResponse } from "../../proto/gen/weft/v1/fleet.ts";
+import { StreamRequest, Workload } from "../../proto/gen/weft/v1/discovery.ts";
+import {
+  type ListSidecarsRequest,
+  type ListSidecarsResponse,
+  type StatusRequest,
+  type StatusResponse,
+  SyncState,
+} from "../../proto/gen/weft/v1/fleet.ts";
 import {
   HistoryRequest,
   type HistoryResponse,
@@ -20,6 +28,7 @@ import {
 import {
   cleanUp,
   eventually,
+  REPOSITORY,
   type RunningProgram,
   runProgram,
   startProgram,
@@ -83,6 +92,36 @@ describe("killed in the middle of 200 applies", () => {
     expect(revisions.map((entry) => entry.revision)).toEqual(Array.from({ length: revision }, (_, i) => revision - i));
     expect((await apply(after, service("next"))).revision).toBe(revision + 1);
   });
+});
+
+describe("restarted, by a signal or a kill", () => {
+  it("still knows every workload, and gives them time to come back", async () => {
+    const data = temporaryFolder();
+    let program = await start(data);
+    const orders = { id: "orders-1", service: "orders", address: "127.0.0.1:4001" };
+    await new FakeSidecar(program.address("grpc"), { workload: orders }).deltaCount(1);
+    for (const end of ["kill", "stop"] as const) {
+      // It got its first delta, so it is on disk: no kill can come too soon.
+      expect(workloadsOnDisk(data)).toContain("orders-1");
+      await program[end]();
+      program = await start(data);
+      const grpc = program.address("grpc");
+      const caller = new FakeSidecar(grpc, {
+        workload: { id: "caller" },
+        hello: { subscriptions: ["default/orders"] },
+      });
+      await caller.holds("endpoints:default/orders", ({ endpoints }) => (endpoints as unknown[]).length === 1);
+      caller.goodbye();
+      await eventually("it left", () => caller.ended !== undefined);
+    }
+  });
+
+  function workloadsOnDisk(data: string): unknown[] {
+    const database = new DatabaseSync(join(data, "weft.db"), { readOnly: true });
+    const rows = database.prepare("SELECT id FROM workloads").all();
+    database.close();
+    return rows.map((row) => row["id"]);
+  }
 });
 
 describe("a data folder that cannot be used", () => {
@@ -247,11 +286,54 @@ describe("garbage", () => {
     expect(await call("/weft.v1.RulesService/NoSuchMethod", nonsense)).toBe("12");
     expect(await call("/weft.v1.DiscoveryService/Stream", Buffer.from([9, 9, 9, 9, 9, 9, 9]))).not.toBe("0");
     session.destroy();
-    expect(await isWorking(program)).toBe(true);
+    // A message that cannot be read ends a stream that was fine until then, as a broken one.
+    const raw = new Client(program.address("grpc"), credentials.createInsecure());
+    const asIs = (bytes: Buffer) => bytes;
+    const workload = Workload.fromPartial({ id: "w", service: "web", namespace: "default" });
+    const hello = StreamRequest.create({ message: { $case: "hello", value: { workload } } });
+    const stream = raw.makeBidiStreamRequest("/weft.v1.DiscoveryService/Stream", asIs, asIs, new Metadata());
+    const ended = new Promise((done) => stream.on("error", done));
+    stream.on("data", () => stream.write(Buffer.from("1a0b08ffffffffffffffffff01", "hex")));
+    stream.write(Buffer.from(StreamRequest.encode(hello).finish()));
+    expect(await ended).toMatchObject({ code: 13 });
+    raw.close();
+    const fleet = fleetClient(program.address("grpc"));
+    const { sidecars } = await ask<ListSidecarsRequest, ListSidecarsResponse>(fleet, fleet.listSidecars, {
+      namespace: "",
+    });
+    expect(sidecars.map(({ state }) => state)).toEqual([SyncState.SYNC_STATE_DISCONNECTED]);
   });
 });
 
 describe("health, reflection and figures", () => {
+  const SERVICES = ["RulesService", "FleetService", "DiscoveryService"];
+
+  /** Asks grpc.reflection.v1 for the names of all services, as grpcurl does. */
+  async function reflectedServices(address: string): Promise<string[]> {
+    const folder = join(REPOSITORY, "node_modules/@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto");
+    const loaded = loadPackageDefinition(loadSync(folder)) as never as {
+      grpc: { reflection: { v1: { ServerReflection: new (...args: unknown[]) => Reflector } } };
+    };
+    interface Reflector {
+      ServerReflectionInfo(): ClientDuplexStream<unknown, { listServicesResponse: { service: { name: string }[] } }>;
+      close(): void;
+    }
+    const reflector = new loaded.grpc.reflection.v1.ServerReflection(address, credentials.createInsecure());
+    const stream = reflector.ServerReflectionInfo();
+    const answer = new Promise<string[]>((done, fail) =>
+      stream
+        .on("error", fail)
+        .on("data", ({ listServicesResponse }) =>
+          done(listServicesResponse.service.map(({ name }: { name: string }) => name)),
+        ),
+    );
+    stream.write({ listServices: "*" });
+    const names = await answer;
+    stream.end();
+    reflector.close();
+    return names;
+  }
+
   it("are served", async () => {
     const program = await start(temporaryFolder());
     const address = program.address("grpc");
@@ -264,13 +346,16 @@ describe("health, reflection and figures", () => {
     }
     expect(healthService).toBeDefined();
     const checker = new health.grpc.health.v1.Health(address, credentials.createInsecure());
-    for (const name of ["", "weft.v1.RulesService", "weft.v1.FleetService", "weft.v1.DiscoveryService"]) {
+    for (const name of ["", ...SERVICES.map((service) => `weft.v1.${service}`)]) {
       const status = await new Promise((done) =>
         checker.check({ service: name }, (_error, { status }) => done(status)),
       );
       expect(status).toBe(1);
     }
     checker.close();
+    expect(await reflectedServices(address)).toEqual(
+      expect.arrayContaining(["grpc.health.v1.Health", ...SERVICES.map((name) => `weft.v1.${name}`)]),
+    );
     const http = `http://${program.address("http")}`;
     const sidecar = new FakeSidecar(address, { hello: { subscriptions: ["default/a"] } });
     await sidecar.deltaCount(1);

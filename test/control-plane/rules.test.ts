@@ -21,16 +21,15 @@ import {
   WatchRequest,
   type WatchResponse,
 } from "../../proto/gen/weft/v1/rules.ts";
-import { cleanUp, eventually, startProgram, temporaryFolder } from "../harness.ts";
-import { apply, ask, closeClients, route, rulesClient, service } from "./client.ts";
+import { cleanUp, eventually } from "../harness.ts";
+import { apply, ask, route, rulesClient, service, startHere, stopAll } from "./client.ts";
 
 let rules: RulesServiceClient;
 beforeEach(async () => {
-  const args = ["--data", temporaryFolder(), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-  rules = rulesClient((await startProgram("weft-control-plane", args)).address("grpc"));
+  rules = rulesClient((await startHere()).grpc);
 });
 afterEach(async () => {
-  closeClients();
+  await stopAll();
   await cleanUp();
 });
 
@@ -167,6 +166,27 @@ describe("apply", () => {
     const answer = await ask<ApplyRequest, ApplyResponse>(rules, rules.apply, request);
     expect(answer.accepted).toBe(false);
     expect(answer.diagnostics[0]?.file).toBe("x.yaml");
+  });
+
+  it("of a thousand documents does not keep anybody else waiting", async () => {
+    const many = Array.from({ length: 1_000 }, (_, index) => service(`s${index}`) + route(`r${index}`, "a", "b")).join(
+      "",
+    );
+    let isDone = false;
+    const large = apply(rules, many).finally(() => {
+      isDone = true;
+    });
+    let asked = 0;
+    while (!isDone) {
+      await list();
+      asked++;
+    }
+    expect(await large).toMatchObject({ accepted: true, revision: 1 });
+    expect(asked).toBeGreaterThan(20);
+    expect(await list()).toHaveLength(2_000);
+    const broken = await apply(rules, `${many}nonsense: [`);
+    expect(broken).toMatchObject({ accepted: false, revision: 1 });
+    expect(broken.diagnostics[0]).toMatchObject({ file: "rules.yaml", line: expect.any(Number) });
   });
 
   it("refuses a source of 5 MB in words, and one of 10 MB too", async () => {

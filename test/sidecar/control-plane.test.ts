@@ -87,10 +87,11 @@ test("a control plane that is gone for a while costs no request, and only differ
   const flags = ["--control-plane", server];
   const web = await startSidecar("web", { flags });
   await startSidecar("orders", { app: v1.address, flags: [...flags, "--version", "v1"] });
-  await startSidecar("orders", { app: v2.address, flags: [...flags, "--version", "v2"] });
+  const newer = await startSidecar("orders", { app: v2.address, flags: [...flags, "--version", "v2"] });
   await rulesOf(first).apply(route("orders-v1"));
   const outbound = web.address("outbound");
   await eventually("v1 answers", async () => (await call(outbound, "orders")).body === "v1");
+  await eventually("v2 is there", answers(outbound, "orders-v2"));
 
   const load = startLoad(outbound, "orders");
   await first.kill();
@@ -98,7 +99,9 @@ test("a control plane that is gone for a while costs no request, and only differ
   const { configuration: before } = await dumpOf(web);
   await eventually("some traffic passed", () => load.count() > 50);
   const second = await startControlPlane(data, server);
-  await eventually("web is back", async () => (await metric(web, "weft_control_plane_connected")) === 1, 20_000);
+  for (const sidecar of [web, newer]) {
+    await eventually("it is back", async () => (await metric(sidecar, "weft_control_plane_connected")) === 1, 20_000);
+  }
   expect((await dumpOf(web)).configuration.revision).toBe(before.revision);
   const revision = (await rulesOf(second).apply(route("orders-v2"))).revision;
   await eventually("the new rule acts", async () => (await call(outbound, "orders")).body === "v2", 20_000);

@@ -65,6 +65,27 @@ describe("rules in a folder", () => {
   });
 });
 
+test("the access log goes to stdout when the Mesh document asks for it, and stops when it does not", async () => {
+  const [v1] = await startVersions();
+  const file = join(temporaryFolder(), "rules.yaml");
+  const mesh = (isEnabled: boolean) => `apiVersion: weft.mesh/v1
+kind: Mesh
+metadata: { name: mesh }
+spec: { accessLog: { enabled: ${isEnabled} } }
+`;
+  writeFileSync(file, serviceDocument("orders", v1) + mesh(true));
+  const sidecar = await startSidecar("web", { flags: ["--rules", file] });
+  await call(sidecar.address("outbound"), "orders", "/first");
+  await eventually("the line is there", () => sidecar.stdout.includes("/first"));
+  const line = JSON.parse(sidecar.stdout.split("\n")[1] ?? "") as object;
+  expect(line).toMatchObject({ direction: "outbound", target: "/first", status: 200, service: "default/orders" });
+  writeFileSync(file, serviceDocument("orders", v1) + mesh(false));
+  await eventually("the rules are read again", () => sidecar.stderr.includes('"revision":2'));
+  await call(sidecar.address("outbound"), "orders", "/second");
+  expect(await sidecar.stop()).toEqual({ code: 0, signal: null });
+  expect(sidecar.stdout).not.toContain("/second");
+});
+
 describe("at start", () => {
   test("rules that are not valid end with 2, with file, line and field", async () => {
     const file = join(temporaryFolder(), "rules.yaml");

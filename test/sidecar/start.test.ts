@@ -52,6 +52,8 @@ describe("the ready line", () => {
       WEFT_ADMIN: "127.0.0.1:0",
       WEFT_STATUS: "127.0.0.1:0",
       WEFT_ZONE: "eu-1",
+      WEFT_ID: "",
+      WEFT_CACHE: "",
     };
     const sidecar = await startProgram("weft-sidecar", [], { env });
     expect(sidecar.ready).toMatchObject({

@@ -181,9 +181,12 @@ describe("npm start with something in its way", () => {
 });
 
 describe("npm start through npm", () => {
-  it(
-    "runs on the Node of the package whatever `node` is, and ends when npm is told to",
-    async () => {
+  it.each([
+    ["Ctrl-C in the terminal, which goes to the whole foreground group", (npm: number) => process.kill(-npm, "SIGINT")],
+    ["SIGTERM to npm alone", (npm: number) => process.kill(npm, "SIGTERM")],
+  ])(
+    "runs on the Node of the package whatever `node` is, and ends on %s",
+    async (_how, end) => {
       const bin = join(REPOSITORY, "node_modules/.bin");
       const PATH = (process.env["PATH"] ?? "")
         .split(delimiter)
@@ -203,8 +206,7 @@ describe("npm start through npm", () => {
       const line = await eventually("the shop is ready", () => /^\{"ready".*\n/m.exec(stdout)?.[0], 60_000);
       const { groups } = JSON.parse(line) as { groups: number[] };
       expect(groups).toHaveLength(GROUPS);
-      // A terminal's Ctrl-C goes to the whole foreground group.
-      process.kill(-npm.pid!, "SIGINT");
+      end(npm.pid!);
       await exited;
       await eventually("every process group is gone", () => !groups.some(isGroupAlive));
       expect(stdout).toContain('{"summary"');

@@ -1,6 +1,7 @@
 // Rule texts -> everything a stand-alone sidecar acts on, by the same loader and compiler that a control plane runs.
 // Pure; there are no workloads here, so endpoints are those that Service documents list.
 import { canonicalJson, contentHash } from "../../../rules/canonical.ts";
+import { checkDocuments } from "../../../rules/check.ts";
 import { compileInbound, compileMesh, compileService, indexDocuments, serviceNames } from "../../../rules/compile.ts";
 import type { Diagnostic } from "../../../rules/diagnostic.ts";
 import { compileEndpoints } from "../../../rules/endpoints.ts";
@@ -18,13 +19,14 @@ export interface RuleSet {
 /** @param ownService `namespace/name` of the service that the sidecar stands beside. */
 export function compileRuleSet(sources: readonly SourceText[], ownService: string): RuleSet {
   const namespace = ownService.slice(0, ownService.indexOf("/"));
-  const { documents, diagnostics } = loadDocuments(sources, { defaultNamespace: namespace });
+  const loaded = loadDocuments(sources, { defaultNamespace: namespace });
+  const documents = loaded.documents.map(({ document }) => document);
+  const impliedServices = new Set<string>();
+  const findings = checkDocuments({ documents, changed: loaded.documents, impliedServices });
+  const diagnostics = [...loaded.diagnostics, ...findings];
   const documentCount = documents.length;
   if (diagnostics.some(({ severity }) => severity === "error")) return { resources: [], documentCount, diagnostics };
-  const index = indexDocuments(
-    documents.map(({ document }) => document),
-    new Set(),
-  );
+  const index = indexDocuments(documents, impliedServices);
   const resources: Resource[] = [compileMesh(index), compileInbound(index, ownService)];
   for (const service of serviceNames(index)) {
     const compiled = compileService(index, service);
