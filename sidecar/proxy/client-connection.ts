@@ -224,9 +224,15 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
     else if (!this.#body.isDone) {
       this.#state = "discarding";
       this.#timer.arm("linger", this.#path.limits.lingerMs);
-    } else if (this.outlet.isFull) this.#state = "full";
+    } else if (this.outlet.isFull) this.#becomeFull();
     else this.#nextRequest();
     if (!this.#isConsuming) this.#takeHeld();
+  }
+
+  /** The client has a whole stream's idle time to take what waits for it. */
+  #becomeFull(): void {
+    this.#state = "full";
+    this.#timer.arm("stream", this.#path.limits.streamIdleTimeoutMs);
   }
 
   reset(): void {
@@ -358,12 +364,11 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   }
 
   #onStreamTimeout(): void {
-    if (this.#state === "body") {
-      const cause = failure("client-timeout", "the request body stopped");
+    if (this.#state === "tunnel" || this.#state === "full") this.reset();
+    else if (this.#state === "body" && !this.#isPaused) {
       this.#state = "closing";
-      this.#exchange.refuse(cause);
-    } else if (this.#state === "tunnel") this.reset();
-    else this.#exchange.fail(failure("stream-idle-timeout"));
+      this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
+    } else this.#exchange.fail(failure("stream-idle-timeout"));
   }
 
   /** A client that takes bytes is there; one that took none since it ended its side is taken for gone. */

@@ -66,7 +66,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#path = path;
     this.#router = router;
     this.direction = router.direction;
-    this.snapshot = path.snapshots.current;
+    this.snapshot = path.noSnapshot;
     this.#relay = new ResponseRelay(client);
     this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
     this.retry = new RetryState(path);
@@ -386,7 +386,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.attempt.member = undefined;
     this.destination.clear();
     this.retry.clear();
-    this.snapshot = this.#path.snapshots.current;
+    this.snapshot = this.#path.noSnapshot;
   }
 
   /** An error of the sidecar itself ends this exchange and nothing else. */
