@@ -122,7 +122,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
     }
     this.#isConsuming = false;
     this.#exchange.request.flush();
-    if (this.#hasEnded && this.isIdle) this.#close();
+    if (this.#hasEnded) this.#afterEnd();
     this.#updateReading();
   }
 
@@ -265,7 +265,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
     if (held !== undefined && (this.#state === "head" || this.#state === "tunnel" || this.#state === "discarding")) {
       this.#held = undefined;
       this.#consume(held, 0, held.length);
-    } else if (this.#hasEnded && this.isIdle) this.#close();
+    } else if (this.#hasEnded) this.#afterEnd();
     else this.#updateReading();
   }
 
@@ -292,6 +292,11 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   /** The client ended its side: it is gone, or only done with sending. */
   #onEnd(): void {
     this.#hasEnded = true;
+    if (this.#held === undefined || this.#state === "answering") this.#afterEnd();
+  }
+
+  /** Nothing more will be read: what is not complete now never will be. */
+  #afterEnd(): void {
     switch (this.#state) {
       case "tunnel":
         return this.#exchange.tunnel.onClientEnd();
@@ -303,8 +308,10 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
         this.#exchange.onClientGone();
         this.#socket.destroy();
         return;
-      default:
-        this.#close();
+      case "head":
+      case "discarding":
+      case "full":
+        return this.#close();
     }
   }
 
