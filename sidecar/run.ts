@@ -67,7 +67,10 @@ class Run {
   async toTheEnd(): Promise<number> {
     const { onStop, onExit, onAppSignal, print } = this.#floor;
     onStop((signal) => this.#stop(signal));
-    onExit(() => this.#appExit === undefined && this.#app?.signal("SIGTERM"));
+    onExit(() => {
+      this.#sidecar?.cut();
+      if (this.#appExit === undefined) this.#app?.signal("SIGTERM");
+    });
     const sidecar = await startSidecar(this.#settings, this.#floor, () => this.#stop("SIGTERM"));
     this.#sidecar = sidecar;
     print(JSON.stringify(sidecar.readyLine));
