@@ -43,15 +43,21 @@ export const TEXT_WRITE_MAX = 16 * 1024;
 /** As much as one read brings. */
 const SCRATCH_BYTES = 256 * 1024;
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+/** Scratch buffers that slow sockets gave back. Without them each read for somebody slow leaves 256 KiB to the collector. */
+const spares: Buffer<ArrayBuffer>[] = [];
+const SPARES_MAX = 16;
 
 export class Outlet {
   #sink: ByteSink | undefined = undefined;
   #text = "";
   /** The last write filled the socket's buffer; cleared by `onDrain`. */
   isFull = false;
+  /** Scratch buffers of which the sink has not written all out yet; given up with the sink. */
+  #lent: Buffer<ArrayBuffer>[] | undefined = undefined;
 
   attach(sink: ByteSink): void {
     this.#sink = sink;
+    this.#lent = undefined;
     this.#text = "";
     this.isFull = false;
   }
@@ -59,6 +65,7 @@ export class Outlet {
   /** Later additions go nowhere. */
   detach(): void {
     this.#sink = undefined;
+    this.#lent = undefined;
     this.#text = "";
     this.isFull = false;
   }
@@ -85,7 +92,18 @@ export class Outlet {
     if (length > scratch.length) return this.addOwned(copyOf(bytes, start, end));
     bytes.copy(scratch, 0, start, end);
     this.addOwned(scratch.subarray(0, length));
-    if (this.#sink !== undefined && !this.#sink.isEmpty) scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+    if (this.#sink === undefined) return;
+    if (this.#sink.isEmpty) return this.#takeBack();
+    this.#lent ??= [];
+    this.#lent.push(scratch);
+    scratch = spares.pop() ?? Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  }
+
+  /** Nothing waits in the sink any more. */
+  #takeBack(): void {
+    if (this.#lent === undefined) return;
+    spares.push(...this.#lent.slice(0, SPARES_MAX - spares.length));
+    this.#lent = undefined;
   }
 
   /** Bytes that nobody changes any more. */
@@ -103,6 +121,7 @@ export class Outlet {
 
   onDrain(): void {
     this.isFull = false;
+    if (this.#sink?.isEmpty === true) this.#takeBack();
   }
 }
 
