@@ -15,7 +15,7 @@ const IPV6_BYTES_MAX = 46;
 export function readAuthority(head: MessageHead): RefusalDetail | undefined {
   const fields = head.fields;
   if ((fields.repeated & (1 << FIELD.host)) !== 0) return "host-repeated";
-  if (fields.isKnown(FIELD.host, head.lastHost)) head.authority = head.lastHost;
+  if (head.lastHost !== "" && fields.isKnown(FIELD.host, head.lastHost)) head.authority = head.lastHost;
   else {
     const host = fields.known(FIELD.host);
     if (host === undefined && head.minorVersion === 1) return "host-missing";

@@ -48,7 +48,7 @@ export class MessageHead {
   /** Methods repeat on a connection: the last one is compared with, not cut out and hashed again. */
   #method = "";
   #isMethodKnown = false;
-  /** As the method: the Host that was accepted last; "" before the first, and no Host that is accepted is empty. */
+  /** As the method: the Host that was accepted last; "" before the first. */
   lastHost = "";
   #path: string | undefined;
   #query = "";
