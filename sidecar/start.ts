@@ -69,7 +69,7 @@ export async function startSidecar(settings: SidecarSettings, floor: StartFloor,
   const { clock, random, log, stdout } = floor;
   const { namespace } = settings;
   const service = qualifiedName(namespace, settings.service);
-  const traffic = await Traffic.create({ clock, random, log, namespace, service }, stdout);
+  const traffic = await Traffic.create({ clock, random, log, namespace, service, zone: settings.zone }, stdout);
   const sidecar = new RunningSidecar(settings, floor, traffic, quit);
   try {
     await sidecar.start();

@@ -80,6 +80,21 @@ export interface RoutedExchange {
   answer(cause: Failure, lines: string): void;
   /** Asks for a service that the snapshot does not hold; `route` is called again with what came of it. */
   hold(service: string): void;
+  readonly remoteAddress: string;
+  /** `gate` is told when the exchange ends, whatever came of it. At most one per exchange. */
+  setGate(gate: Gate): void;
+  /** Waits, up to `timeoutMs`, until somebody calls `resume`. Not one of the verbs: one of them must follow. */
+  suspend(timeoutMs: number): void;
+  /** Ends waiting: `step` takes one of the verbs, or suspends again. */
+  resume(step: () => void): void;
+}
+
+/** What stands between an exchange and its destination, and counts it while it is under way. */
+export interface Gate {
+  /** The time of `suspend` is over. */
+  onSuspendTimeout(): void;
+  /** @param isOwnAnswer the mesh answered, not the service */
+  onExchangeEnd(isOwnAnswer: boolean, nowMs: number): void;
 }
 
 /** Decides where requests of one listener go. */

@@ -1,7 +1,8 @@
 // One request and its answer, from the complete head to the last byte. The conductor: routing decides, attempts try,
 // policies are asked, failures become answers. One object per client connection, used for request after request.
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
-import type { EndpointMember } from "../cluster.ts";
+import type { Cluster } from "../cluster.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
@@ -11,11 +12,14 @@ import { isRepeatable } from "../policy/retry.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
 import { Attempt } from "./attempt.ts";
-import type { AttemptOwner, Downstream, RoutedExchange, Router } from "./contract.ts";
+import type { AttemptOwner, Downstream, Gate, RoutedExchange, Router } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { DataPath } from "./data-path.ts";
 import { Destination } from "./destination.ts";
+import { EndpointChoice } from "./endpoint-choice.ts";
+import { fallbackOf, fallbackText, redirectToFallback } from "./fallback.ts";
 import { HopLines } from "./forwarding.ts";
+import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { recordExchange } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
@@ -27,10 +31,19 @@ import { ServiceHold } from "./service-hold.ts";
 import { Tunnel } from "./tunnel.ts";
 
 /** "trying": an attempt is under way and nothing of its answer is out. */
-export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backing-off" | "responding" | "tunnel";
+export type ExchangeState =
+  | "idle"
+  | "routing"
+  | "resolving"
+  | "suspended"
+  | "trying"
+  | "backing-off"
+  | "responding"
+  | "tunnel";
 
 const REQUEST_TIMER = 0;
-const BACKOFF_TIMER = 1;
+/** Ends "backing-off" and "suspended". */
+const STEP_TIMER = 1;
 
 export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   state: ExchangeState = "idle";
@@ -50,8 +63,10 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   readonly #relay: ResponseRelay;
   readonly #edits = new HeadEdits();
   readonly #requestTimer = new WheelTimer(this, REQUEST_TIMER);
-  readonly #backoffTimer = new WheelTimer(this, BACKOFF_TIMER);
+  readonly #stepTimer = new WheelTimer(this, STEP_TIMER);
   readonly #hold: ServiceHold;
+  readonly #choice: EndpointChoice;
+  #gate: Gate | undefined = undefined;
   #hopLines: HopLines | undefined = undefined;
   #status = 0;
   /** Counted in the cluster's requests in progress. */
@@ -69,6 +84,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
     this.retry = new RetryState(path);
     this.#hold = new ServiceHold(path);
+    this.#choice = new EndpointChoice(path);
+    this.attempt.tickets = this.#choice.tickets;
     this.request = new RequestRelay(client, this.attempt, this.retry);
     this.tunnel = new Tunnel(client, this.attempt);
     this.#active = path.metrics.requestsActive.cell(router.direction);
@@ -80,6 +97,10 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   get head(): MessageHead {
     return this.#client.head;
+  }
+
+  get remoteAddress(): string {
+    return this.#client.remoteAddress;
   }
 
   get isRequestComplete(): boolean {
@@ -121,6 +142,27 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.request.flush();
   }
 
+  setGate(gate: Gate): void {
+    this.#gate = gate;
+  }
+
+  suspend(timeoutMs: number): void {
+    this.state = "suspended";
+    if (!this.isRequestComplete) this.#client.pauseReading();
+    this.#path.wheel.arm(this.#stepTimer, timeoutMs);
+  }
+
+  resume(step: () => void): void {
+    if (this.state !== "suspended") return;
+    this.#guard(() => {
+      this.#path.wheel.cancel(this.#stepTimer);
+      this.state = "routing";
+      this.#client.resumeReading();
+      step();
+      this.request.flush();
+    });
+  }
+
   forward(): void {
     const { cluster, idleTimeoutMs } = this.destination;
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
@@ -136,10 +178,12 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.retry.plan = plan;
     this.retry.canRepeat = plan !== undefined && isRepeatable(plan, this.head);
     this.request.setHead(this.#encodeHead());
+    this.#choice.begin(this.destination, this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.#armRequestTimer(this.startedMs);
     const { mirrors } = this.destination.ruleFilters;
-    if (mirrors.length > 0) this.request.startMirrors(mirrors, this.#path, this.snapshot);
+    if (mirrors.length > 0 && !this.destination.isFallback)
+      this.request.startMirrors(mirrors, this.#path, this.snapshot);
     this.#tryNext(undefined);
   }
 
@@ -152,14 +196,14 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   /** @param again the endpoint to try once more on a fresh connection; undefined: the balancer chooses */
   #tryNext(again: EndpointMember | undefined): void {
-    const { cluster, members, perTryTimeoutMs } = this.destination;
-    if (cluster === undefined || members === undefined) return this.answer(failure("internal-error"), "");
-    const member = again ?? cluster.state.balancer.pick(members, this.retry.tried, 0);
+    const member = this.#choice.next(this.destination, this.retry.tried, again, this.snapshot.tools);
     if (member === undefined)
-      return this.answer(this.retry.lastFailure ?? failure("no-healthy-endpoint", cluster.service), "");
+      return this.answer(this.retry.lastFailure ?? this.#choice.refusal, this.#choice.refusalLines);
     this.state = "trying";
     this.retry.tries++;
-    this.attempt.isRawTunnel = this.destination.isRawTunnel;
+    const { cluster, isRawTunnel, perTryTimeoutMs } = this.destination;
+    this.attempt.isRawTunnel = isRawTunnel;
+    this.attempt.cluster = cluster?.state.isWatching === true ? cluster.state : undefined;
     this.attempt.start(member, this.head.method, this.head.upgrade, perTryTimeoutMs, again !== undefined);
   }
 
@@ -266,13 +310,14 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   #backOff(why: string): void {
     if (this.attempt.member !== undefined) this.retry.tried.push(this.attempt.member);
     this.state = "backing-off";
-    this.#path.wheel.arm(this.#backoffTimer, this.retry.nextDelayMs(this.destination, why));
+    this.#path.wheel.arm(this.#stepTimer, this.retry.nextDelayMs(this.destination, why));
   }
 
   onTimer(kind: number): void {
     this.#guard(() => {
       if (kind === REQUEST_TIMER)
         this.fail(failure("request-timeout", `after ${this.destination.requestTimeoutMs} ms`));
+      else if (this.state === "suspended") this.#gate?.onSuspendTimeout();
       else if (this.state === "backing-off") {
         this.#tryNext(undefined);
         this.attempt.outlet.flush();
@@ -294,21 +339,44 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   }
 
   answer(cause: Failure, lines: string): void {
-    this.attempt.abort();
+    this.attempt.abort(outcomeOfFailure(cause.reason));
+    const fallback = fallbackOf(cause, this.destination);
+    if (fallback !== undefined && fallback.service !== "" && this.#goElsewhere(fallback.service)) return;
     const closes = this.#mustClose || !this.#mayKeepAlive();
     this.state = "responding";
     const filters = this.destination.ruleFilters;
     let allLines = lines;
     if (filters.cors !== undefined) allLines += corsLines(undefined, filters.cors, this.head);
     const outlet = this.#client.outlet;
-    outlet.addText(answerText(cause, { request: this.head, lines: allLines, closes, wallMs: this.#path.clock.wall() }));
+    const options = { request: this.head, lines: allLines, closes, wallMs: this.#path.clock.wall() };
+    if (fallback?.answer !== undefined) this.#countFallback("answer");
+    outlet.addText(
+      fallback?.answer === undefined ? answerText(cause, options) : fallbackText(fallback.answer, cause, options),
+    );
     outlet.flush();
-    this.#finish(statusOf(cause), cause.reason, !closes);
+    this.#finish(fallback?.answer?.status ?? statusOf(cause), cause.reason, !closes);
+  }
+
+  /** Sends the request to another service, if all of it is still there and may be sent again. */
+  #goElsewhere(service: string): boolean {
+    const isThere = this.request.isWhole && (!this.retry.hasSent || this.retry.canRepeat);
+    const cluster = this.destination.cluster;
+    if (!isThere || !redirectToFallback(this.destination, service, this.snapshot)) return false;
+    this.#countFallback("service", cluster?.service);
+    this.#uncount(cluster);
+    this.retry.clear();
+    this.forward();
+    this.request.flush();
+    return true;
+  }
+
+  #countFallback(kind: string, service = this.destination.cluster?.service): void {
+    this.#path.metrics.fallbacks.cell(service ?? "", kind).value++;
   }
 
   /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
   #cut(cause: Failure): void {
-    this.attempt.abort();
+    this.attempt.abort(outcomeOfFailure(cause.reason));
     this.#end(this.#status, cause.reason);
     this.#client.reset();
   }
@@ -341,7 +409,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   #dispose(): void {
     this.#path.wheel.release(this.#requestTimer);
-    this.#path.wheel.release(this.#backoffTimer);
+    this.#path.wheel.release(this.#stepTimer);
     this.attempt.dispose();
   }
 
@@ -386,10 +454,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   #end(status: number, reason: string): void {
     this.#hold.cancel();
     this.#path.wheel.cancel(this.#requestTimer);
-    this.#path.wheel.cancel(this.#backoffTimer);
-    const cluster = this.destination.cluster;
-    if (this.#isCounted && cluster !== undefined) cluster.state.activeRequests--;
-    this.#isCounted = false;
+    this.#path.wheel.cancel(this.#stepTimer);
+    this.#uncount(this.destination.cluster);
     this.#active.value--;
     this.endedMs = this.#path.clock.now();
     recordExchange(this.#path, this.#router.direction, this, status, reason);
@@ -399,6 +465,14 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.destination.clear();
     this.retry.clear();
     this.snapshot = this.#path.snapshots.current;
+    const gate = this.#gate;
+    this.#gate = undefined;
+    gate?.onExchangeEnd(reason !== "", this.endedMs);
+  }
+
+  #uncount(cluster: Cluster | undefined): void {
+    if (this.#isCounted && cluster !== undefined) cluster.state.activeRequests--;
+    this.#isCounted = false;
   }
 
   /** An error of the sidecar itself ends this exchange and nothing else. */
