@@ -72,7 +72,8 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
     "weft_push_duration_seconds",
     "From the commit of a change (or the change of an endpoint) to its acknowledgement by one sidecar.",
   );
-  const fleet = new Fleet({ clock, rulebook, registry, pushDuration });
+  const remember = () => void journal.flush();
+  const fleet = new Fleet({ clock, rulebook, registry, pushDuration, remember });
   const nacks = metrics.counter("weft_push_refusals_total", "Deltas that a sidecar refused.");
   const discovery = createDiscovery({
     ...{ clock, log, registry, fleet, nacks, controlPlane: randomUUID() },

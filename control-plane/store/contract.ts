@@ -86,7 +86,7 @@ export interface WorkloadRecord {
 export interface LeaseStore {
   /** Everything that was registered when the last write was made. */
   read(): Promise<WorkloadRecord[]>;
-  /** Adds or replaces `put` and deletes `removed`, in one transaction. */
+  /** Adds or replaces `put` and deletes `removed`, in one transaction that outlives this process. */
   write(put: readonly WorkloadRecord[], removed: readonly string[]): Promise<void>;
 }
 

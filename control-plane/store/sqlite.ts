@@ -145,10 +145,16 @@ class SqliteLeases implements LeaseStore {
   }
 
   async write(put: readonly WorkloadRecord[], removed: readonly string[]): Promise<void> {
-    inTransaction(this.#database, () => {
-      for (const { id, body } of put) this.#put.run(id, body);
-      for (const id of removed) this.#remove.run(id);
-    });
+    // Without fsync: it outlives a crash of this process, and after one of the machine the sidecars register again.
+    this.#database.exec("PRAGMA synchronous = NORMAL");
+    try {
+      inTransaction(this.#database, () => {
+        for (const { id, body } of put) this.#put.run(id, body);
+        for (const id of removed) this.#remove.run(id);
+      });
+    } finally {
+      this.#database.exec("PRAGMA synchronous = FULL");
+    }
   }
 }
 

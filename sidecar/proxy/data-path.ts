@@ -10,7 +10,7 @@ import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "../http1/limits.ts";
 import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { ServiceResolver } from "../resolver.ts";
-import { emptySnapshot, SnapshotHolder } from "../snapshot.ts";
+import { emptySnapshot, type Snapshot, SnapshotHolder } from "../snapshot.ts";
 import { clusterLog } from "./cluster-log.ts";
 import { readGauges } from "./gauges.ts";
 import { requestIds } from "./request-id.ts";
@@ -63,6 +63,8 @@ export interface DataPath {
   /** How short of time and memory the process is. */
   readonly load: ProcessLoad;
   readonly snapshots: SnapshotHolder;
+  /** What exchanges hold between requests, so that idle connections keep no old snapshot alive. */
+  readonly noSnapshot: Snapshot;
   readonly newRequestId: () => string;
   /** Requests that wait for the control plane now. */
   resolvingCount: number;
@@ -80,8 +82,8 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const metrics = new Metrics();
   const pool = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes };
   const events = clusterLog(options.log, metrics);
-  const tools = { pool, random: options.random, zone: options.zone ?? "", events };
-  const snapshots = new SnapshotHolder(emptySnapshot(tools));
+  const noSnapshot = emptySnapshot({ pool, random: options.random, zone: options.zone ?? "", events });
+  const snapshots = new SnapshotHolder(noSnapshot);
   snapshots.onSwap((next, previous) => {
     metrics.snapshotRevision.cell().value = next.revision;
     for (const service of previous.services.keys()) {
@@ -104,6 +106,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     metrics,
     load: new ProcessLoad(options.clock),
     snapshots,
+    noSnapshot,
     newRequestId: options.newRequestId ?? requestIds(),
     resolvingCount: 0,
     resolver: undefined,

@@ -1,49 +1,38 @@
 // One request and its answer, from the complete head to the last byte. The conductor: routing decides, attempts try,
 // policies are asked, failures become answers. One object per client connection, used for request after request.
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
-import type { Cluster } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
-import { HeadEdits } from "../http1/head-edits.ts";
 import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
-import { isRepeatable } from "../policy/retry.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
 import { Attempt } from "./attempt.ts";
-import type { AttemptOwner, Downstream, Gate, RoutedExchange, Router } from "./contract.ts";
-import { corsLines } from "./cors.ts";
+import type { AttemptOwner, Downstream, RoutedExchange, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Destination } from "./destination.ts";
 import { EndpointChoice } from "./endpoint-choice.ts";
-import { fallbackOf, fallbackText, redirectToFallback } from "./fallback.ts";
-import { HopLines } from "./forwarding.ts";
+import { fallbackOf, redirectToFallback, writeOwnAnswer } from "./fallback.ts";
+import { KeepAlive } from "./keep-alive.ts";
 import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { recordExchange } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
-import { answerText, statusOf, tunnelAnswerText } from "./respond.ts";
+import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { RetryState } from "./retry-state.ts";
-import { forwardedHead } from "./rewrite.ts";
+import { ForwardedHeads } from "./rewrite.ts";
+import { Seat } from "./seat.ts";
 import { ServiceHold } from "./service-hold.ts";
+import { Suspension } from "./suspension.ts";
 import { Tunnel } from "./tunnel.ts";
 
 /** "trying": an attempt is under way and nothing of its answer is out. */
-export type ExchangeState =
-  | "idle"
-  | "routing"
-  | "resolving"
-  | "suspended"
-  | "trying"
-  | "backing-off"
-  | "responding"
-  | "tunnel";
+export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backing-off" | "responding" | "tunnel";
 
 const REQUEST_TIMER = 0;
-/** Ends "backing-off" and "suspended". */
-const STEP_TIMER = 1;
+const BACKOFF_TIMER = 1;
 
 export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   state: ExchangeState = "idle";
@@ -54,45 +43,42 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   startedMs = 0;
   /** The same at the end of the last exchange. */
   endedMs = 0;
+  readonly direction: Direction;
   readonly attempt: Attempt;
   readonly request: RequestRelay;
   readonly tunnel: Tunnel;
+  readonly suspension: Suspension;
   readonly #path: DataPath;
   readonly #client: Downstream;
   readonly #router: Router;
   readonly #relay: ResponseRelay;
-  readonly #edits = new HeadEdits();
+  readonly #heads: ForwardedHeads;
   readonly #requestTimer = new WheelTimer(this, REQUEST_TIMER);
-  readonly #stepTimer = new WheelTimer(this, STEP_TIMER);
+  readonly #backoffTimer = new WheelTimer(this, BACKOFF_TIMER);
   readonly #hold: ServiceHold;
+  readonly #seat = new Seat();
   readonly #choice: EndpointChoice;
-  #gate: Gate | undefined = undefined;
-  #hopLines: HopLines | undefined = undefined;
   #status = 0;
-  /** Counted in the cluster's requests in progress. */
-  #isCounted = false;
-  #sentContinue = false;
-  #mustClose = false;
+  readonly #keepAlive = new KeepAlive();
   readonly #active: Cell;
 
   constructor(client: Downstream, path: DataPath, router: Router) {
     this.#client = client;
     this.#path = path;
     this.#router = router;
-    this.snapshot = path.snapshots.current;
+    this.direction = router.direction;
+    this.snapshot = path.noSnapshot;
     this.#relay = new ResponseRelay(client);
     this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
     this.retry = new RetryState(path);
+    this.#heads = new ForwardedHeads(client, path);
     this.#hold = new ServiceHold(path);
+    this.suspension = new Suspension(client, path, (step) => this.#step(step));
     this.#choice = new EndpointChoice(path);
     this.attempt.tickets = this.#choice.tickets;
     this.request = new RequestRelay(client, this.attempt, this.retry);
-    this.tunnel = new Tunnel(client, this.attempt);
+    this.tunnel = new Tunnel(client, this.attempt, path, () => this.#end(this.#status, ""));
     this.#active = path.metrics.requestsActive.cell(router.direction);
-  }
-
-  get direction(): Direction {
-    return this.#router.direction;
   }
 
   get head(): MessageHead {
@@ -118,10 +104,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
-    this.retry.begin();
     this.#status = 0;
-    this.#sentContinue = false;
-    this.#mustClose = false;
+    this.#keepAlive.begin();
     this.#router.route(this, undefined);
   }
 
@@ -130,7 +114,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (resolver === undefined) return this.#router.route(this, "unknown");
     this.state = "resolving";
     this.#client.pauseReading();
-    const isHeld = this.#hold.start(service, resolver, (resolution) => this.#guard(() => this.#onResolved(resolution)));
+    const isHeld = this.#hold.start(service, resolver, (resolution) => this.#step(() => this.#onResolved(resolution)));
     if (!isHeld) this.answer(failure("overloaded", "too many requests wait for the control plane"), "");
   }
 
@@ -139,45 +123,15 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#client.resumeReading();
     this.snapshot = this.#path.snapshots.current;
     this.#router.route(this, resolution);
-    this.request.flush();
-  }
-
-  setGate(gate: Gate): void {
-    this.#gate = gate;
-  }
-
-  suspend(timeoutMs: number): void {
-    this.state = "suspended";
-    if (!this.isRequestComplete) this.#client.pauseReading();
-    this.#path.wheel.arm(this.#stepTimer, timeoutMs);
-  }
-
-  resume(step: () => void): void {
-    if (this.state !== "suspended") return;
-    this.#guard(() => {
-      this.#path.wheel.cancel(this.#stepTimer);
-      this.state = "routing";
-      this.#client.resumeReading();
-      step();
-      this.request.flush();
-    });
   }
 
   forward(): void {
     const { cluster, idleTimeoutMs } = this.destination;
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
-    if (cluster.state.activeRequests >= cluster.policy.connectionPool.maxRequests)
-      return this.answer(
-        failure("pool-overflow", `${cluster.service} has ${cluster.state.activeRequests} requests`),
-        "",
-      );
-    cluster.state.activeRequests++;
-    this.#isCounted = true;
-    cluster.state.budget.countRequest(this.startedMs);
-    const plan = this.destination.retry;
-    this.retry.plan = plan;
-    this.retry.canRepeat = plan !== undefined && isRepeatable(plan, this.head);
-    this.request.setHead(this.#encodeHead());
+    const overflow = this.#seat.take(cluster, this.startedMs);
+    if (overflow !== undefined) return this.answer(overflow, "");
+    this.retry.begin(this.destination.retry, this.head);
+    this.request.setHead(this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination));
     this.#choice.begin(this.destination, this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.#armRequestTimer(this.startedMs);
@@ -185,13 +139,6 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (mirrors.length > 0 && !this.destination.isFallback)
       this.request.startMirrors(mirrors, this.#path, this.snapshot);
     this.#tryNext(undefined);
-  }
-
-  #encodeHead(): string {
-    const settings = this.snapshot.mesh.headers;
-    if (this.#hopLines?.settings !== settings) this.#hopLines = new HopLines(settings, this.#client.remoteAddress);
-    const lines = this.#hopLines.of(this.head, this.#path.newRequestId);
-    return forwardedHead(this.#edits, this.head, lines, this.destination);
   }
 
   /** @param again the endpoint to try once more on a fresh connection; undefined: the balancer chooses */
@@ -230,7 +177,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   // ---- the answer ----
 
   onInterimHead(head: MessageHead): void {
-    if (head.status === 100) this.#sentContinue = true;
+    if (head.status === 100) this.#keepAlive.hasContinued = true;
     // HTTP/1.0 clients know no interim responses (RFC 9110 section 15.2).
     if (this.head.minorVersion === 0) return;
     this.#relay.passHead(head, false);
@@ -244,7 +191,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.state = "responding";
     this.#status = head.status;
     this.request.settle();
-    return this.#relay.head(head, this.head, this.destination, this.#mayKeepAlive());
+    return this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client));
   }
 
   onResponseBody(bytes: Buffer, start: number, end: number): void {
@@ -267,15 +214,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.retry.countOutcome(this.destination, "answered");
     this.#relay.end(tail);
     this.#client.outlet.flush();
-    this.#finish(this.#status, "", !this.#relay.closes);
-  }
-
-  /** May the client's connection be used again after this answer? */
-  #mayKeepAlive(): boolean {
-    const head = this.head;
-    if (!head.keepAlive || this.#client.isDraining) return false;
-    // A client that waits for 100 and gets a final answer may or may not send the body (RFC 9110 section 10.1.1).
-    return !head.expectContinue || this.isRequestComplete || this.#sentContinue;
+    this.#end(this.#status, "");
+    this.#client.onExchangeDone(!this.#relay.closes);
   }
 
   // ---- what goes wrong ----
@@ -310,14 +250,13 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   #backOff(why: string): void {
     if (this.attempt.member !== undefined) this.retry.tried.push(this.attempt.member);
     this.state = "backing-off";
-    this.#path.wheel.arm(this.#stepTimer, this.retry.nextDelayMs(this.destination, why));
+    this.#path.wheel.arm(this.#backoffTimer, this.retry.nextDelayMs(this.destination, why));
   }
 
   onTimer(kind: number): void {
     this.#guard(() => {
       if (kind === REQUEST_TIMER)
         this.fail(failure("request-timeout", `after ${this.destination.requestTimeoutMs} ms`));
-      else if (this.state === "suspended") this.#gate?.onSuspendTimeout();
       else if (this.state === "backing-off") {
         this.#tryNext(undefined);
         this.attempt.outlet.flush();
@@ -334,44 +273,29 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   /** The rest of the request broke a rule, or stopped: there is no telling where the next one would begin. */
   refuse(cause: Failure): void {
-    this.#mustClose = true;
+    this.#keepAlive.mustClose = true;
     this.fail(cause);
   }
 
   answer(cause: Failure, lines: string): void {
     this.attempt.abort(outcomeOfFailure(cause.reason));
     const fallback = fallbackOf(cause, this.destination);
-    if (fallback !== undefined && fallback.service !== "" && this.#goElsewhere(fallback.service)) return;
-    const closes = this.#mustClose || !this.#mayKeepAlive();
+    if (fallback !== undefined && this.#goElsewhere(fallback.service)) return;
     this.state = "responding";
-    const filters = this.destination.ruleFilters;
-    let allLines = lines;
-    if (filters.cors !== undefined) allLines += corsLines(undefined, filters.cors, this.head);
-    const outlet = this.#client.outlet;
-    const options = { request: this.head, lines: allLines, closes, wallMs: this.#path.clock.wall() };
-    if (fallback?.answer !== undefined) this.#countFallback("answer");
-    outlet.addText(
-      fallback?.answer === undefined ? answerText(cause, options) : fallbackText(fallback.answer, cause, options),
-    );
-    outlet.flush();
-    this.#finish(fallback?.answer?.status ?? statusOf(cause), cause.reason, !closes);
+    const closes = !this.#keepAlive.isAllowed(this.#client);
+    const options = { request: this.head, lines, closes, wallMs: this.#path.clock.wall() };
+    const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
+    this.#end(status, cause.reason);
+    this.#client.onExchangeDone(!closes);
   }
 
   /** Sends the request to another service, if all of it is still there and may be sent again. */
   #goElsewhere(service: string): boolean {
     const isThere = this.request.isWhole && (!this.retry.hasSent || this.retry.canRepeat);
-    const cluster = this.destination.cluster;
-    if (!isThere || !redirectToFallback(this.destination, service, this.snapshot)) return false;
-    this.#countFallback("service", cluster?.service);
-    this.#uncount(cluster);
+    if (!isThere || !redirectToFallback(this.destination, service, this.snapshot, this.#path.metrics)) return false;
     this.retry.clear();
-    this.forward();
-    this.request.flush();
+    this.#step(() => this.forward());
     return true;
-  }
-
-  #countFallback(kind: string, service = this.destination.cluster?.service): void {
-    this.#path.metrics.fallbacks.cell(service ?? "", kind).value++;
   }
 
   /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
@@ -395,13 +319,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   /** The client's connection is gone. */
   onClientGone(): void {
     if (this.state === "idle") return this.#dispose();
-    if (this.state === "tunnel" && this.attempt.isOpen) {
-      // What was written towards the endpoint still goes out; its close, or the timer, ends the exchange.
-      this.attempt.outlet.flush();
-      this.attempt.endTunnelWrites();
-      this.#path.wheel.arm(this.#requestTimer, this.#path.limits.lingerMs);
-      return;
-    }
+    if (this.state === "tunnel" && this.attempt.isOpen) return this.tunnel.onClientGone();
     this.attempt.abort();
     this.#end(statusOf(failure("client-closed")), "client-closed");
     this.#dispose();
@@ -409,7 +327,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   #dispose(): void {
     this.#path.wheel.release(this.#requestTimer);
-    this.#path.wheel.release(this.#stepTimer);
+    this.#path.wheel.release(this.#backoffTimer);
+    this.suspension.dispose();
     this.attempt.dispose();
   }
 
@@ -433,46 +352,41 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#status = status;
     this.request.settle();
     this.#path.wheel.cancel(this.#requestTimer);
-    this.#client.outlet.flush();
-    this.#client.startTunnel();
+    this.tunnel.begin();
   }
 
   #endTunnel(cause: Failure): void {
     this.retry.countOutcome(this.destination, "answered");
-    const wasCut = cause.detail !== "";
+    this.tunnel.end();
     this.#end(this.#status, "");
-    if (wasCut) this.#client.reset();
-    else this.#client.onExchangeDone(false);
-  }
-
-  #finish(status: number, reason: string, mayKeepAlive: boolean): void {
-    this.#end(status, reason);
-    this.#client.onExchangeDone(mayKeepAlive);
+    if (cause.detail === "") this.#client.onExchangeDone(false);
+    else this.#client.reset();
   }
 
   /** Counts it and lets go of everything. */
   #end(status: number, reason: string): void {
     this.#hold.cancel();
     this.#path.wheel.cancel(this.#requestTimer);
-    this.#path.wheel.cancel(this.#stepTimer);
-    this.#uncount(this.destination.cluster);
+    this.#path.wheel.cancel(this.#backoffTimer);
+    this.#seat.leave();
     this.#active.value--;
     this.endedMs = this.#path.clock.now();
-    recordExchange(this.#path, this.#router.direction, this, status, reason);
+    recordExchange(this.#path, this, status, reason);
     this.state = "idle";
     this.request.clear();
     this.attempt.member = undefined;
     this.destination.clear();
     this.retry.clear();
-    this.snapshot = this.#path.snapshots.current;
-    const gate = this.#gate;
-    this.#gate = undefined;
-    gate?.onExchangeEnd(reason !== "", this.endedMs);
+    this.snapshot = this.#path.noSnapshot;
+    this.suspension.end(reason !== "", this.endedMs);
   }
 
-  #uncount(cluster: Cluster | undefined): void {
-    if (this.#isCounted && cluster !== undefined) cluster.state.activeRequests--;
-    this.#isCounted = false;
+  /** Something that was waited for has come: the exchange goes on. */
+  #step(step: () => void): void {
+    this.#guard(() => {
+      step();
+      this.request.flush();
+    });
   }
 
   /** An error of the sidecar itself ends this exchange and nothing else. */

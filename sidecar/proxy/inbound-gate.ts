@@ -36,7 +36,7 @@ export class InboundGate {
     if (!isFaulty && limits.concurrency.length === 0) return proceed();
     const { delayMs, status, origin } = this.#fault;
     const passage = new Passage(this.#path, exchange, limits.concurrency, proceed);
-    exchange.setGate(passage);
+    exchange.suspension.gate = passage;
     if (isFaulty) passage.suffer(delayMs, status, origin);
     else passage.takePlaces();
   }
@@ -128,7 +128,7 @@ class Passage implements Gate {
     };
     if (delayMs === 0) return next();
     this.#afterDelay = next;
-    this.#exchange.suspend(delayMs);
+    this.#exchange.suspension.wait(delayMs);
   }
 
   takePlaces(): void {
@@ -141,7 +141,7 @@ class Passage implements Gate {
           break;
         case "waiting":
           this.#waitsFor = wanted;
-          return this.#exchange.suspend(wanted.settings.queueTimeoutMs);
+          return this.#exchange.suspension.wait(wanted.settings.queueTimeoutMs);
         case "full":
           if (this.#refuses(wanted, "")) return;
       }
@@ -151,16 +151,16 @@ class Passage implements Gate {
   onAdmitted(): void {
     this.#waitsFor = undefined;
     this.#taken++;
-    this.#exchange.resume(() => this.takePlaces());
+    this.#exchange.suspension.resume(() => this.takePlaces());
   }
 
-  onSuspendTimeout(): void {
+  onWaitTimeout(): void {
     const waited = this.#waitsFor;
     const next = this.#afterDelay;
     this.#afterDelay = undefined;
     this.#waitsFor = undefined;
     waited?.limit.cancel(this);
-    this.#exchange.resume(() => {
+    this.#exchange.suspension.resume(() => {
       if (next !== undefined) next();
       else if (waited !== undefined && !this.#refuses(waited, "waited in vain")) this.takePlaces();
     });

@@ -11,23 +11,21 @@ import { statusOf } from "./respond.ts";
 /** Requests whose host the mesh does not know are counted together: callers choose hosts. */
 const unknownSources = new WeakMap<DataPath, SeriesSource>();
 
+/** Endpoints come and go while the service that calls them does not change: its memo is begun anew past this. */
+const SERIES_MEMO_MAX = 4_096;
+
 interface RecordedExchange extends RoutedExchange {
+  readonly direction: Direction;
   readonly startedMs: number;
   readonly endedMs: number;
   readonly attempt: { readonly member: EndpointMember | undefined };
   readonly retry: { readonly tries: number };
 }
 
-export function recordExchange(
-  path: DataPath,
-  direction: Direction,
-  exchange: RecordedExchange,
-  status: number,
-  reason: string,
-): void {
+export function recordExchange(path: DataPath, exchange: RecordedExchange, status: number, reason: string): void {
   const durationMs = exchange.endedMs - exchange.startedMs;
-  seriesOf(path, direction, exchange).record(status, reason, durationMs);
-  if (path.accessLog !== undefined) logAccess(path.accessLog, direction, exchange, status, reason, durationMs);
+  seriesOf(path, exchange).record(status, reason, durationMs);
+  if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
 }
 
 /** A request that was refused before it became an exchange. */
@@ -41,14 +39,21 @@ export function recordRefusal(path: DataPath, direction: Direction, cause: Failu
   series.record(statusOf(cause), cause.reason, 0);
 }
 
-function seriesOf(path: DataPath, direction: Direction, exchange: RecordedExchange): RequestSeries {
+function seriesOf(path: DataPath, exchange: RecordedExchange): RequestSeries {
   const source = exchange.destination.source ?? unknownSource(path);
   const cluster = exchange.destination.cluster;
   const member = exchange.attempt.member;
   const key = member ?? cluster ?? source;
   let series = source.series.get(key);
   if (series === undefined) {
-    series = path.metrics.series(direction, source.service, cluster?.service ?? "", member?.endpoint.version ?? "");
+    series = path.metrics.series(
+      exchange.direction,
+      source.service,
+      cluster?.service ?? "",
+      member?.endpoint.version ?? "",
+    );
+    // Endpoints that have left stay keys here until then.
+    if (source.series.size >= SERIES_MEMO_MAX) source.series.clear();
     source.series.set(key, series);
   }
   return series;
@@ -65,7 +70,6 @@ function unknownSource(path: DataPath): SeriesSource {
 
 function logAccess(
   log: NonNullable<DataPath["accessLog"]>,
-  direction: Direction,
   exchange: RecordedExchange,
   status: number,
   reason: string,
@@ -73,7 +77,7 @@ function logAccess(
 ): void {
   const { head, destination } = exchange;
   log({
-    direction,
+    direction: exchange.direction,
     method: head.method,
     target: head.target,
     authority: head.authority,

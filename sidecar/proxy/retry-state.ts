@@ -3,7 +3,8 @@
 import { fullJitter } from "../../runtime/backoff.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { ClusterState } from "../cluster-state.ts";
-import { isRetriableStatus, type RetryPlan } from "../policy/retry.ts";
+import type { MessageHead } from "../http1/head.ts";
+import { isRepeatable, isRetriableStatus, type RetryPlan } from "../policy/retry.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { type Failure, failure } from "./reasons.ts";
@@ -31,8 +32,10 @@ export class RetryState {
     this.#path = path;
   }
 
-  begin(): void {
-    this.clear();
+  /** The request goes out under this plan. */
+  begin(plan: RetryPlan | undefined, head: MessageHead): void {
+    this.plan = plan;
+    this.canRepeat = plan !== undefined && isRepeatable(plan, head);
   }
 
   clear(): void {
