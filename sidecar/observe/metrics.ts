@@ -159,11 +159,20 @@ export class Metrics {
     "Requests waiting for a connection to an endpoint.",
     ["service"],
   );
-  readonly endpoints = new CellFamily("gauge", "weft_endpoints", "Endpoints of a service, by health.", [
-    "service",
-    "health",
-  ]);
-  readonly snapshotRevision = new CellFamily("gauge", "weft_snapshot_revision", "Revision that is acted on.", []);
+  readonly endpoints = new CellFamily(
+    "gauge",
+    "weft_endpoints",
+    "Endpoints of a service, by health.",
+    ["service", "health"],
+    "max",
+  );
+  readonly snapshotRevision = new CellFamily(
+    "gauge",
+    "weft_snapshot_revision",
+    "Revision that is acted on.",
+    [],
+    "min",
+  );
   readonly internalErrors = new CellFamily(
     "counter",
     "weft_internal_errors_total",

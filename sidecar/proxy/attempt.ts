@@ -113,12 +113,10 @@ export class Attempt implements PoolWaiter, TimerOwner {
   }
 
   onLeased(connection: UpstreamConnection): void {
-    try {
+    this.#guard(() => {
       this.#open(connection);
       this.outlet.flush();
-    } catch (error) {
-      this.#owner.onInternalError("attempt", error);
-    }
+    });
   }
 
   onLeaseFailed(error: string): void {
@@ -134,14 +132,14 @@ export class Attempt implements PoolWaiter, TimerOwner {
   }
 
   onUpstreamDrain(): void {
-    this.outlet.onDrain();
-    this.#owner.onAttemptDrain();
+    this.#guard(() => {
+      this.outlet.onDrain();
+      this.#owner.onAttemptDrain();
+    });
   }
 
   onUpstreamEnd(): void {
-    if (this.state === "tunnel") this.#owner.tunnel?.onEndpointEnd();
-    else if (this.state === "body" && this.#body.finish()) this.#complete(false);
-    else this.#fail(failure("upstream-reset", "the endpoint ended the connection"));
+    this.#guard(() => this.#onEnd());
   }
 
   onUpstreamClose(error: string): void {
@@ -150,6 +148,12 @@ export class Attempt implements PoolWaiter, TimerOwner {
 
   onTimer(): void {
     this.#fail(failure("per-try-timeout"));
+  }
+
+  #onEnd(): void {
+    if (this.state === "tunnel") this.#owner.tunnel?.onEndpointEnd();
+    else if (this.state === "body" && this.#body.finish()) this.#complete(false);
+    else this.#fail(failure("upstream-reset", "the endpoint ended the connection"));
   }
 
   #open(connection: UpstreamConnection): void {
@@ -257,6 +261,15 @@ export class Attempt implements PoolWaiter, TimerOwner {
     if (this.#isReported) return;
     this.#isReported = true;
     if (this.member !== undefined) this.cluster?.report(this.member.state, this.tickets, outcome, this.#startedMs);
+  }
+
+  /** An error of the sidecar itself ends the exchange and nothing else. Not for every read: it takes a closure. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#owner.onInternalError("attempt", error);
+    }
   }
 
   /** Lets go of connection, queue and timer. `member` stays for the record. */

@@ -131,6 +131,16 @@ test("the budget ends a retry storm with its own reason", async () => {
   expect(await exchangeBytes(port, GET)).toContain("x-weft-reason: retry-budget-exhausted");
 });
 
+test("moving on from an endpoint that takes no connection costs no budget", async () => {
+  const orders = await answering(ok("served"));
+  const { port } = await outboundRig({
+    rules:
+      serviceOf("orders", await goneAddress(), orders.address) +
+      policy("  retry: { backoff: { base: 1ms, max: 1ms }, budget: { percent: 0, minPerSecond: 0 } }"),
+  });
+  for (let index = 0; index < 20; index++) expect(await exchangeBytes(port, POST)).toContain("served");
+});
+
 test.each([
   ["request", "  timeout: { request: 60ms }", "request-timeout", 1],
   [
