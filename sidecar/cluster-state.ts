@@ -1,5 +1,6 @@
 // What lives about one service while snapshots come and go: its budget, its breaker, who is ejected, who is probed. Fed
 // with how attempts end; brought in line with a policy when its snapshot becomes the current one.
+import { isDeepStrictEqual } from "node:util";
 import type { TrafficPolicyResource } from "../rules/resource.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Random } from "../runtime/random.ts";
@@ -161,12 +162,15 @@ export class ClusterState {
   }
 
   #settleChecks(policy: TrafficPolicyResource["healthCheck"], endpoints: readonly EndpointState[]): void {
-    if (this.#checker !== undefined && this.#checker.policy !== policy) {
+    if (this.#checker !== undefined && !isDeepStrictEqual(this.#checker.policy, policy)) {
       this.#checker.checker.close();
       this.#checker = undefined;
     }
     if (policy === undefined) {
-      for (const { outlier } of endpoints) outlier.isOut = false;
+      for (const { outlier, active } of endpoints) {
+        outlier.isOut = false;
+        active.reset();
+      }
       return;
     }
     this.#checker ??= { policy, checker: this.#buildChecker(policy) };
