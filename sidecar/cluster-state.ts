@@ -46,6 +46,7 @@ export class ClusterState {
   readonly #random: Random;
   readonly #events: ClusterEvents;
   #isWatching = false;
+  #readsLoad = false;
   #detector: OutlierDetector | undefined = undefined;
   #endpointOf: (host: OutlierHost) => EndpointState | undefined = () => undefined;
   #checker:
@@ -65,6 +66,7 @@ export class ClusterState {
     this.#settleOutliers(policy.outlierDetection, endpoints);
     this.#settleChecks(policy.healthCheck, endpoints);
     const { loadBalancer, circuitBreaker, outlierDetection } = policy;
+    this.#readsLoad = loadBalancer.adaptive;
     const goesByLatency = loadBalancer.algorithm === "peak-ewma" || loadBalancer.adaptive;
     this.#isWatching = goesByLatency || circuitBreaker !== undefined || outlierDetection !== undefined;
     this.health.version++;
@@ -90,6 +92,11 @@ export class ClusterState {
   /** Anything is decided by how attempts end. */
   get isWatching(): boolean {
     return this.#isWatching;
+  }
+
+  /** Loads that endpoints report with their answers are wanted. */
+  get readsLoad(): boolean {
+    return this.#readsLoad;
   }
 
   /** An attempt at `endpoint` that began at `startedMs` failed, or its answer began. */
