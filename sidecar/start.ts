@@ -12,7 +12,7 @@ import { PROGRAM_VERSION } from "../runtime/version.ts";
 import type { LineSink } from "./access-log.ts";
 import { adminRoutes } from "./admin/admin-pages.ts";
 import { type PageServer, type Route, servePages } from "./admin/http-server.ts";
-import { statusRoutes } from "./admin/status-pages.ts";
+import { type ReadinessReport, statusRoutes } from "./admin/status-pages.ts";
 import { AppProbe } from "./app/app-probe.ts";
 import type { SidecarSettings } from "./bootstrap.ts";
 import { ConditionMetrics } from "./condition.ts";
@@ -237,7 +237,7 @@ class RunningSidecar implements Sidecar {
   }
 
   #statusRoutes(): Route[] {
-    return statusRoutes({ readiness: () => this.#readiness.report(), prometheus: () => this.#prometheus() });
+    return statusRoutes({ readiness: () => this.#readinessReport(), prometheus: () => this.#prometheus() });
   }
 
   #adminRoutes(): Route[] {
@@ -253,8 +253,19 @@ class RunningSidecar implements Sidecar {
         void this.#traffic.drain("inbound", this.#settings.drainMs);
       },
       quit: this.#quit,
+      profileWorker: (number, durationMs) =>
+        this.#traffic instanceof Fleet ? this.#traffic.profile(number, durationMs) : undefined,
       sleep: (delayMs) => sleep(clock, delayMs),
     });
+  }
+
+  #readinessReport(): ReadinessReport {
+    const report = this.#readiness.report();
+    if (!(this.#traffic instanceof Fleet)) return report;
+    const workers = this.#traffic.workers();
+    const serving = workers.filter(({ state }) => state === "running").length;
+    const lines = [...report.lines, `worker processes: ${serving} of ${workers.length} serve`];
+    return { isReady: report.isReady && serving > 0, lines };
   }
 
   #configDump(): object {

@@ -169,6 +169,11 @@ export class Fleet implements Traffic {
     });
   }
 
+  /** A CPU profile of one worker; undefined when there is none of that number now. */
+  profile(number: number, durationMs: number): Promise<object> | undefined {
+    return this.#seats.find((seat) => seat.number === number)?.worker?.ask("profile", durationMs);
+  }
+
   /** Ends all workers: in order where they answer, at once where they do not. */
   async close(): Promise<void> {
     this.#ticks?.cancel();

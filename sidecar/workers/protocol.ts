@@ -61,6 +61,8 @@ export interface Orders {
   report(): WorkerReport;
   clusters(): readonly ClusterView[];
   setLogLevel(level: LogLevel): void;
+  /** A CPU profile of so many milliseconds. */
+  profile(durationMs: number): object;
   close(): void;
 }
 

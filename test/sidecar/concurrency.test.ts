@@ -106,6 +106,18 @@ describe("two processes", () => {
     expect(clusters[0]?.endpoints[0]?.openConnections).toBeGreaterThanOrEqual(2);
   });
 
+  test("can be profiled one by one, and readiness says how many serve", async () => {
+    const sidecar = await startPair();
+    const profile = await page(sidecar, "admin", "/profile?seconds=0.1&worker=2");
+    expect(((await profile.json()) as { nodes: unknown[] }).nodes.length).toBeGreaterThan(0);
+    expect((await page(sidecar, "admin", "/profile?seconds=0.1&worker=3")).status).toBe(404);
+    const ready = await page(sidecar, "status", "/healthz/ready");
+    expect([ready.status, await ready.text()]).toEqual([
+      200,
+      expect.stringContaining("worker processes: 2 of 2 serve\n"),
+    ]);
+  });
+
   test("refuse a port that another sidecar's processes share, instead of taking half of its traffic", async () => {
     const first = await startPair();
     const args = ["--service", "thief", "--concurrency", "2", "--outbound", first.address("outbound")];
