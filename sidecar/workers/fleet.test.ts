@@ -68,7 +68,14 @@ async function setUp(concurrency = 2) {
   const workers: FakeWorker[] = [];
   const fleet = await Fleet.create({
     concurrency,
-    worker: { namespace: "default", zone: "", service: "default/web", limits: {}, http1Limits: {}, logLevel: "silent" },
+    worker: {
+      namespace: "default",
+      service: "default/web",
+      zone: "",
+      limits: {},
+      http1Limits: {},
+      logLevel: "silent",
+    },
     clock,
     random: seededRandom(1),
     log: silentLog(),
