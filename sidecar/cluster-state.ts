@@ -1,5 +1,6 @@
 // What lives about one service while snapshots come and go: its budget, its breaker, who is ejected, who is probed. Fed
 // with how attempts end; brought in line with a policy when its snapshot becomes the current one.
+import { isDeepStrictEqual } from "node:util";
 import type { TrafficPolicyResource } from "../rules/resource.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Random } from "../runtime/random.ts";
@@ -45,6 +46,7 @@ export class ClusterState {
   readonly #random: Random;
   readonly #events: ClusterEvents;
   #isWatching = false;
+  #readsLoad = false;
   #detector: OutlierDetector | undefined = undefined;
   #endpointOf: (host: OutlierHost) => EndpointState | undefined = () => undefined;
   #checker:
@@ -64,6 +66,7 @@ export class ClusterState {
     this.#settleOutliers(policy.outlierDetection, endpoints);
     this.#settleChecks(policy.healthCheck, endpoints);
     const { loadBalancer, circuitBreaker, outlierDetection } = policy;
+    this.#readsLoad = loadBalancer.adaptive;
     const goesByLatency = loadBalancer.algorithm === "peak-ewma" || loadBalancer.adaptive;
     this.#isWatching = goesByLatency || circuitBreaker !== undefined || outlierDetection !== undefined;
     this.health.version++;
@@ -89,6 +92,11 @@ export class ClusterState {
   /** Anything is decided by how attempts end. */
   get isWatching(): boolean {
     return this.#isWatching;
+  }
+
+  /** Loads that endpoints report with their answers are wanted. */
+  get readsLoad(): boolean {
+    return this.#readsLoad;
   }
 
   /** An attempt at `endpoint` that began at `startedMs` failed, or its answer began. */
@@ -161,12 +169,15 @@ export class ClusterState {
   }
 
   #settleChecks(policy: TrafficPolicyResource["healthCheck"], endpoints: readonly EndpointState[]): void {
-    if (this.#checker !== undefined && this.#checker.policy !== policy) {
+    if (this.#checker !== undefined && !isDeepStrictEqual(this.#checker.policy, policy)) {
       this.#checker.checker.close();
       this.#checker = undefined;
     }
     if (policy === undefined) {
-      for (const { outlier } of endpoints) outlier.isOut = false;
+      for (const { outlier, active } of endpoints) {
+        outlier.isOut = false;
+        active.reset();
+      }
       return;
     }
     this.#checker ??= { policy, checker: this.#buildChecker(policy) };

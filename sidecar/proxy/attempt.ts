@@ -1,6 +1,7 @@
 // One try of a request at one endpoint: waits for a connection, reads the answer, gives the connection back. Returns
 // outcomes to its owner and never decides about another try. One object per client connection, used again and again.
 import { type TimerOwner, type TimerWheel, WheelTimer } from "../../runtime/timer-wheel.ts";
+import { reportedUtilization } from "../balance/reported-load.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { AttemptOutcome, BreakerTickets, ClusterState } from "../cluster-state.ts";
 import { BodyDecoder } from "../http1/body.ts";
@@ -190,6 +191,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
     if (at === REFUSED) return this.#fail(failure("bad-response", this.#decoder.refusal?.detail));
     const head = this.#decoder.head;
     if (head.framing === "tunnel") return this.#openTunnel(head, at);
+    if (this.cluster?.readsLoad === true) this.#readLoad(head);
     if (head.status >= 200) this.#report(outcomeOfStatus(head.status));
     if (head.status < 200) return this.#passInterim(head, at);
     if (this.#connection !== undefined) learnIdleTime(this.#connection, head.keepAliveTimeoutSeconds);
@@ -261,6 +263,11 @@ export class Attempt implements PoolWaiter, TimerOwner {
     if (this.#isReported) return;
     this.#isReported = true;
     if (this.member !== undefined) this.cluster?.report(this.member.state, this.tickets, outcome, this.#startedMs);
+  }
+
+  #readLoad(head: MessageHead): void {
+    const field = head.value("endpoint-load-metrics");
+    if (field !== undefined && this.member !== undefined) this.member.state.utilization = reportedUtilization(field);
   }
 
   /** An error of the sidecar itself ends the exchange and nothing else. Not for every read: it takes a closure. */

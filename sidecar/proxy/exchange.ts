@@ -13,7 +13,7 @@ import type { AttemptOwner, Downstream, RoutedExchange, Router } from "./contrac
 import type { DataPath } from "./data-path.ts";
 import { Destination } from "./destination.ts";
 import { EndpointChoice } from "./endpoint-choice.ts";
-import { fallbackOf, redirectToFallback, writeOwnAnswer } from "./fallback.ts";
+import { fallbackOf, redirectToFallback, serviceInstead, writeOwnAnswer } from "./fallback.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
@@ -281,7 +281,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   answer(cause: Failure, lines: string): void {
     this.attempt.abort(outcomeOfFailure(cause.reason));
     const fallback = fallbackOf(cause, this.destination);
-    if (fallback !== undefined && this.#goElsewhere(fallback.service)) return;
+    if (fallback !== undefined && this.#goElsewhere(serviceInstead(fallback, cause))) return;
     this.state = "responding";
     const closes = !this.#keepAlive.isAllowed(this.#client);
     const options = { request: this.head, lines, closes, wallMs: this.#path.clock.wall() };

@@ -31,6 +31,11 @@ export function fallbackOf(cause: Failure, destination: Destination): FallbackRe
   }
 }
 
+/** The service that the request goes to instead; "" when there is none, or no time left for it. */
+export function serviceInstead(fallback: FallbackResource, cause: Failure): string {
+  return cause.reason === "request-timeout" ? "" : fallback.service;
+}
+
 /** Points `destination` at the service that answers instead. @returns false when the sidecar does not know it. */
 export function redirectToFallback(
   destination: Destination,

@@ -126,6 +126,22 @@ test("peak-ewma leaves an endpoint that answers late", async () => {
   expect(answers.filter((answer) => answer === "slow").length).toBeLessThanOrEqual(1);
 });
 
+test("adaptive weights follow the load that endpoints report", async () => {
+  const full = await answering(ok("full", "endpoint-load-metrics: TEXT cpu_utilization=0.9\r\n"));
+  const idle = await answering(ok("idle", "endpoint-load-metrics: TEXT cpu_utilization=0.1\r\n"));
+  const { port, path } = await outboundRig({
+    rules:
+      serviceOf("orders", full.address, idle.address) +
+      policy("  loadBalancer: { algorithm: round-robin, adaptive: true }"),
+  });
+  for (let turn = 0; turn < 4; turn++) await exchangeBytes(port, get());
+  const next = path.clock.now() + 600;
+  await until(() => path.clock.now() > next);
+  const answers: string[] = [];
+  for (let turn = 0; turn < 20; turn++) answers.push(bodyOf(await exchangeBytes(port, get())));
+  expect(answers.filter((answer) => answer === "idle").length).toBeGreaterThan(14);
+});
+
 describe("the circuit breaker", () => {
   const BREAKER = "  circuitBreaker: { volumeThreshold: 3, resetTimeout: 80ms }\n";
 

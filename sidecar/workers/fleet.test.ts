@@ -71,9 +71,9 @@ async function setUp(concurrency = 2) {
     worker: {
       namespace: "default",
       service: "default/web",
-      zone: "",
       limits: {},
       http1Limits: {},
+      zone: "",
       logLevel: "silent",
     },
     clock,
