@@ -202,6 +202,31 @@ test("a worker that comes back listens where the others do, and not on what is d
   ]);
 });
 
+test("draining waits for a worker that is just coming, and not past its time for one that is stuck", async () => {
+  const { clock, fleet, workers } = await setUp();
+  await fleet.openOutbound({ host: "127.0.0.1", port: 0 });
+  workers[0]?.kill();
+  await turns();
+  workers[1]?.holding.add("drain").add("prepare");
+  const update = fleet.publish(resources("default/a"), 1);
+  clock.advance(RESTART_MAX_MS);
+  await turns();
+  let isDrained = false;
+  const drained = fleet.drain("outbound", 1_000).then(() => {
+    isDrained = true;
+  });
+  await turns();
+  expect(workers.map(({ orders }) => orders.includes("drain"))).toEqual([false, false, false]);
+  workers[1]?.letGo();
+  workers[1]?.holding.add("drain");
+  await update;
+  await turns();
+  expect(workers.map(({ orders }) => orders.includes("drain"))).toEqual([false, true, true]);
+  expect(isDrained).toBe(false);
+  clock.advance(1_250);
+  await drained;
+});
+
 test("a worker that answers nothing for thirty reports is killed and replaced", async () => {
   const { clock, fleet, workers } = await setUp();
   workers[0]?.holding.add("report");

@@ -20,6 +20,8 @@ import { type OnQuestion, OrderError, type WorkerHandle, WorkerProcess } from ".
 
 /** For figures and views: whoever does not answer in time is left out, or stands there with what is known. */
 const ANSWER_MS = 2_000;
+/** Over the time that workers have for it themselves. */
+const DRAIN_MARGIN_MS = 250;
 /** For closing listeners and writing what is left of the access log. */
 const CLOSE_MS = 1_000;
 
@@ -132,7 +134,11 @@ export class Fleet implements Traffic {
   async drain(listener: ListenerName, deadlineMs: number): Promise<void> {
     // A worker that comes later does not open it again.
     this.#open.delete(listener);
-    await Promise.allSettled(this.#running().map((worker) => worker.ask("drain", { listener, deadlineMs })));
+    const drained = this.#inTurn(async () => this.#running()).then((workers) =>
+      Promise.allSettled(workers.map((worker) => worker.ask("drain", { listener, deadlineMs }))),
+    );
+    // Workers keep the deadline themselves; one that is stuck does not keep the others' end waiting.
+    await Promise.race([drained, sleep(this.#options.clock, deadlineMs + DRAIN_MARGIN_MS)]);
   }
 
   outboundUse(): OutboundUse {
