@@ -5,8 +5,8 @@ export default defineConfig({
   test: {
     include: ["{rules,runtime,sidecar,control-plane,examples,bench,scripts}/**/*.test.ts", "test/**/*.test.ts"],
     exclude: ["node_modules/**", "dist/**"],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     maxWorkers: 2,
   },
 });

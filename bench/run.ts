@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "proxy-latency": () => import("./proxy-latency.ts"),
   "proxy-bodies": () => import("./proxy-bodies.ts"),
   "proxy-memory": () => import("./proxy-memory.ts"),
+  "slow-reader": () => import("./slow-reader.ts"),
   "rule-change": () => import("./rule-change.ts"),
   "apply-wait": () => import("./apply-wait.ts"),
   cli: () => import("./cli.ts"),

@@ -73,7 +73,7 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
     "From the commit of a change (or the change of an endpoint) to its acknowledgement by one sidecar.",
   );
   const remember = () => void journal.flush();
-  const fleet = new Fleet({ clock, rulebook, registry, pushDuration, remember });
+  const fleet = new Fleet({ clock, rulebook, registry, pushDuration, remember, graceMs: LEASE_MS });
   const nacks = metrics.counter("weft_push_refusals_total", "Deltas that a sidecar refused.");
   const discovery = createDiscovery({
     ...{ clock, log, registry, fleet, nacks, controlPlane: randomUUID() },

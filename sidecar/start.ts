@@ -26,7 +26,7 @@ import { renderPrometheus } from "./observe/exposition.ts";
 import { Readiness } from "./readiness.ts";
 import type { AppToStop, ShutdownParts } from "./shutdown.ts";
 import { bindFailure, StartFailure } from "./start-failure.ts";
-import { LocalTraffic, type Traffic } from "./traffic.ts";
+import { LocalTraffic, type Traffic, UNCAUGHT } from "./traffic.ts";
 import { Fleet } from "./workers/fleet.ts";
 
 export interface StartFloor {
@@ -59,6 +59,8 @@ export interface Sidecar {
   /** The app that somebody else started and stops. */
   readonly appBeside: AppToStop | undefined;
   readonly shutdownParts: Omit<ShutdownParts, "app" | "clock" | "log" | "drainMs">;
+  /** An error that nobody caught: counted and logged. What it struck may not be told, but the rest goes on. */
+  onBug(error: unknown): void;
   /** The process ends now: so do its workers. */
   cut(): void;
 }
@@ -164,6 +166,11 @@ class RunningSidecar implements Sidecar {
       outboundUse: () => traffic.outboundUse(),
       close: () => this.#close(),
     };
+  }
+
+  onBug(error: unknown): void {
+    this.#floor.log.fatal({ err: error }, UNCAUGHT);
+    this.#traffic.countBug();
   }
 
   cut(): void {

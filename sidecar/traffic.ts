@@ -25,6 +25,9 @@ export interface OutboundUse {
   readonly total: number;
 }
 
+/** For the log: an error that reached the process. */
+export const UNCAUGHT = "an error in the sidecar that nobody caught; going on";
+
 export interface Traffic {
   /** Builds the next snapshot and swaps it in; throws or rejects, with everything as it was, when it cannot be built. */
   publish(resources: ReadonlyMap<string, Resource>, revision: number): void | Promise<void>;
@@ -39,6 +42,8 @@ export interface Traffic {
   /** Takes no more connections and resolves when those there are have ended, or were cut after `deadlineMs`. */
   drain(listener: ListenerName, deadlineMs: number): Promise<void>;
   outboundUse(): OutboundUse;
+  /** Counts an error that nobody caught. */
+  countBug(): void;
   /** Every family there is, with gauges as they are now. */
   families(): Promise<readonly (CellFamily | HistogramFamily)[]>;
   clusters(): Promise<readonly ClusterView[]>;
@@ -115,6 +120,10 @@ export class LocalTraffic implements Traffic {
       if (values[0] === "outbound") total += value.value;
     }
     return { active: metrics.requestsActive.cell("outbound").value, total };
+  }
+
+  countBug(): void {
+    this.#path.metrics.internalErrors.cell("process").value++;
   }
 
   families(): Promise<readonly (CellFamily | HistogramFamily)[]> {

@@ -52,7 +52,6 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   #discarded = 0;
   /** The client ended its side. */
   #hasEnded = false;
-  #bytesAtEnd = 0;
 
   constructor(accepted: Socket, owner: ConnectionOwner, path: DataPath, router: Router) {
     this.#owner = owner;
@@ -122,7 +121,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
     }
     this.#isConsuming = false;
     this.#exchange.request.flush();
-    if (this.#hasEnded && this.isIdle) this.#close();
+    if (this.#hasEnded) this.#afterEnd();
     this.#updateReading();
   }
 
@@ -265,7 +264,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
     if (held !== undefined && (this.#state === "head" || this.#state === "tunnel" || this.#state === "discarding")) {
       this.#held = undefined;
       this.#consume(held, 0, held.length);
-    } else if (this.#hasEnded && this.isIdle) this.#close();
+    } else if (this.#hasEnded) this.#afterEnd();
     else this.#updateReading();
   }
 
@@ -292,20 +291,29 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   /** The client ended its side: it is gone, or only done with sending. */
   #onEnd(): void {
     this.#hasEnded = true;
+    if (this.#held === undefined || this.#state === "answering") this.#afterEnd();
+  }
+
+  /** Nothing more will be read: what is not complete now never will be. */
+  #afterEnd(): void {
     switch (this.#state) {
       case "tunnel":
         return this.#exchange.tunnel.onClientEnd();
       case "answering":
-        // Bytes held behind the request are requests that it wants answered, too.
-        this.#bytesAtEnd = this.#socket.bytesWritten;
         return this.#timer.arm("half-closed", this.#path.limits.halfClosedGraceMs);
       case "body":
-        this.#exchange.onClientGone();
-        this.#socket.destroy();
-        return;
-      default:
-        this.#close();
+        return this.#giveUp();
+      case "head":
+      case "discarding":
+      case "full":
+        return this.#close();
     }
+  }
+
+  /** Nobody is there for an answer. */
+  #giveUp(): void {
+    this.#exchange.onClientGone();
+    this.#socket.destroy();
   }
 
   #onClose(): void {
@@ -356,7 +364,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
       case "stream":
         return this.#onStreamTimeout();
       case "half-closed":
-        return this.#onHalfClosedTimeout();
+        return this.#giveUp();
       case "linger":
         this.#socket.destroy();
         return;
@@ -369,16 +377,6 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
       this.#state = "closing";
       this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
     } else this.#exchange.fail(failure("stream-idle-timeout"));
-  }
-
-  /** A client that takes bytes is there; one that took none since it ended its side is taken for gone. */
-  #onHalfClosedTimeout(): void {
-    if (this.#socket.bytesWritten > this.#bytesAtEnd) {
-      this.#bytesAtEnd = this.#socket.bytesWritten;
-      return this.#timer.arm("half-closed", this.#path.limits.halfClosedGraceMs);
-    }
-    this.#exchange.onClientGone();
-    this.#socket.destroy();
   }
 
   #guard(step: () => void): void {

@@ -195,10 +195,11 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   }
 
   onResponseHead(head: MessageHead): BodyForm {
-    this.state = "responding";
     this.#status = head.status;
     this.request.settle();
-    return this.#relay.head(head, this.head, this.destination, this.#mayKeepAlive());
+    const form = this.#relay.head(head, this.head, this.destination, this.#mayKeepAlive());
+    this.state = "responding";
+    return form;
   }
 
   onResponseBody(bytes: Buffer, start: number, end: number): void {
@@ -317,7 +318,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#path.metrics.internalErrors.cell(where).value++;
     this.#path.log.error({ err: error, where }, "an error in the sidecar ended one exchange");
     try {
-      this.fail(failure("internal-error"));
+      this.refuse(failure("internal-error")); // how far the request was read is not certain
     } catch {
       this.attempt.abort();
       this.#client.reset();
@@ -389,7 +390,6 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.snapshot = this.#path.noSnapshot;
   }
 
-  /** An error of the sidecar itself ends this exchange and nothing else. */
   #guard(step: () => void): void {
     try {
       step();

@@ -45,15 +45,21 @@ const TEXT_BYTES_MAX = 512;
 /** As much as one read brings, and a head before it. */
 const SCRATCH_BYTES = 256 * 1024 + TEXT_WRITE_MAX;
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+/** Scratch buffers that slow sockets gave back. Without them each read for somebody slow leaves 256 KiB to the collector. */
+const spares: Buffer<ArrayBuffer>[] = [];
+const SPARES_MAX = 16;
 
 export class Outlet {
   #sink: ByteSink | undefined = undefined;
   #text = "";
   /** The last write filled the socket's buffer; cleared by `onDrain`. */
   isFull = false;
+  /** Scratch buffers of which the sink has not written all out yet; given up with the sink. */
+  #lent: Buffer<ArrayBuffer>[] | undefined = undefined;
 
   attach(sink: ByteSink): void {
     this.#sink = sink;
+    this.#lent = undefined;
     this.#text = "";
     this.isFull = false;
   }
@@ -61,6 +67,7 @@ export class Outlet {
   /** Later additions go nowhere. */
   detach(): void {
     this.#sink = undefined;
+    this.#lent = undefined;
     this.#text = "";
     this.isFull = false;
   }
@@ -73,7 +80,9 @@ export class Outlet {
   /** bytes[start, end), which may change after this call returns. */
   addBytes(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
-    if (length > TEXT_BYTES_MAX) this.#addLarge(bytes, start, end);
+    // To a slow socket a middling piece goes as text, which is as large as itself: it must not take a scratch buffer.
+    const isLarge = length > TEXT_BYTES_MAX && (length > TEXT_WRITE_MAX || this.#sink?.isEmpty === true);
+    if (isLarge) this.#addLarge(bytes, start, end);
     else this.addText(latin1(bytes, start, end));
   }
 
@@ -88,7 +97,18 @@ export class Outlet {
     this.#text = "";
     bytes.copy(scratch, textBytes, start, end);
     this.addOwned(scratch.subarray(0, textBytes + length));
-    if (this.#sink !== undefined && !this.#sink.isEmpty) scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+    if (this.#sink === undefined) return;
+    if (this.#sink.isEmpty) return this.#takeBack();
+    this.#lent ??= [];
+    this.#lent.push(scratch);
+    scratch = spares.pop() ?? Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  }
+
+  /** Nothing waits in the sink any more. */
+  #takeBack(): void {
+    if (this.#lent === undefined) return;
+    spares.push(...this.#lent.slice(0, SPARES_MAX - spares.length));
+    this.#lent = undefined;
   }
 
   /** Bytes that nobody changes any more. */
@@ -106,6 +126,7 @@ export class Outlet {
 
   onDrain(): void {
     this.isFull = false;
+    if (this.#sink?.isEmpty === true) this.#takeBack();
   }
 }
 

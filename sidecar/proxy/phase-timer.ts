@@ -1,5 +1,6 @@
 // The one timer of a client connection: what it waits for changes, only one wait is on at a time. Waiting for a
-// stream starts anew whenever a byte has moved, which is noted in a field and looked at when the time is over.
+// stream, or for one whose client has ended its side, starts anew whenever a byte has moved: that is noted in a field
+// and looked at when the time is over.
 import { type TimerOwner, type TimerWheel, WheelTimer } from "../../runtime/timer-wheel.ts";
 
 /** What is waited for; each has its own consequence. */
@@ -11,7 +12,7 @@ export interface PhaseOwner {
 
 export class PhaseTimer implements TimerOwner {
   phase: Phase = "idle";
-  /** Something moved since the stream was armed. */
+  /** A byte moved since it was armed. */
   hasMoved = false;
   /** Of the phase. */
   delayMs = 0;
@@ -38,7 +39,8 @@ export class PhaseTimer implements TimerOwner {
   }
 
   onTimer(): void {
-    if (this.phase === "stream" && this.hasMoved) this.arm("stream", this.delayMs);
+    const isStream = this.phase === "stream" || this.phase === "half-closed";
+    if (isStream && this.hasMoved) this.arm(this.phase, this.delayMs);
     else this.#owner.onTimeout(this.phase);
   }
 }

@@ -22,10 +22,16 @@ interface RecordedExchange extends RoutedExchange {
   readonly retry: { readonly tries: number };
 }
 
+/** Never throws: the exchange is over, and what could not be written down must not take its answer back. */
 export function recordExchange(path: DataPath, exchange: RecordedExchange, status: number, reason: string): void {
   const durationMs = exchange.endedMs - exchange.startedMs;
-  seriesOf(path, exchange).record(status, reason, durationMs);
-  if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
+  try {
+    seriesOf(path, exchange).record(status, reason, durationMs);
+    if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
+  } catch (error) {
+    path.metrics.internalErrors.cell("record").value++;
+    path.log.error({ err: error }, "an exchange could not be written down");
+  }
 }
 
 /** A request that was refused before it became an exchange. */

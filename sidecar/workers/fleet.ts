@@ -59,6 +59,8 @@ export class Fleet implements Traffic {
     "Worker processes that ended by themselves and were replaced.",
     [],
   );
+  /** Of this process; joined with those of the workers. */
+  readonly #bugs = new CellFamily("counter", "weft_internal_errors_total", "", ["where"]);
   #configuration: Configuration = { resources: new Map(), revision: 0 };
   #logLevel: LogLevel;
   #resolver: ServiceResolver | undefined;
@@ -141,12 +143,16 @@ export class Fleet implements Traffic {
     };
   }
 
+  countBug(): void {
+    this.#bugs.cell("process").value++;
+  }
+
   async families(): Promise<readonly (CellFamily | HistogramFamily)[]> {
     await this.#inTime(Promise.all(this.#seats.map((seat) => seat.report())));
     this.#workers.cell().value = this.#running().length;
     this.#restarts.cell().value = this.#seats.reduce((sum, { restarts }) => sum + restarts, 0);
     const reports = this.#seats.flatMap(({ lastReport }) => (lastReport === undefined ? [] : [lastReport.families]));
-    return [...joinReports([...reports, this.#retired]), this.#workers, this.#restarts];
+    return [...joinReports([...reports, this.#retired, reportOf([this.#bugs])]), this.#workers, this.#restarts];
   }
 
   async clusters(): Promise<readonly ClusterView[]> {

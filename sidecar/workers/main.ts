@@ -28,3 +28,4 @@ const worker = new Worker({
   send: (message) => void process.send?.(message, undefined, undefined, () => {}),
 });
 process.on("message", (message) => worker.onMessage(message as ToWorker));
+process.on("uncaughtException", (error) => worker.onBug(error));

@@ -8,7 +8,7 @@ import type { LineSink } from "../access-log.ts";
 import { reportOf } from "../observe/report.ts";
 import type { Resolution, ServiceResolver } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
-import { LocalTraffic } from "../traffic.ts";
+import { LocalTraffic, UNCAUGHT } from "../traffic.ts";
 import type {
   ConfigurationChange,
   FromWorker,
@@ -46,6 +46,7 @@ export class Worker implements ServiceResolver {
   readonly #questions = new Map<number, (resolution: Resolution) => void>();
   #lastQuestion = 0;
   #traffic: LocalTraffic | undefined;
+  #log: Log | undefined;
   #held: ReadonlyMap<string, Resource> = new Map();
   #prepared: Prepared | undefined;
 
@@ -78,6 +79,13 @@ export class Worker implements ServiceResolver {
     }
   }
 
+  /** An error that nobody caught. Before the start it ends the process. */
+  onBug(error: unknown): void {
+    if (this.#log === undefined) throw error;
+    this.#log.fatal({ err: error }, UNCAUGHT);
+    this.#traffic?.countBug();
+  }
+
   /** How many ask is bounded by the data path, how long by the parent. */
   resolve(service: string, callback: (resolution: Resolution) => void): void {
     const question = ++this.#lastQuestion;
@@ -102,7 +110,9 @@ export class Worker implements ServiceResolver {
   async #start(settings: WorkerSettings): Promise<void> {
     const { clock, random, stdout, createLog } = this.#floor;
     const { namespace, service, limits, http1Limits } = settings;
-    const options = { clock, random, log: createLog(settings), namespace, service, limits, http1Limits };
+    const log = createLog(settings);
+    this.#log = log;
+    const options = { clock, random, log, namespace, service, limits, http1Limits };
     this.#traffic = await LocalTraffic.create(options, stdout, true);
     this.#traffic.setResolver(this);
   }
