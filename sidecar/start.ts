@@ -85,9 +85,9 @@ export async function startSidecar(settings: SidecarSettings, floor: StartFloor,
 /** One process carries the traffic itself; to carry it in several, workers are started. */
 function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Traffic> {
   const { clock, random, log, stdout } = floor;
-  const { namespace, concurrency, limits, http1Limits, logLevel } = settings;
+  const { namespace, concurrency, limits, http1Limits, logLevel, zone } = settings;
   const service = qualifiedName(namespace, settings.service);
-  const path = { namespace, service, limits, http1Limits };
+  const path = { namespace, service, limits, http1Limits, zone };
   if (concurrency === 1) return LocalTraffic.create({ clock, random, log, ...path }, stdout);
   return Fleet.create({ concurrency, worker: { ...path, logLevel }, clock, random, log });
 }

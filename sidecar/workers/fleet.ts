@@ -16,7 +16,7 @@ import { configurationChange } from "./configuration-change.ts";
 import { joinClusters } from "./join-clusters.ts";
 import type { ListenOrder, WorkerReport, WorkerSettings } from "./protocol.ts";
 import { REPORT_EVERY_MS, Seat } from "./seat.ts";
-import { type OnQuestion, OrderError, WorkerProcess } from "./worker-process.ts";
+import { type OnQuestion, OrderError, type WorkerHandle, WorkerProcess } from "./worker-process.ts";
 
 /** For figures and views: whoever does not answer in time is left out, or stands there with what is known. */
 const ANSWER_MS = 2_000;
@@ -30,7 +30,7 @@ export interface FleetOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly createWorker?: (onQuestion: OnQuestion) => WorkerProcess;
+  readonly createWorker?: (onQuestion: OnQuestion) => WorkerHandle;
 }
 
 /** One process of the fleet, for the admin page. */
@@ -188,7 +188,7 @@ export class Fleet implements Traffic {
     }
   }
 
-  #createWorker(): WorkerProcess {
+  #createWorker(): WorkerHandle {
     const onQuestion: OnQuestion = (service, answer) => {
       if (this.#resolver === undefined) answer("unavailable");
       else this.#resolver.resolve(service, answer);
@@ -197,7 +197,7 @@ export class Fleet implements Traffic {
   }
 
   /** Tells a new worker all that the others were told. */
-  async #welcome(worker: WorkerProcess, number: number, serves: () => void): Promise<void> {
+  async #welcome(worker: WorkerHandle, number: number, serves: () => void): Promise<void> {
     await worker.ask("start", { ...this.#options.worker, number, logLevel: this.#logLevel });
     await this.#inTurn(async () => {
       const nothing = { resources: new Map(), revision: 0 };
@@ -252,7 +252,7 @@ export class Fleet implements Traffic {
     this.#retiredOutbound += last.outbound.total;
   }
 
-  #running(): WorkerProcess[] {
+  #running(): WorkerHandle[] {
     return this.#seats.flatMap(({ worker }) => worker ?? []);
   }
 

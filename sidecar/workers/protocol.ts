@@ -19,6 +19,7 @@ export interface WorkerSettings {
   readonly service: string;
   readonly limits: Partial<DataPathLimits>;
   readonly http1Limits: Partial<Http1Limits>;
+  readonly zone: string;
   readonly logLevel: LogLevel;
 }
 

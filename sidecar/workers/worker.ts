@@ -109,10 +109,10 @@ export class Worker implements ServiceResolver {
 
   async #start(settings: WorkerSettings): Promise<void> {
     const { clock, random, stdout, createLog } = this.#floor;
-    const { namespace, service, limits, http1Limits } = settings;
+    const { namespace, service, limits, http1Limits, zone } = settings;
     const log = createLog(settings);
     this.#log = log;
-    const options = { clock, random, log, namespace, service, limits, http1Limits };
+    const options = { clock, random, log, namespace, service, limits, http1Limits, zone };
     this.#traffic = await LocalTraffic.create(options, stdout, true);
     this.#traffic.setResolver(this);
   }
