@@ -14,11 +14,10 @@ import { adminRoutes } from "./admin/admin-pages.ts";
 import { type PageServer, type Route, servePages } from "./admin/http-server.ts";
 import { type ReadinessReport, statusRoutes } from "./admin/status-pages.ts";
 import { AppProbe } from "./app/app-probe.ts";
-import type { SidecarSettings } from "./bootstrap.ts";
+import type { ConfigurationSource, SidecarSettings } from "./bootstrap.ts";
 import { ConditionMetrics } from "./condition.ts";
 import { Configuration } from "./discovery/configuration.ts";
-import { ControlPlaneSource } from "./discovery/control-plane-source.ts";
-import { RulesSource } from "./discovery/rules-source.ts";
+import type { ControlPlaneSourceOptions } from "./discovery/control-plane-source.ts";
 import type { Registration, Source } from "./discovery/source.ts";
 import { advertisedAddress, workloadId } from "./identity.ts";
 import { configDump } from "./inspect.ts";
@@ -72,7 +71,8 @@ export interface Sidecar {
  */
 export async function startSidecar(settings: SidecarSettings, floor: StartFloor, quit: () => void): Promise<Sidecar> {
   const traffic = await createTraffic(settings, floor);
-  const sidecar = new RunningSidecar(settings, floor, traffic, quit);
+  const createSource = await sourceFactory(settings.source, floor.random);
+  const sidecar = new RunningSidecar(settings, floor, traffic, { createSource, quit });
   try {
     await sidecar.start();
     return sidecar;
@@ -92,6 +92,26 @@ function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Tr
   return Fleet.create({ concurrency, worker: { ...path, logLevel }, clock, random, log });
 }
 
+type SourceParts = Pick<ControlPlaneSourceOptions, "service" | "configuration" | "clock" | "log" | "onApplied">;
+type CreateSource = (parts: SourceParts) => Source;
+
+/** Loads what the settings ask for and not the other: gRPC takes 15 MiB of memory, the rule language's schemas as much. */
+async function sourceFactory(source: ConfigurationSource, random: Random): Promise<CreateSource> {
+  if (source.type === "rules") {
+    const { RulesSource } = await import("./discovery/rules-source.ts");
+    return (parts) => new RulesSource({ ...parts, path: source.path });
+  }
+  const { ControlPlaneSource } = await import("./discovery/control-plane-source.ts");
+  const address = formatHostPort(source.address.host, source.address.port);
+  const identity = { incarnation: randomUUID(), programVersion: PROGRAM_VERSION };
+  return (parts) => new ControlPlaneSource({ ...parts, ...identity, address, cacheFile: source.cacheFile, random });
+}
+
+interface SidecarTools {
+  readonly createSource: CreateSource;
+  readonly quit: () => void;
+}
+
 class RunningSidecar implements Sidecar {
   readonly #settings: SidecarSettings;
   readonly #floor: StartFloor;
@@ -108,7 +128,7 @@ class RunningSidecar implements Sidecar {
   #registration: Registration;
   #readyLine: ReadyLine;
 
-  constructor(settings: SidecarSettings, floor: StartFloor, traffic: Traffic, quit: () => void) {
+  constructor(settings: SidecarSettings, floor: StartFloor, traffic: Traffic, { createSource, quit }: SidecarTools) {
     this.#settings = settings;
     this.#floor = floor;
     this.#traffic = traffic;
@@ -119,7 +139,13 @@ class RunningSidecar implements Sidecar {
       publish: (resources, revision) => traffic.publish(resources, revision),
       wall: () => floor.clock.wall(),
     });
-    this.#source = this.#createSource();
+    this.#source = createSource({
+      service: this.#service,
+      configuration: this.#configuration,
+      clock: floor.clock,
+      log: floor.log,
+      onApplied: () => this.#applied(),
+    });
     traffic.setResolver(this.#source.resolver);
     const { app } = settings;
     this.#readiness = new Readiness(
@@ -193,27 +219,6 @@ class RunningSidecar implements Sidecar {
     };
     this.#probe?.start();
     await this.#source.begin(this.#registration);
-  }
-
-  #createSource(): Source {
-    const { source } = this.#settings;
-    const { clock, random, log } = this.#floor;
-    const common = {
-      service: this.#service,
-      configuration: this.#configuration,
-      clock,
-      log,
-      onApplied: () => this.#applied(),
-    };
-    if (source.type === "rules") return new RulesSource({ ...common, path: source.path });
-    return new ControlPlaneSource({
-      ...common,
-      address: formatHostPort(source.address.host, source.address.port),
-      cacheFile: source.cacheFile,
-      incarnation: randomUUID(),
-      programVersion: PROGRAM_VERSION,
-      random,
-    });
   }
 
   async #listen(): Promise<Pick<ReadyLine, "outbound" | "inbound" | "admin" | "status">> {
