@@ -154,15 +154,22 @@ export async function cleanUp(): Promise<void> {
   folders.clear();
 }
 
-/** A port that was free a moment ago. Prefer port 0 where the program reports what it got. */
-export function freePort(): Promise<number> {
-  return new Promise((settle, fail) => {
-    const server = createServer().once("error", fail);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = address !== null && typeof address === "object" ? address.port : 0;
-      server.close(() => settle(port));
-    });
+/** Below the ports that systems give to outgoing connections (Linux: from 32768), which would take one in between. */
+const FREE_PORT_MIN = 20_000;
+const FREE_PORT_MAX = 32_000;
+
+/** A port that was free a moment ago, chosen at random. Prefer port 0 where the program reports what it got. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = FREE_PORT_MIN + Math.floor(Math.random() * (FREE_PORT_MAX - FREE_PORT_MIN));
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const server = createServer().once("error", () => settle(false));
+    server.listen(port, () => server.close(() => settle(true)));
   });
 }
 
