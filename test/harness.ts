@@ -1,6 +1,7 @@
 // Starts the real programs for end-to-end tests and ends them again: processes, ready lines, temporary folders.
 // Not a test itself, and knows nothing of what the programs do.
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,6 +9,7 @@ import { join, resolve } from "node:path";
 
 const READY_TIMEOUT_MS = 40_000;
 const STOP_TIMEOUT_MS = 20_000;
+const FREE_PORTS = { from: 20_000, to: 32_000 } as const;
 export const REPOSITORY = resolve(import.meta.dirname, "..");
 
 export const PROGRAMS = {
@@ -154,14 +156,13 @@ export async function cleanUp(): Promise<void> {
   folders.clear();
 }
 
-/** Below the ports that systems give to outgoing connections (Linux: from 32768), which would take one in between. */
-const FREE_PORT_MIN = 20_000;
-const FREE_PORT_MAX = 32_000;
-
-/** A port that was free a moment ago, chosen at random. Prefer port 0 where the program reports what it got. */
+/**
+ * A port that was free a moment ago. Prefer port 0 where the program reports what it got. From below the range that
+ * systems hand out for port 0 (32768 on Linux, RFC 6335 says 49152), or what is started next might get this very port.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = FREE_PORT_MIN + Math.floor(Math.random() * (FREE_PORT_MAX - FREE_PORT_MIN));
+    const port = randomInt(FREE_PORTS.from, FREE_PORTS.to);
     if (await isFree(port)) return port;
   }
 }
@@ -169,7 +170,7 @@ export async function freePort(): Promise<number> {
 function isFree(port: number): Promise<boolean> {
   return new Promise((settle) => {
     const server = createServer().once("error", () => settle(false));
-    server.listen(port, () => server.close(() => settle(true)));
+    server.listen(port, "127.0.0.1", () => server.close(() => settle(true)));
   });
 }
 
