@@ -183,6 +183,11 @@ describe("a process that is killed", () => {
       await ask({ address: outbound, headers: { host: "orders" } });
       return ((await workersOf(sidecar))[0]?.requests ?? 0) > 0;
     });
+    // A successor may be there within a few hundred milliseconds; the load is to go on past that.
+    await eventually("load after it", async () => {
+      const total = await metric(sidecar, "weft_requests_total", 'direction="outbound"');
+      return total > sentBefore + 150;
+    });
     const result = await load.stop();
     // At most what was on the wire of one process: connections, not seconds.
     expect(result.failures.length, result.failures.join("; ")).toBeLessThan(64);
