@@ -8,6 +8,7 @@ import {
   exchangeBytes,
   ok,
   outboundRig,
+  REFUSING_ADDRESS,
   serviceOf,
   startEndpoint,
   until,
@@ -209,11 +210,9 @@ describe("the circuit breaker", () => {
 
 describe("a fallback", () => {
   test("answers with its own words, and says why", async () => {
-    const gone = await startEndpoint();
-    await gone.stop();
     const { port, path } = await outboundRig({
       rules:
-        serviceOf("orders", gone.address) +
+        serviceOf("orders", REFUSING_ADDRESS) +
         policy(`${NO_RETRY}  fallback: { headers: { content-type: application/json }, body: '{"é":1}' }\n`),
     });
     const answer = await exchangeBytes(port, get());
@@ -226,10 +225,8 @@ describe("a fallback", () => {
   });
 
   test("by another service sends the whole request there, once", async () => {
-    const gone = await startEndpoint();
-    await gone.stop();
     const spare = await answering(ok("spare"));
-    const rules = `${serviceOf("orders", gone.address)}${serviceOf("spare", spare.address)}${policy(
+    const rules = `${serviceOf("orders", REFUSING_ADDRESS)}${serviceOf("spare", spare.address)}${policy(
       `${NO_RETRY}  fallback: { service: spare }\n`,
     )}`;
     const { port, path } = await outboundRig({ rules });

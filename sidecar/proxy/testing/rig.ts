@@ -156,6 +156,9 @@ export interface Endpoint {
   stop(): Promise<void>;
 }
 
+/** Refuses connections: a port below those that a listener on port 0 could be given in the meantime. */
+export const REFUSING_ADDRESS = "127.0.0.1:1";
+
 /** A server of bytes. */
 export async function startEndpoint(
   onConnection: (connection: EndpointConnection) => void = () => {},
