@@ -21,9 +21,15 @@ type AttemptState = "idle" | "waiting" | "head" | "body" | "tunnel";
 
 /** Position that says: this attempt is over, or its turn is; touch nothing more. */
 const OVER = -1;
-const NO_TICKETS: BreakerTickets = { service: 0, endpoint: 0 };
+
+/** Has the attempt whose answer is, or is to be, the exchange's. */
+export interface AttemptHolder {
+  readonly attempt: Attempt;
+}
 
 export class Attempt implements PoolWaiter, TimerOwner {
+  /** Who is told what happens. Changes hands when a hedge wins. */
+  owner: AttemptOwner;
   state: AttemptState = "idle";
   member: EndpointMember | undefined = undefined;
   readonly outlet = new Outlet();
@@ -36,10 +42,9 @@ export class Attempt implements PoolWaiter, TimerOwner {
   /** Who is told how it ended; undefined: nobody, because nothing is decided by it or it is a mirror's. */
   cluster: ClusterState | undefined = undefined;
   /** What breakers let through for it. */
-  tickets: BreakerTickets = NO_TICKETS;
+  readonly tickets: BreakerTickets = { service: 0, endpoint: 0 };
   #startedMs = 0;
   #isReported = false;
-  readonly #owner: AttemptOwner;
   readonly #wheel: TimerWheel;
   readonly #timer = new WheelTimer(this);
   readonly #decoder: ResponseDecoder;
@@ -49,7 +54,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
   #connection: UpstreamConnection | undefined = undefined;
 
   constructor(owner: AttemptOwner, wheel: TimerWheel, limits: Http1Limits, interimMax: number) {
-    this.#owner = owner;
+    this.owner = owner;
     this.#wheel = wheel;
     this.#decoder = new ResponseDecoder(limits);
     this.#body = new BodyDecoder(limits);
@@ -126,16 +131,16 @@ export class Attempt implements PoolWaiter, TimerOwner {
 
   onUpstreamBytes(bytes: Buffer, length: number): void {
     try {
-      if (this.#read(bytes, length)) this.#owner.onReadDone();
+      if (this.#read(bytes, length)) this.owner.onReadDone();
     } catch (error) {
-      this.#owner.onInternalError("attempt", error);
+      this.owner.onInternalError("attempt", error);
     }
   }
 
   onUpstreamDrain(): void {
     this.#guard(() => {
       this.outlet.onDrain();
-      this.#owner.onAttemptDrain();
+      this.owner.onAttemptDrain();
     });
   }
 
@@ -152,7 +157,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
   }
 
   #onEnd(): void {
-    if (this.state === "tunnel") this.#owner.tunnel?.onEndpointEnd();
+    if (this.state === "tunnel") this.owner.tunnel?.onEndpointEnd();
     else if (this.state === "body" && this.#body.finish()) this.#complete(false);
     else this.#fail(failure("upstream-reset", "the endpoint ended the connection"));
   }
@@ -167,7 +172,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
       this.#report("success");
       this.#wheel.cancel(this.#timer);
     }
-    this.#owner.onAttemptOpen();
+    this.owner.onAttemptOpen();
   }
 
   /** @returns false when the attempt ended on the way. */
@@ -177,7 +182,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
       if (this.state === "head") at = this.#readHead(bytes, at, length);
       else if (this.state === "body") at = this.#readBody(bytes, at, length);
       else if (this.state === "tunnel") {
-        this.#owner.tunnel?.fromEndpoint(bytes, at, length);
+        this.owner.tunnel?.fromEndpoint(bytes, at, length);
         at = length;
       } else return false;
       if (at === OVER) return false;
@@ -195,8 +200,8 @@ export class Attempt implements PoolWaiter, TimerOwner {
     if (head.status >= 200) this.#report(outcomeOfStatus(head.status));
     if (head.status < 200) return this.#passInterim(head, at);
     if (this.#connection !== undefined) learnIdleTime(this.#connection, head.keepAliveTimeoutSeconds);
-    if (this.#owner.wantsRetry(head)) return this.#giveWay(bytes, at, end);
-    const form = this.#owner.onResponseHead(head);
+    if (this.owner.wantsRetry(head)) return this.#giveWay(bytes, at, end);
+    const form = this.owner.onResponseHead(head);
     if (this.isOver) return OVER;
     this.#body.begin(head.framing, head.contentLength, form, "upstream");
     this.state = "body";
@@ -205,7 +210,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
 
   #passInterim(head: MessageHead, at: number): number {
     if (++this.#interimCount > this.#interimMax) return this.#fail(failure("bad-response", "too many 1xx responses"));
-    this.#owner.onInterimHead(head);
+    this.owner.onInterimHead(head);
     this.#decoder.reset();
     return at;
   }
@@ -214,7 +219,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
     this.state = "tunnel";
     this.#wheel.cancel(this.#timer);
     this.#report("success");
-    this.#owner.onTunnelOpen(head);
+    this.owner.onTunnelOpen(head);
     return this.isOver ? OVER : at;
   }
 
@@ -224,9 +229,9 @@ export class Attempt implements PoolWaiter, TimerOwner {
     this.#body.begin(head.framing, head.contentLength, "data", "upstream");
     let at = start;
     while (at < end && at >= 0 && !this.#body.isDone) at = this.#body.decode(bytes, at, end);
-    const isReusable = this.#body.isDone && at === end && head.keepAlive && this.#owner.isRequestComplete;
+    const isReusable = this.#body.isDone && at === end && head.keepAlive && this.owner.isRequestComplete;
     this.#leave(isReusable);
-    this.#owner.onRetryableAnswer(head.status);
+    this.owner.onRetryableAnswer(head.status);
     return OVER;
   }
 
@@ -234,7 +239,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
     const body = this.#body;
     const at = body.decode(bytes, start, end);
     if (at === REFUSED) return this.#fail(failure("bad-response", body.refusal?.detail));
-    if (body.outEnd > body.outStart) this.#owner.onResponseBody(bytes, body.outStart, body.outEnd);
+    if (body.outEnd > body.outStart) this.owner.onResponseBody(bytes, body.outStart, body.outEnd);
     return body.isDone ? this.#complete(at === end) : at;
   }
 
@@ -242,9 +247,9 @@ export class Attempt implements PoolWaiter, TimerOwner {
   #complete(isClean: boolean): number {
     if (this.isOver) return OVER;
     const head = this.#decoder.head;
-    const isReusable = isClean && head.keepAlive && head.framing !== "until-close" && this.#owner.isRequestComplete;
+    const isReusable = isClean && head.keepAlive && head.framing !== "until-close" && this.owner.isRequestComplete;
     this.#leave(isReusable);
-    this.#owner.onResponseEnd(this.#body.tail);
+    this.owner.onResponseEnd(this.#body.tail);
     return OVER;
   }
 
@@ -254,7 +259,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
     const isRace = this.isReused && !this.hasAnswered && reason.reason === "upstream-reset";
     this.#report(isRace ? "none" : outcomeOfFailure(reason.reason));
     this.#leave(false);
-    this.#owner.onAttemptFailed(reason);
+    this.owner.onAttemptFailed(reason);
     return OVER;
   }
 
@@ -275,7 +280,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
     try {
       step();
     } catch (error) {
-      this.#owner.onInternalError("attempt", error);
+      this.owner.onInternalError("attempt", error);
     }
   }
 

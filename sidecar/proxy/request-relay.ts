@@ -2,27 +2,28 @@
 // attempt into the log, copies to mirrors. Holds the client back while there is nobody to send to.
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
-import type { Attempt } from "./attempt.ts";
+import type { AttemptHolder } from "./attempt.ts";
 import { BodyLog } from "./body-log.ts";
 import type { Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Mirror } from "./mirror.ts";
+import type { Outlet } from "./outlet.ts";
 import type { RetryState } from "./retry-state.ts";
 
 export class RequestRelay {
   readonly #client: Downstream;
-  readonly #attempt: Attempt;
+  readonly #holder: AttemptHolder;
   readonly #retry: RetryState;
   readonly #log = new BodyLog();
   #mirrors: Mirror[] | undefined = undefined;
-  /** The head for the next hop; the same for every attempt. */
+  /** The head for the next hop, without what each attempt adds and the empty line. */
   #headText = "";
   /** An answer has begun: no other attempt will be made, so nothing more is kept. */
   #isSettled = false;
 
-  constructor(client: Downstream, attempt: Attempt, retry: RetryState) {
+  constructor(client: Downstream, holder: AttemptHolder, retry: RetryState) {
     this.#client = client;
-    this.#attempt = attempt;
+    this.#holder = holder;
     this.#retry = retry;
   }
 
@@ -39,17 +40,17 @@ export class RequestRelay {
   startMirrors(filters: readonly MirrorFilter[], path: DataPath, snapshot: Snapshot): void {
     const { head, isRequestComplete } = this.#client;
     for (const filter of filters) {
-      const mirror = Mirror.start(filter, path, snapshot, head, this.#headText, isRequestComplete);
+      const mirror = Mirror.start(filter, path, snapshot, head, `${this.#headText}\r\n`, isRequestComplete);
       if (mirror === undefined) continue;
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);
     }
   }
 
-  /** The attempt's connection stands: what there is of the request goes out. */
-  sendAll(): void {
-    const outlet = this.#attempt.outlet;
-    outlet.addText(this.#headText);
+  /** The attempt's connection stands: what there is of the request goes out. @param hopLines end its head */
+  sendAll(hopLines: string): void {
+    const outlet = this.#holder.attempt.outlet;
+    outlet.addText(`${this.#headText}${hopLines}\r\n`);
     if (this.#log.bytes > 0) {
       this.#log.sendTo(outlet);
       if (!this.#retry.canRepeat || this.#isTooLarge) this.#log.forget();
@@ -57,9 +58,15 @@ export class RequestRelay {
     this.#client.resumeReading();
   }
 
+  /** All of the request once more, which must be complete and whole. */
+  sendCopy(outlet: Outlet, hopLines: string): void {
+    outlet.addText(`${this.#headText}${hopLines}\r\n`);
+    this.#log.sendTo(outlet);
+  }
+
   addBody(bytes: Buffer, start: number, end: number): void {
-    const isSent = this.#attempt.isOpen;
-    if (isSent) this.#attempt.outlet.addBytes(bytes, start, end);
+    const isSent = this.#holder.attempt.isOpen;
+    if (isSent) this.#holder.attempt.outlet.addBytes(bytes, start, end);
     if (this.#keeps(isSent)) this.#log.addBytes(bytes, start, end);
     this.#bound(isSent);
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.addBody(bytes, start, end);
@@ -68,8 +75,8 @@ export class RequestRelay {
   /** @param tail the last piece of the body's wire form, mostly empty */
   end(tail: string): void {
     if (tail !== "") {
-      const isSent = this.#attempt.isOpen;
-      if (isSent) this.#attempt.outlet.addText(tail);
+      const isSent = this.#holder.attempt.isOpen;
+      if (isSent) this.#holder.attempt.outlet.addText(tail);
       if (this.#keeps(isSent)) this.#log.addText(tail);
       this.#bound(isSent);
     }
@@ -78,7 +85,7 @@ export class RequestRelay {
 
   /** Writes what was gathered in this turn. */
   flush(): void {
-    const outlet = this.#attempt.outlet;
+    const outlet = this.#holder.attempt.outlet;
     outlet.flush();
     if (outlet.isFull) this.#client.pauseReading();
   }
