@@ -8,7 +8,8 @@ import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
-import { Attempt } from "./attempt.ts";
+import type { Attempt, AttemptHolder } from "./attempt.ts";
+import { Http1Attempt } from "./attempt-http1.ts";
 import type { AttemptOwner, Downstream, RoutedExchange, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Destination } from "./destination.ts";
@@ -34,7 +35,7 @@ export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backi
 const REQUEST_TIMER = 0;
 const BACKOFF_TIMER = 1;
 
-export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
+export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, TimerOwner {
   state: ExchangeState = "idle";
   snapshot: Snapshot;
   readonly destination = new Destination();
@@ -69,15 +70,15 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.direction = router.direction;
     this.snapshot = path.noSnapshot;
     this.#relay = new ResponseRelay(client);
-    this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
     this.retry = new RetryState(path);
     this.#heads = new ForwardedHeads(client, path);
     this.#hold = new ServiceHold(path);
     this.suspension = new Suspension(client, path, (step) => this.#step(step));
     this.#choice = new EndpointChoice(path);
     this.attempt.tickets = this.#choice.tickets;
-    this.request = new RequestRelay(client, this.attempt, this.retry);
-    this.tunnel = new Tunnel(client, this.attempt, path, () => this.#end(this.#status, ""));
+    this.request = new RequestRelay(client, this, this.retry);
+    this.tunnel = new Tunnel(client, this, path, () => this.#end(this.#status, ""));
     this.#active = path.metrics.requestsActive.cell(router.direction);
   }
 
@@ -131,13 +132,11 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const overflow = this.#seat.take(cluster, this.startedMs);
     if (overflow !== undefined) return this.answer(overflow, "");
     this.retry.begin(this.destination.retry, this.head);
-    this.request.setHead(this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination));
+    const headText = this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination);
+    this.request.begin(headText, this.destination, this.#path, this.snapshot);
     this.#choice.begin(this.destination, this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.#armRequestTimer(this.startedMs);
-    const { mirrors } = this.destination.ruleFilters;
-    if (mirrors.length > 0 && !this.destination.isFallback)
-      this.request.startMirrors(mirrors, this.#path, this.snapshot);
     this.#tryNext(undefined);
   }
 
@@ -162,9 +161,9 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   // ---- the request's body ----
 
-  /** @param tail the last piece of the body's wire form, mostly empty */
-  onRequestEnd(tail: string): void {
-    this.request.end(tail);
+  /** @param trailers as of MessageOutlet.end */
+  onRequestEnd(trailers: string): void {
+    this.request.end(trailers);
     if (this.state === "trying" || this.state === "backing-off" || this.state === "responding")
       this.#armRequestTimer(this.#path.clock.now());
   }
@@ -187,10 +186,10 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     return this.retry.acceptsStatus(head.status, this.destination, this.request.isWhole);
   }
 
-  onResponseHead(head: MessageHead): BodyForm {
+  onResponseHead(head: MessageHead, given: BodyForm): BodyForm {
     this.#status = head.status;
     this.request.settle();
-    const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client));
+    const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client), given);
     this.state = "responding";
     return form;
   }
@@ -211,9 +210,9 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.attempt.resumeReading();
   }
 
-  onResponseEnd(tail: string): void {
+  onResponseEnd(trailers: string): void {
     this.retry.countOutcome(this.destination, "answered");
-    this.#relay.end(tail);
+    this.#relay.end(trailers);
     this.#client.outlet.flush();
     this.#end(this.#status, "");
     this.#client.onExchangeDone(!this.#relay.closes);
@@ -344,7 +343,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   }
 
   #openRawTunnel(): void {
-    this.#client.outlet.addText(tunnelAnswerText(this.#path.clock.wall()));
+    this.#client.outlet.addHead(tunnelAnswerText(this.#path.clock.wall()), false);
     this.#enterTunnel(200);
   }
 
