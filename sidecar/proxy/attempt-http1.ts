@@ -50,8 +50,10 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     this.#decoder.expect(method, upgrades);
     const { pool } = member.state;
     const idle = isFresh ? undefined : pool.leaseIdle(this);
-    if (idle !== undefined) this.#attach(idle);
-    else if (!pool.enqueue(this)) this.fail(failure("pool-overflow"));
+    if (idle !== undefined) {
+      this.#attach(idle);
+      this.open(idle.requests > 1);
+    } else if (!pool.enqueue(this)) this.fail(failure("pool-overflow"));
   }
 
   protected letGo(member: EndpointMember, isReusable: boolean): void {
@@ -68,7 +70,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   onLeased(connection: UpstreamConnection): void {
     this.guard(() => {
       this.#attach(connection);
-      this.outlet.flush();
+      this.openLate(connection.requests > 1);
     });
   }
 
@@ -108,7 +110,6 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   #attach(connection: UpstreamConnection): void {
     this.#connection = connection;
     this.outlet.attach(connection);
-    this.open(connection.requests > 1);
   }
 
   /** @returns false when the attempt ended on the way. */
@@ -148,7 +149,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   #openTunnel(head: MessageHead, at: number): number {
-    this.enterTunnel();
+    this.enterTunnel(head.status);
     this.owner.onTunnelOpen(head);
     return this.isOver ? OVER : at;
   }
@@ -160,8 +161,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     let at = start;
     while (at < end && at >= 0 && !this.#body.isDone) at = this.#body.decode(bytes, at, end);
     const isReusable = this.#body.isDone && at === end && head.keepAlive && this.owner.isRequestComplete;
-    this.leave(isReusable);
-    this.owner.onRetryableAnswer(head.status);
+    this.giveWay(isReusable, head.status);
     return OVER;
   }
 

@@ -7,7 +7,9 @@ import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { AttemptOutcome, BreakerTickets, ClusterState } from "../cluster-state.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import { AttemptRecord } from "../observe/exchange-record.ts";
 import type { AttemptOwner, MessageOutlet } from "./contract.ts";
+import type { Destination } from "./destination.ts";
 import { outcomeOfFailure, outcomeOfStatus } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
 
@@ -35,6 +37,8 @@ export abstract class Attempt implements TimerOwner {
   isRawTunnel = false;
   /** Who is told how it ended; undefined: nobody, because nothing is decided by it or it is a mirror's. */
   cluster: ClusterState | undefined = undefined;
+  /** Where it is written down what came of it; a place of its own until the owner gives one. */
+  record = new AttemptRecord();
   /** What breakers let through for it. */
   tickets: BreakerTickets = NO_TICKETS;
   protected readonly owner: AttemptOwner;
@@ -59,6 +63,13 @@ export abstract class Attempt implements TimerOwner {
   /** It has a way to the endpoint. */
   abstract readonly isOpen: boolean;
 
+  /** The next `start` goes to an endpoint of `destination`, and is written down in `record`. */
+  prepare({ cluster, isRawTunnel }: Destination, record: AttemptRecord): void {
+    this.record = record;
+    this.isRawTunnel = isRawTunnel;
+    this.cluster = cluster?.state.isWatching === true ? cluster.state : undefined;
+  }
+
   /**
    * Tries `member`. On an idle connection `onAttemptOpen` is called before this returns.
    * @param isFresh use no connection that has served before
@@ -80,6 +91,7 @@ export abstract class Attempt implements TimerOwner {
   abort(outcome: AttemptOutcome = "none"): void {
     if (this.isOver) return;
     this.report(outcome);
+    if (this.record.status === 0) this.record.end("aborted", "", this.#wheel.now());
     this.leave(false);
   }
 
@@ -110,8 +122,16 @@ export abstract class Attempt implements TimerOwner {
   protected open(isReused: boolean): void {
     this.state = "head";
     this.isReused = isReused;
-    if (this.isRawTunnel) this.enterTunnel();
+    this.record.isReused = isReused;
+    if (this.isRawTunnel) this.enterTunnel(0);
     this.owner.onAttemptOpen();
+  }
+
+  /** The same, after waiting for it. */
+  protected openLate(isReused: boolean): void {
+    this.record.connectedMs = this.#wheel.now();
+    this.open(isReused);
+    this.outlet.flush();
   }
 
   /** @returns false when the answer ends here: too many of them */
@@ -127,11 +147,15 @@ export abstract class Attempt implements TimerOwner {
   /** The head of an answer is there, whatever comes of it. */
   protected noteHead(head: MessageHead): void {
     if (this.cluster?.readsLoad === true) this.#readLoad(head);
-    if (head.status >= 200) this.report(outcomeOfStatus(head.status));
+    if (head.status < 200) return;
+    this.record.status = head.status;
+    this.report(outcomeOfStatus(head.status));
   }
 
-  protected enterTunnel(): void {
+  /** @param status of the answer that opened it; 0: there was none */
+  protected enterTunnel(status: number): void {
     this.state = "tunnel";
+    this.record.status = status;
     this.#wheel.cancel(this.#timer);
     this.report("success");
   }
@@ -143,11 +167,19 @@ export abstract class Attempt implements TimerOwner {
     this.owner.onResponseEnd(trailers);
   }
 
+  /** The answer will not be used. */
+  protected giveWay(isReusable: boolean, status: number): void {
+    this.record.end("retried", "", this.#wheel.now());
+    this.leave(isReusable);
+    this.owner.onRetryableAnswer(status);
+  }
+
   protected fail(reason: Failure): void {
     if (this.isOver) return;
     // The close of a reused connection is most likely the end of its idle time, not a fault of the endpoint.
     const isRace = this.isReused && !this.hasAnswered && reason.reason === "upstream-reset";
     this.report(isRace ? "none" : outcomeOfFailure(reason.reason));
+    this.record.end(reason.reason, reason.detail, this.#wheel.now());
     this.leave(false);
     this.owner.onAttemptFailed(reason);
   }

@@ -57,10 +57,7 @@ async function faultyRig(address: string): Promise<{ rig: Rig; logged: ReturnTyp
 
 describe("before anything of an answer is out: 500 internal-error", () => {
   test.each<[string, (rig: Rig) => unknown]>([
-    [
-      "while the head is made ready",
-      () => vi.spyOn(RequestRelay.prototype, "begin").mockImplementationOnce(throwOnce),
-    ],
+    ["while the head is made ready", () => vi.spyOn(RequestRelay.prototype, "begin").mockImplementationOnce(throwOnce)],
     ["when the attempt may write", () => vi.spyOn(RequestRelay.prototype, "sendAll").mockImplementationOnce(throwOnce)],
     ["when the answer's head comes", () => vi.spyOn(ResponseRelay.prototype, "head").mockImplementationOnce(throwOnce)],
     [

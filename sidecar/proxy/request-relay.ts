@@ -1,5 +1,6 @@
 // The request on its way to the endpoint: head and body into the attempt's connection, what must be kept for another
 // attempt into the log, copies to mirrors. Holds the client back while there is nobody to send to.
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { AttemptHolder } from "./attempt.ts";
@@ -14,6 +15,7 @@ export class RequestRelay {
   readonly #client: Downstream;
   readonly #holder: AttemptHolder;
   readonly #retry: RetryState;
+  readonly #record: ExchangeRecord;
   readonly #log = new BodyLog();
   #mirrors: Mirror[] | undefined = undefined;
   /** The head for the next hop; the same for every attempt. */
@@ -23,7 +25,8 @@ export class RequestRelay {
   /** An answer has begun: no other attempt will be made, so nothing more is kept. */
   #isSettled = false;
 
-  constructor(client: Downstream, holder: AttemptHolder, retry: RetryState) {
+  constructor(client: Downstream, holder: AttemptHolder, retry: RetryState, record: ExchangeRecord) {
+    this.#record = record;
     this.#client = client;
     this.#holder = holder;
     this.#retry = retry;
@@ -49,6 +52,7 @@ export class RequestRelay {
     for (const filter of filters) {
       const mirror = Mirror.start(filter, path, snapshot, head, this.#headText, isRequestComplete);
       if (mirror === undefined) continue;
+      this.#record.note("mirror", filter.service);
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);
     }
@@ -68,6 +72,7 @@ export class RequestRelay {
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
+    this.#record.requestBytes += end - start;
     const isSent = this.#holder.attempt.isOpen;
     if (isSent) this.#holder.attempt.outlet.addBody(bytes, start, end);
     if (this.#keeps(isSent)) this.#log.addBytes(bytes, start, end);
@@ -78,6 +83,7 @@ export class RequestRelay {
   /** The body is complete. @param trailers as of MessageOutlet.end */
   end(trailers: string): void {
     this.#trailers = trailers;
+    this.#record.requestBytes += trailers.length;
     if (this.#holder.attempt.isOpen) this.#holder.attempt.outlet.end(trailers);
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(trailers);
   }

@@ -4,6 +4,7 @@ import type { BodyForm } from "../http1/contract.ts";
 import { encodeResponseHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Downstream } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
@@ -12,13 +13,15 @@ import { applyModifiers } from "./forwarding.ts";
 export class ResponseRelay {
   readonly #edits = new HeadEdits();
   readonly #client: Downstream;
+  readonly #record: ExchangeRecord;
   /** The end of the connection ends the body: there is no place for trailers. */
   #endsByClosing = false;
   /** The client's connection must close behind this answer. */
   closes = false;
 
-  constructor(client: Downstream) {
+  constructor(client: Downstream, record: ExchangeRecord) {
     this.#client = client;
+    this.#record = record;
   }
 
   /**
@@ -57,6 +60,7 @@ export class ResponseRelay {
   }
 
   body(bytes: Buffer, start: number, end: number): void {
+    this.#record.responseBytes += end - start;
     this.#client.outlet.addBody(bytes, start, end);
   }
 
