@@ -1,11 +1,22 @@
 // Until when an exchange may go on: the whole-request timeout of its policy, or what its caller leaves it, whichever ends
 // first. Not the timers of tries and backoffs.
+import type { Clock } from "../../runtime/clock.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { type Failure, failure } from "./reasons.ts";
+
+/** What is asked of an exchange. */
+interface TimedExchange {
+  readonly head: MessageHead;
+  readonly destination: Destination;
+  /** When the request came. */
+  readonly startedMs: number;
+  readonly record: ExchangeRecord;
+}
 
 /** A number with more digits (11 days) is no time that anybody waits for. */
 const GIVEN_TIME = /^\d{1,9}$/;
@@ -48,20 +59,19 @@ export class Deadline {
 /**
  * What the caller leaves (`x-envoy-expected-rq-timeout-ms`) lowers the timeout of `destination`. It never raises it, so it
  * may be believed whoever says it: a caller can only take time from its own request.
- * @param startedMs when the request came; what it has waited since is taken off
+ * What the request has waited is taken off.
  * @returns why the work is not begun, if there is no time left for it
  */
 export function lowerTimeout(
-  destination: Destination,
-  head: MessageHead,
-  startedMs: number,
-  path: DataPath,
+  { head, destination, startedMs, record }: TimedExchange,
+  clock: Clock,
 ): Failure | undefined {
   if (!head.has(FIELD.xEnvoyExpectedRqTimeoutMs)) return undefined;
   const given = head.known(FIELD.xEnvoyExpectedRqTimeoutMs) ?? "";
   if (!GIVEN_TIME.test(given)) return undefined;
   const givenMs = Number(given);
-  const waitedMs = path.clock.now() - startedMs;
+  const waitedMs = clock.now() - startedMs;
+  record.note("deadline", "", givenMs);
   if (givenMs <= waitedMs)
     return failure("deadline-exceeded", `the caller left ${givenMs} ms, ${Math.round(waitedMs)} ms ago`);
   const own = destination.requestTimeoutMs;

@@ -7,6 +7,7 @@ import { type Cluster, chooseEndpoint } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BreakerTickets } from "../cluster-state.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import { REFUSED } from "../policy/breaker.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
@@ -18,14 +19,16 @@ export class EndpointChoice implements HashSource {
   refusal: Failure = failure("no-healthy-endpoint");
   refusalLines = "";
   readonly #path: DataPath;
+  readonly #record: ExchangeRecord;
   readonly #destination: Destination;
   #hash = 0;
   #head: MessageHead | undefined = undefined;
   sourceAddress = "";
 
-  constructor(path: DataPath, destination: Destination) {
+  constructor(path: DataPath, destination: Destination, record: ExchangeRecord) {
     this.#path = path;
     this.#destination = destination;
+    this.#record = record;
   }
 
   /** A request goes to the destination. Hashes it if its policy says so; a cookie that it lacks goes into the answer. */
@@ -69,6 +72,7 @@ export class EndpointChoice implements HashSource {
     tickets.service = breaker === undefined ? REFUSED : breaker.admit();
     if (breaker !== undefined && tickets.service === REFUSED) return this.#refuseOpen(cluster);
     const member = again ?? chooseEndpoint(cluster, members, tried, this.#hash, this.#path.noSnapshot.tools);
+    this.#record.skipped = members.skipped;
     if (member !== undefined) {
       tickets.endpoint = member.state.breaker?.admit() ?? REFUSED;
       return member;
@@ -89,6 +93,7 @@ export class EndpointChoice implements HashSource {
   }
 
   #refuseOpen(cluster: Cluster): undefined {
+    this.#record.note("circuit-breaker", cluster.service);
     const nowMs = this.#path.clock.now();
     const waits = [cluster.state, ...cluster.states.values()].map(({ breaker }) => breaker?.retryAfterMs(nowMs) ?? 0);
     const known = waits.filter((waitMs) => waitMs > 0);

@@ -4,6 +4,7 @@ import type { TimerOwner } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
@@ -18,7 +19,7 @@ import { KeepAlive } from "./keep-alive.ts";
 import { retryMark } from "./nearest-hop.ts";
 import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
-import { recordExchange } from "./record.ts";
+import { countBug, recordExchange } from "./record.ts";
 import type { RequestRelay } from "./request-relay.ts";
 import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
@@ -33,6 +34,8 @@ import { Tunnel } from "./tunnel.ts";
 /** "trying": an attempt is under way and nothing of its answer is out. */
 export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backing-off" | "responding" | "tunnel";
 
+const CLIENT_CLOSED = failure("client-closed");
+
 export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   state: ExchangeState = "idle";
   snapshot: Snapshot;
@@ -42,6 +45,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   /** The same at the end of the last exchange. */
   endedMs = 0;
   readonly direction: Direction;
+  readonly record: ExchangeRecord;
   readonly tries: Tries;
   readonly request: RequestRelay;
   readonly deadline: Deadline;
@@ -63,15 +67,16 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.#path = path;
     this.#router = router;
     this.direction = router.direction;
+    this.record = new ExchangeRecord(router.direction);
     this.snapshot = path.noSnapshot;
-    this.#relay = new ResponseRelay(client);
+    this.#relay = new ResponseRelay(client, this.record);
     this.deadline = new Deadline(path, this, 0);
     this.tries = new Tries(this, client, path);
     this.request = this.tries.request;
-    this.#heads = new ForwardedHeads(client, path);
+    this.#heads = new ForwardedHeads(client, path, this.record);
     this.#hold = new ServiceHold(path);
     this.suspension = new Suspension(client, path, (step) => this.#step(step));
-    this.tunnel = new Tunnel(client, this.tries, path, () => this.#end(this.#status, ""));
+    this.tunnel = new Tunnel(client, this.tries, path, () => this.#end(this.#status));
     this.#active = path.metrics.requestsActive.cell(router.direction);
   }
 
@@ -106,6 +111,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
+    this.record.begin(this.head, this.remoteAddress, this.snapshot.revision, nowMs);
     this.#status = 0;
     this.#keepAlive.begin();
     this.#router.route(this, undefined);
@@ -115,6 +121,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     const resolver = this.#path.resolver;
     if (resolver === undefined) return this.#router.route(this, "unknown");
     this.state = "resolving";
+    this.record.note("resolve", service);
     this.#client.pauseReading();
     const isHeld = this.#hold.start(service, resolver, (resolution) => this.#step(() => this.#onResolved(resolution)));
     if (!isHeld) this.answer(failure("overloaded", "too many requests wait for the control plane"), "");
@@ -124,23 +131,21 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.state = "routing";
     this.#client.resumeReading();
     this.snapshot = this.#path.snapshots.current;
+    this.record.revision = this.snapshot.revision;
     this.#router.route(this, resolution);
   }
 
   forward(): void {
     const { cluster, idleTimeoutMs } = this.destination;
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
-    const refusal =
-      lowerTimeout(this.destination, this.head, this.startedMs, this.#path) ?? this.#seat.take(cluster, this.startedMs);
+    const refusal = lowerTimeout(this, this.#path.clock) ?? this.#seat.take(cluster, this.startedMs);
     if (refusal !== undefined) return this.answer(refusal, "");
     this.retry.begin(this.destination.retry, this.head);
-    this.request.setHead(this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination));
+    const headText = this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination);
+    this.request.begin(headText, this.destination, this.#path, this.snapshot);
     this.tries.choice.begin(this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.deadline.run(this.destination, this.startedMs);
-    const { mirrors } = this.destination.ruleFilters;
-    if (mirrors.length > 0 && !this.destination.isFallback)
-      this.request.startMirrors(mirrors, this.#path, this.snapshot);
     this.#tryNext(undefined);
   }
 
@@ -154,14 +159,15 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   onAttemptOpen(): void {
     if (!this.attempt.isRawTunnel) return this.tries.send();
     this.retry.hasSent = true;
-    this.#enterTunnel(200, tunnelAnswerText(this.#path.clock.wall()));
+    this.#client.outlet.addHead(tunnelAnswerText(this.#path.clock.wall()), false);
+    this.#enterTunnel(200);
   }
 
   // ---- the request's body ----
 
-  /** @param tail the last piece of the body's wire form, mostly empty */
-  onRequestEnd(tail: string): void {
-    this.request.end(tail);
+  /** @param trailers as of MessageOutlet.end */
+  onRequestEnd(trailers: string): void {
+    this.request.end(trailers);
     if (this.state === "trying" || this.state === "backing-off" || this.state === "responding")
       this.deadline.run(this.destination, this.#path.clock.now());
   }
@@ -184,11 +190,11 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     return this.tries.wantsAnother(head);
   }
 
-  onResponseHead(head: MessageHead): BodyForm {
+  onResponseHead(head: MessageHead, given: BodyForm): BodyForm {
     this.#status = head.status;
     this.tries.settle();
-    this.destination.responseLines += retryMark(this.#path, this.direction, head.status, this.startedMs, false);
-    const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client));
+    this.destination.responseLines += retryMark(this.#path, this, head.status, false);
+    const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client), given);
     this.state = "responding";
     return form;
   }
@@ -198,8 +204,10 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   }
 
   onReadDone(): void {
-    const outlet = this.#client.outlet;
+    const { outlet } = this.#client;
     outlet.flush();
+    // An answer that came whole in one read costs no look at the clock.
+    if (this.state === "responding" && this.record.answeredMs === 0) this.record.answeredMs = this.#path.clock.now();
     this.#client.noteActivity();
     if (outlet.isFull) this.attempt.pauseReading();
   }
@@ -209,11 +217,11 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.attempt.resumeReading();
   }
 
-  onResponseEnd(tail: string): void {
+  onResponseEnd(trailers: string): void {
     this.tries.countOutcome("answered");
-    this.#relay.end(tail);
+    this.#relay.end(trailers);
     this.#client.outlet.flush();
-    this.#end(this.#status, "");
+    this.#end(this.#status);
     this.#client.onExchangeDone(!this.#relay.closes);
   }
 
@@ -229,10 +237,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.tries.countOutcome(cause.reason);
     if (this.state === "responding") return this.#cut(cause);
     if (this.tries.isReplaced()) return;
-    if (
-      this.attempt.hasAnswered === false &&
-      this.retry.isKeepAliveRace(cause, this.attempt.isReused, this.request.isWhole)
-    ) {
+    if (this.retry.isKeepAliveRace(cause, this.attempt, this.request.isWhole)) {
       this.#tryNext(member);
       this.attempt.outlet.flush();
       return;
@@ -283,10 +288,10 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     if (fallback !== undefined && this.#goElsewhere(serviceInstead(fallback, cause))) return;
     this.state = "responding";
     const closes = !this.#keepAlive.isAllowed(this.#client);
-    const mark = retryMark(this.#path, this.direction, statusOf(cause), this.startedMs, true);
+    const mark = retryMark(this.#path, this, statusOf(cause), true);
     const options = { request: this.head, lines: lines + mark, closes, wallMs: this.#path.clock.wall() };
     const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
-    this.#end(status, cause.reason);
+    this.#end(status, cause);
     this.#client.onExchangeDone(!closes);
   }
 
@@ -295,6 +300,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     const isThere = this.request.isWhole && (!this.retry.hasSent || this.retry.canRepeat);
     if (!isThere || !redirectToFallback(this.destination, service, this.snapshot, this.#path.metrics)) return false;
     this.retry.clear();
+    this.record.note("fallback", service);
     this.#step(() => this.forward());
     return true;
   }
@@ -302,13 +308,12 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
   #cut(cause: Failure): void {
     this.tries.abort(outcomeOfFailure(cause.reason));
-    this.#end(this.#status, cause.reason);
+    this.#end(this.#status, cause);
     this.#client.reset();
   }
 
   onInternalError(where: string, error: unknown): void {
-    this.#path.metrics.internalErrors.cell(where).value++;
-    this.#path.log.error({ err: error, where }, "an error in the sidecar ended one exchange");
+    countBug(this.#path, where, error);
     try {
       this.refuse(failure("internal-error")); // how far the request was read is not certain
     } catch {
@@ -322,7 +327,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     if (this.state === "idle") return this.#dispose();
     if (this.state === "tunnel" && this.attempt.isOpen) return this.tunnel.onClientGone();
     this.tries.abort();
-    this.#end(statusOf(failure("client-closed")), "client-closed");
+    this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
     this.#dispose();
   }
 
@@ -334,42 +339,43 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   onTunnelOpen(head: MessageHead): void {
     this.#relay.passHead(head, true);
-    this.#enterTunnel(head.status, "");
+    this.#enterTunnel(head.status);
   }
 
-  #enterTunnel(status: number, answer: string): void {
+  #enterTunnel(status: number): void {
     this.state = "tunnel";
     this.#status = status;
     this.tries.settle();
     this.deadline.cancel();
-    this.tunnel.begin(answer);
+    this.tunnel.begin();
   }
 
   #endTunnel(cause: Failure): void {
     this.tries.countOutcome("answered");
     this.tunnel.end();
-    this.#end(this.#status, "");
+    this.#end(this.#status);
     if (cause.detail === "") this.#client.onExchangeDone(false);
     else this.#client.reset();
   }
 
-  /** Counts it and lets go of everything. */
-  #end(status: number, reason: string): void {
+  /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own */
+  #end(status: number, cause?: Failure): void {
     this.#hold.cancel();
     this.deadline.cancel();
     this.#seat.leave();
     this.#active.value--;
     this.endedMs = this.#path.clock.now();
-    recordExchange(this.#path, this, status, reason);
+    recordExchange(this.#path, this, status, cause);
     this.state = "idle";
     this.tries.clear();
     this.destination.clear();
     this.snapshot = this.#path.noSnapshot;
-    this.suspension.end(reason !== "", this.endedMs);
+    this.suspension.end(cause !== undefined, this.endedMs);
   }
 
   /** Something that was waited for has come: the exchange goes on. */
   #step(step: () => void): void {
+    this.record.hasWaited = true;
     this.#guard(() => {
       step();
       this.request.flush();

@@ -5,7 +5,8 @@ import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { AttemptOutcome } from "../cluster-state.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
-import { Attempt } from "./attempt.ts";
+import type { Attempt } from "./attempt.ts";
+import { Http1Attempt } from "./attempt-http1.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { type Failure, failure } from "./reasons.ts";
@@ -152,7 +153,7 @@ export class Copy implements AttemptOwner {
 
   constructor(hedges: Hedges, path: DataPath) {
     this.#hedges = hedges;
-    this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
   }
 
   onAttemptOpen(): void {
@@ -165,9 +166,9 @@ export class Copy implements AttemptOwner {
     return this.#hedges.tries.isUnwanted(head);
   }
 
-  onResponseHead(head: MessageHead): BodyForm {
+  onResponseHead(head: MessageHead, form: BodyForm): BodyForm {
     this.#hedges.win(this);
-    return this.#hedges.exchange.onResponseHead(head);
+    return this.#hedges.exchange.onResponseHead(head, form);
   }
 
   onRetryableAnswer(): void {

@@ -16,15 +16,13 @@ export function isMarked(head: MessageHead): boolean {
 /**
  * An answer with `status` goes back to who asked. An app does not say which of its own calls an answer of its depends
  * on, so a failing answer counts as passed on when a call of the app failed while the request was in progress.
- * @param startedMs when the request of this answer came
  * @param isOwn the sidecar makes the answer itself
  * @returns a field line for it, "" for most
  */
 export function retryMark(
   path: DataPath,
-  direction: Direction,
+  { direction, startedMs }: { readonly direction: Direction; readonly startedMs: number },
   status: number,
-  startedMs: number,
   isOwn: boolean,
 ): string {
   if (status < FAILED_STATUS) return "";

@@ -5,6 +5,7 @@ import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import { isRepeatable, isRetriableStatus, type RetryPlan, retryAfterMs } from "../policy/retry.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
@@ -24,6 +25,12 @@ type SkippedRetry =
   | "deadline"
   | "not-nearest"
   | "no-other-endpoint";
+
+/** What counts of an attempt that failed. */
+interface EndedAttempt {
+  readonly hasAnswered: boolean;
+  readonly isReused: boolean;
+}
 
 export class RetryState {
   plan: RetryPlan | undefined = undefined;
@@ -45,9 +52,11 @@ export class RetryState {
   /** Where this exchange is counted as one that is tried again. */
   #countedIn: ClusterState | undefined = undefined;
   readonly #path: DataPath;
+  readonly #record: ExchangeRecord;
 
-  constructor(path: DataPath) {
+  constructor(path: DataPath, record: ExchangeRecord) {
     this.#path = path;
+    this.#record = record;
   }
 
   /** The request goes out under this plan. */
@@ -74,8 +83,9 @@ export class RetryState {
    * An endpoint that closed a reused connection without a byte of an answer was most likely closing it as idle while
    * the request was on its way. Such a request goes once to a fresh connection, outside of policy and budget.
    */
-  isKeepAliveRace(cause: Failure, isReused: boolean, isBodyWhole: boolean): boolean {
-    const isRace = cause.reason === "upstream-reset" && isReused && !this.#hasRaced && this.canRepeat && isBodyWhole;
+  isKeepAliveRace(cause: Failure, { hasAnswered, isReused }: EndedAttempt, isBodyWhole: boolean): boolean {
+    const isSilentClose = cause.reason === "upstream-reset" && isReused && !hasAnswered;
+    const isRace = isSilentClose && !this.#hasRaced && this.canRepeat && isBodyWhole;
     if (isRace) this.#hasRaced = true;
     return isRace;
   }
@@ -189,6 +199,7 @@ export class RetryState {
 
   /** Counts it. */
   skip(destination: Destination, why: SkippedRetry): false {
+    this.#record.note("retry-skipped", why);
     this.#path.metrics.retriesSkipped.cell(serviceOf(destination), why).value++;
     return false;
   }

@@ -4,8 +4,10 @@ import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { AttemptOutcome } from "../cluster-state.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { AttemptKind, ExchangeRecord } from "../observe/exchange-record.ts";
 import { hedgeDelayMs } from "../policy/hedge.ts";
-import { Attempt, type AttemptHolder } from "./attempt.ts";
+import type { Attempt, AttemptHolder } from "./attempt.ts";
+import { Http1Attempt } from "./attempt-http1.ts";
 import type { AttemptOwner, Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Deadline } from "./deadline.ts";
@@ -14,12 +16,16 @@ import { EndpointChoice } from "./endpoint-choice.ts";
 import { type Copy, type HedgedTries, Hedges } from "./hedges.ts";
 import { hopLines } from "./hop-fields.ts";
 import type { Failure } from "./reasons.ts";
+import { recordAttempt } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
 import { RetryState } from "./retry-state.ts";
 
 /** The exchange, as its tries see it. */
 export interface TriedExchange extends AttemptOwner {
   readonly destination: Destination;
+  readonly record: ExchangeRecord;
+  /** The clock at the end of the request head. */
+  readonly startedMs: number;
   readonly deadline: Deadline;
   /** The pause before the next attempt is over. */
   onPauseOver(): void;
@@ -41,10 +47,10 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     this.#exchange = exchange;
     this.#client = client;
     this.#path = path;
-    this.attempt = new Attempt(exchange, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
-    this.retry = new RetryState(path);
-    this.choice = new EndpointChoice(path, exchange.destination);
-    this.request = new RequestRelay(client, this, this.retry);
+    this.attempt = new Http1Attempt(exchange, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.retry = new RetryState(path, exchange.record);
+    this.choice = new EndpointChoice(path, exchange.destination, exchange.record);
+    this.request = new RequestRelay(client, this, this.retry, exchange.record);
   }
 
   get service(): string {
@@ -60,19 +66,23 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const { retry } = this;
     const member = this.choice.next(retry.tried, again, this.attempt.tickets);
     if (member === undefined) return retry.lastFailure ?? this.choice.refusal;
-    this.#start(this.attempt, member, again !== undefined);
+    this.#start(this.attempt, member, again === undefined ? this.#kind : "fresh");
     const hedge = retry.plan?.hedge;
     if (hedge !== undefined) this.#expectHedge(hedge);
     return undefined;
   }
 
-  #start(attempt: Attempt, member: EndpointMember, isFresh: boolean): void {
-    this.retry.tries++;
-    const { cluster, isRawTunnel, perTryTimeoutMs } = this.#exchange.destination;
+  get #kind(): AttemptKind {
+    if (this.retry.tries > 0) return "retry";
+    return this.#exchange.destination.isFallback ? "fallback" : "first";
+  }
+
+  #start(attempt: Attempt, member: EndpointMember, kind: AttemptKind): void {
+    const { destination } = this.#exchange;
     const { head } = this.#client;
-    attempt.isRawTunnel = isRawTunnel;
-    attempt.cluster = cluster?.state.isWatching === true ? cluster.state : undefined;
-    attempt.start(member, head.method, head.upgrade, perTryTimeoutMs, isFresh);
+    attempt.prepare(destination, recordAttempt(this.#exchange, member, kind, this.#path.clock));
+    this.retry.tries++;
+    attempt.start(member, head.method, head.upgrade, destination.perTryTimeoutMs, kind === "fresh");
   }
 
   /** The attempt has a connection: what there is of the request goes out. */
@@ -185,7 +195,8 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
       return false;
     }
     retry.countRetry(destination, "hedge");
-    this.#start(copy, member, false);
+    this.#exchange.record.note("hedge", member.address, this.#path.clock.now() - this.#exchange.startedMs);
+    this.#start(copy, member, "hedge");
     return true;
   }
 

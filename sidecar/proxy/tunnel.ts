@@ -20,15 +20,13 @@ export class Tunnel implements TunnelEnd, TimerOwner {
     this.#onOver = onOver;
   }
 
-  /** @param answer the lines that tell the client, "" when they are out already */
-  begin(answer: string): void {
-    if (answer !== "") this.#client.outlet.addText(answer);
+  begin(): void {
     this.#client.outlet.flush();
     this.#client.startTunnel();
   }
 
   fromEndpoint(bytes: Buffer, start: number, end: number): void {
-    this.#client.outlet.addBytes(bytes, start, end);
+    this.#client.outlet.addBody(bytes, start, end);
   }
 
   onEndpointEnd(): void {
@@ -37,7 +35,7 @@ export class Tunnel implements TunnelEnd, TimerOwner {
   }
 
   fromClient(bytes: Buffer, start: number, end: number): void {
-    this.#holder.attempt.outlet.addBytes(bytes, start, end);
+    this.#holder.attempt.outlet.addBody(bytes, start, end);
   }
 
   onClientEnd(): void {
