@@ -193,6 +193,7 @@ class RunningSidecar implements Sidecar {
       incarnation: randomUUID(),
       programVersion: PROGRAM_VERSION,
       random,
+      traffic: this.#traffic,
     });
   }
 

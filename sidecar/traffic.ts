@@ -1,9 +1,11 @@
 // The data path as the rest of the sidecar sees it: a snapshot that is swapped, listeners that are opened, drained and
 // closed, figures that are read. What happens to a request is proxy/.
+import type { TrafficCount } from "../proto/gen/weft/v1/discovery.ts";
 import type { Resource } from "../rules/resource.ts";
 import type { HostPort } from "../runtime/address.ts";
 import { AccessLog, type LineSink } from "./access-log.ts";
 import { renderPrometheus } from "./observe/exposition.ts";
+import type { Histogram } from "./observe/histogram.ts";
 import { createDataPath, type DataPath, type DataPathOptions } from "./proxy/data-path.ts";
 import { startInbound } from "./proxy/inbound.ts";
 import type { Listener } from "./proxy/listener.ts";
@@ -77,6 +79,27 @@ export class Traffic {
     return total;
   }
 
+  /** What this sidecar saw of the services that it called, since it started. */
+  *counts(): Iterable<TrafficCount> {
+    const { metrics } = this.#path;
+    for (const { direction, service, backend, version, judged, failures, duration } of metrics.allSeries()) {
+      if (direction === "inbound" || backend === "") continue;
+      const key = { service, backend, version, route: "", mirror: false };
+      yield { ...key, requests: judged, failures, latency: latencyCounts(duration) };
+    }
+    for (const { key, judged, failures, duration } of metrics.traffic.all()) {
+      const { isMirror: mirror, ...rest } = key;
+      yield { ...rest, mirror, requests: judged, failures, latency: latencyCounts(duration) };
+    }
+  }
+
+  /** A release of a service that was called is under way. */
+  isReleaseLive(): boolean {
+    for (const { resource } of this.snapshot.services.values())
+      if (resource.rules.some(({ split }) => split?.isLive === true)) return true;
+    return false;
+  }
+
   prometheus(): string {
     return renderPrometheus(this.#path.metrics);
   }
@@ -85,4 +108,11 @@ export class Traffic {
     await Promise.all([this.#outbound?.close(), this.#inbound?.close()]);
     this.#accessLog.close();
   }
+}
+
+/** Without the zeros at the end. */
+function latencyCounts({ counts }: Histogram): number[] {
+  let length = counts.length;
+  while (length > 0 && counts[length - 1] === 0) length--;
+  return Array.from(counts.subarray(0, length));
 }

@@ -3,6 +3,7 @@
 // bounded by construction. Not the exposition (exposition.ts).
 import { type Cell, CellFamily, HistogramFamily } from "./families.ts";
 import type { Histogram } from "./histogram.ts";
+import { isFailure, isJudged, TrafficFigures } from "./traffic-figures.ts";
 
 export type Direction = "inbound" | "outbound";
 
@@ -19,6 +20,9 @@ export class RequestSeries {
   /** The endpoint's version; empty when none was chosen. */
   readonly version: string;
   readonly duration: Histogram;
+  /** Requests that say something about the backend, and those of them that failed. */
+  judged = 0;
+  failures = 0;
   readonly #requests: CellFamily;
   /** Cells of answers that came from the endpoint, by status - 100, filled on first use. */
   readonly #byStatus: (Cell | undefined)[] = [];
@@ -35,6 +39,8 @@ export class RequestSeries {
   /** One finished exchange. `reason` is empty when the answer is the endpoint's own. */
   record(status: number, reason: string, durationMs: number): void {
     this.duration.record(durationMs);
+    if (isJudged(reason)) this.judged++;
+    if (isFailure(status)) this.failures++;
     if (reason === "") this.#statusCell(status).value++;
     else this.#cell(status, reason).value++;
   }
@@ -121,6 +127,9 @@ export class Metrics {
     ["where"],
   );
 
+  /** Of rules that a release splits, and of copies of requests. */
+  readonly traffic = new TrafficFigures();
+
   readonly #series = new Map<string, RequestSeries>();
   readonly #refreshers: (() => void)[] = [];
 
@@ -172,6 +181,7 @@ export class Metrics {
     for (const [key, series] of this.#series) {
       if (series.direction === "outbound" && isStale(series.service)) this.#series.delete(key);
     }
+    this.traffic.retain((service) => !isStale(service));
     for (const family of [this.requests, this.requestDuration]) {
       const set = family instanceof CellFamily ? family.cells : family.histograms;
       set.drop((values) => values[0] === "outbound" && isStale(values[1] ?? ""));

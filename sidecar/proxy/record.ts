@@ -2,6 +2,8 @@
 import type { EndpointMember } from "../cluster.ts";
 import { FIELD } from "../http1/field.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
+import type { TrafficCell } from "../observe/traffic-figures.ts";
+import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
@@ -10,6 +12,8 @@ import { statusOf } from "./respond.ts";
 
 /** Requests whose host the mesh does not know are counted together: callers choose hosts. */
 const unknownSources = new WeakMap<DataPath, SeriesSource>();
+/** Cells of rules that a release splits, by endpoint, or by cluster where none was chosen. */
+const routeCells = new WeakMap<RulePlan, Map<object, TrafficCell>>();
 
 interface RecordedExchange extends RoutedExchange {
   readonly startedMs: number;
@@ -26,6 +30,8 @@ export function recordExchange(
 ): void {
   const durationMs = path.clock.now() - exchange.startedMs;
   seriesOf(path, direction, exchange).record(status, reason, durationMs);
+  const { rule } = exchange.destination;
+  if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
   if (path.accessLog !== undefined) logAccess(path.accessLog, direction, exchange, status, reason, durationMs);
 }
 
@@ -51,6 +57,29 @@ function seriesOf(path: DataPath, direction: Direction, exchange: RecordedExchan
     source.series.set(key, series);
   }
   return series;
+}
+
+function routeCellOf(path: DataPath, rule: RulePlan, exchange: RecordedExchange): TrafficCell | undefined {
+  const { source, cluster } = exchange.destination;
+  if (source === undefined || cluster === undefined) return undefined;
+  const { member } = exchange.attempt;
+  let cells = routeCells.get(rule);
+  if (cells === undefined) {
+    cells = new Map();
+    routeCells.set(rule, cells);
+  }
+  let cell = cells.get(member ?? cluster);
+  if (cell === undefined) {
+    cell = path.metrics.traffic.cell({
+      service: source.service,
+      backend: cluster.service,
+      version: member?.endpoint.version ?? "",
+      route: `${rule.rule.route} ${rule.rule.ruleIndex}`,
+      isMirror: false,
+    });
+    cells.set(member ?? cluster, cell);
+  }
+  return cell;
 }
 
 function unknownSource(path: DataPath): SeriesSource {
