@@ -6,6 +6,7 @@ import { type BenchModule, type BenchResult, type Figure, meetsTarget } from "./
 /** In the order in which they run: rooms first, then whole programs. */
 const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   routing: () => import("./routing.ts"),
+  proxy: () => import("./proxy.ts"),
   "rule-change": () => import("./rule-change.ts"),
   "apply-wait": () => import("./apply-wait.ts"),
   cli: () => import("./cli.ts"),

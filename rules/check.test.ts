@@ -106,6 +106,25 @@ rules: [{ filters: [{ type: RequestMirror, requestMirror: { backendRef: { name: 
     ]);
   });
 
+  test("what is missing in many places is said once for each document", () => {
+    const rule = (name: string, index: number): string =>
+      `  - { backendRefs: [{ name: ${name} }, { name: ${name} }], matches: [{ path: { value: /${index} } }] }`;
+    const rules = Array.from({ length: 2_000 }, (_, index) => rule("webb", index));
+    expect(check([route([...rules, rule("nobody", 2_000)].join("\n")), route(rule("nobody", 2_001), "web")])).toEqual([
+      "warning: r.yaml:8:31: spec.rules[0].backendRefs[0].name: service default/webb does not exist: its share of the requests is answered 500 until it does (and 3999 more places) (did you mean web?)",
+      "warning: r.yaml:2008:31: spec.rules[2000].backendRefs[0].name: service default/nobody does not exist: its share of the requests is answered 500 until it does (and 1 more place)",
+      "warning: r.yaml:2017:31: spec.rules[0].backendRefs[0].name: service default/nobody does not exist: its share of the requests is answered 500 until it does (and 1 more place)",
+    ]);
+  });
+
+  test("are not doubted where nobody can tell what runs, but ports of documents are", () => {
+    const service = yamlDocument("Service", "{}");
+    const changed = load(route("  - backendRefs: [{ name: webb }, { name: orders, port: 8080 }]"), service);
+    const documents = changed.map(({ document }) => document);
+    const found = checkDocuments({ documents, changed, impliedServices: undefined });
+    expect(found.map(({ message }) => message)).toEqual(["service default/orders has no port 8080"]);
+  });
+
   test("an implied service has every port, a Service document without ports has 80", () => {
     const toPort = route("  - backendRefs: [{ name: orders, port: 8080 }]");
     expect(check([toPort])).toEqual([]);

@@ -18,8 +18,8 @@ export interface CheckContext {
   readonly documents: readonly Document[];
   /** Those of the apply: findings are about these. */
   readonly changed: readonly LoadedDocument[];
-  /** Services (`namespace/name`) that exist because a workload was started for them. */
-  readonly impliedServices: ReadonlySet<string>;
+  /** Services (`namespace/name`) that exist because a workload was started for them; undefined: nobody can tell. */
+  readonly impliedServices: ReadonlySet<string> | undefined;
 }
 
 /**
@@ -32,7 +32,7 @@ export function checkDocuments(context: CheckContext): Diagnostic[] {
   const routes = changed.filter(isRoute);
   const attached = new Set(routes.flatMap(parentServices));
   // Routes are compared though their service may not exist yet.
-  const index = indexDocuments(context.documents, new Set([...context.impliedServices, ...attached]));
+  const index = indexDocuments(context.documents, new Set([...(context.impliedServices ?? []), ...attached]));
   const known = { documents: index.services, implied: context.impliedServices };
   const titles = byTitle(routes);
   const findings = [

@@ -2,6 +2,7 @@
 // both sides. An index is built once per change of documents; compiling a service then touches only its own documents.
 // Expects validated documents (load.ts); endpoints have their own compiler (endpoints.ts).
 import { compareAge, compareText } from "./compile/age.ts";
+import { compileInboundDocuments } from "./compile/inbound.ts";
 import { compileMeshSpec } from "./compile/mesh.ts";
 import { compilePolicy } from "./compile/policy.ts";
 import { overlayRollout, type Parent } from "./compile/rollout.ts";
@@ -188,16 +189,7 @@ function winningPolicy(
 
 /** What the service's own sidecars enforce; empty for a service without such documents. */
 export function compileInbound(index: RuleIndex, service: string): InboundResource {
-  const documents = [...(index.inbound.get(service) ?? [])].sort(compareTitles);
-  return {
-    type: "inbound",
-    service,
-    documents: documents.map(({ kind, metadata, spec }) => ({
-      kind,
-      name: qualifiedName(metadata.namespace, metadata.name),
-      spec,
-    })),
-  };
+  return compileInboundDocuments(service, [...(index.inbound.get(service) ?? [])].sort(compareTitles));
 }
 
 /** Mesh-wide settings: of several Mesh documents the oldest acts. */
@@ -216,7 +208,7 @@ export function servicesUsedBy(resource: ServiceResource): string[] {
     }
   }
   const { fallback } = resource.policy;
-  if (fallback !== undefined && "service" in fallback) used.add(fallback.service);
+  if (fallback !== undefined && fallback.service !== "") used.add(fallback.service);
   used.delete(resource.service);
   return [...used].sort();
 }

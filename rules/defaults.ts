@@ -79,6 +79,11 @@ export const DEFAULTS = {
     unit: "ms",
     reason: "off: a delay that nobody asked for looks like a fault",
   },
+  "TrafficPolicy.spec.loadBalancer.hashBalanceFactor": {
+    value: 0,
+    unit: "percent",
+    reason: "off, as Envoy: a key that moves when its endpoint is busy is not where its cache is",
+  },
   "TrafficPolicy.spec.loadBalancer.adaptive": {
     value: false,
     unit: "",

@@ -83,7 +83,7 @@ describe("a request that a route takes", () => {
         ruleName: "",
         matchIndex: 0,
         outcome: "shadowed",
-        reason: "HTTPRoute default/orders rule 0 match 0 goes first: it has a more specific kind of path",
+        reason: "HTTPRoute default/orders rule 0 match 0 goes first: it has a longer path",
         match: "PathPrefix /",
       },
     ]);

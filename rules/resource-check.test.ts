@@ -133,7 +133,7 @@ describe("a service is refused, with the place,", () => {
     ["policy.loadBalancer.algorithm", "fastest", /one of round-robin/],
     ["policy.loadBalancer.hashOn.type", "ip", /one of header/],
     ["policy.retry.budget.percent", 101, /from 0 to 100/],
-    ["policy.fallback.headers.x", "a\nb", /control characters/],
+    ["policy.fallback.answer.headers.x", "a\nb", /control characters/],
     ["policy.circuitBreaker.rollingWindowMs", 0, /from 1/],
     ["policy", undefined, /missing/],
   ])("%s = %j", (path, value, message) => {

@@ -50,6 +50,7 @@ const portOrNone = integer(0, PORT_MAX);
 const milliseconds = integer(0, MILLISECONDS_MAX);
 const count = integer(0);
 const service = text("NAMESPACE/NAME", /^[^/\s]+\/[^/\s]+$/);
+const serviceOrNone = text("NAMESPACE/NAME or empty", /^(?:[^/\s]+\/[^/\s]+)?$/);
 const address = text("HOST:PORT", /^(?:\[[0-9a-fA-F:.%]+\]|[^\s:/[\]]+):\d{1,5}$/);
 const addressOrNone = text("HOST:PORT or empty", /^(?:(?:\[[0-9a-fA-F:.%]+\]|[^\s:/[\]]+):\d{1,5})?$/);
 const status = integer(200, 599);
@@ -175,11 +176,15 @@ const trafficPolicy = object({
     algorithm: word("round-robin", "random", "least-request", "peak-ewma", "ring-hash", "maglev"),
     hashOn: optional(hashOn),
     slowStartMs: milliseconds,
+    adaptive: flag,
+    hashBalanceFactor: count,
+    zonePreference: optional(object({ minHealthyPercent: quantity(0, 100) })),
   }),
   connectionPool: object({
     maxConnections: integer(1),
     maxPendingRequests: count,
     maxRequests: count,
+    maxRetries: count,
     maxRequestsPerConnection: count,
     connectTimeoutMs: milliseconds,
     idleTimeoutMs: milliseconds,
@@ -192,40 +197,99 @@ const trafficPolicy = object({
     backoff: object({ baseMs: milliseconds, maxMs: milliseconds }),
     budget: object({ percent: quantity(0, 100), minPerSecond: quantity(0, Number.MAX_SAFE_INTEGER) }),
     maxBodyBytes: count,
+    hedge: optional(
+      object({
+        after: either(milliseconds, text("p50 to p99", /^p\d\d$/), (value) => typeof value === "number"),
+        max: integer(1),
+      }),
+    ),
   }),
   circuitBreaker: optional(
     object({
       errorThresholdPercentage: quantity(0, 100),
-      volumeThreshold: count,
+      volumeThreshold: integer(1),
       rollingWindowMs: integer(1, MILLISECONDS_MAX),
       resetTimeoutMs: integer(1, MILLISECONDS_MAX),
+      halfOpenProbes: integer(1),
+      scope: word("service", "endpoint"),
     }),
   ),
   outlierDetection: optional(
     object({
-      consecutiveErrors: integer(1),
+      consecutiveErrors: count,
+      consecutiveGatewayErrors: count,
+      consecutiveConnectFailures: count,
       intervalMs: integer(1, MILLISECONDS_MAX),
       baseEjectionTimeMs: milliseconds,
       maxEjectionTimeMs: milliseconds,
       keepAtLeast: count,
+      successRate: optional(
+        object({ stdevFactor: quantity(0, Number.MAX_SAFE_INTEGER), minHosts: count, minRequests: count }),
+      ),
+      failurePercentage: optional(object({ threshold: quantity(0, 100), minHosts: count, minRequests: count })),
+      panicThreshold: quantity(0, 100),
     }),
   ),
   healthCheck: optional(
     object({
-      path: probePath,
+      probe: tagged({
+        http: object({
+          type: word("http"),
+          path: probePath,
+          host: hostname,
+          expectedStatuses: list(integer(100, 599)),
+        }),
+        tcp: object({ type: word("tcp") }),
+        grpc: object({ type: word("grpc"), service: text() }),
+      }),
+      port: portOrNone,
       intervalMs: integer(1, MILLISECONDS_MAX),
       timeoutMs: integer(1, MILLISECONDS_MAX),
       unhealthyThreshold: integer(1),
       healthyThreshold: integer(1),
+      jitterPercent: quantity(0, 100),
     }),
   ),
   fallback: optional(
-    either(
-      object({ service }),
-      object({ status, headers: mapOf(headerValue, headerName), body: text() }),
-      (value) => typeof value === "object" && value !== null && "service" in value,
-    ),
+    object({
+      staleForMs: milliseconds,
+      service: serviceOrNone,
+      answer: optional(object({ status, headers: mapOf(headerValue, headerName), body: text() })),
+    }),
   ),
+});
+
+const rateRule = object({
+  name: text(),
+  requests: integer(1),
+  perMs: integer(1, MILLISECONDS_MAX),
+  burst: integer(1),
+  key: tagged({
+    header: object({ type: word("header"), name: lowerName }),
+    all: object({ type: word("all") }),
+    sourceIP: object({ type: word("sourceIP") }),
+    identity: object({ type: word("identity") }),
+    path: object({ type: word("path") }),
+  }),
+  matches: list(routeMatch),
+  maxKeys: integer(1),
+  reportOnly: flag,
+});
+
+const rateLimit = object({
+  origin: text(),
+  limits: list(rateRule),
+  concurrency: optional(
+    object({ max: integer(1), queue: count, queueTimeoutMs: milliseconds, adaptive: flag, reportOnly: flag }),
+  ),
+  shedding: optional(object({ eventLoopDelayMs: milliseconds, heapPercent: quantity(0, 100) })),
+});
+
+const fault = object({
+  origin: text(),
+  matches: list(routeMatch),
+  delay: optional(object({ percent: quantity(0, 100), durationMs: milliseconds })),
+  abort: optional(object({ percent: quantity(0, 100), status, grpcStatus: integer(-1, 16) })),
 });
 
 const endpoint = object({
@@ -252,6 +316,8 @@ const checkResource = tagged({
   inbound: object({
     type: word("inbound"),
     service,
+    rateLimits: list(rateLimit),
+    faults: list(fault),
     documents: list(object({ kind: text(), name: text(), spec: (value: unknown): unknown => value })),
   }),
   mesh: object({

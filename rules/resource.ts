@@ -165,11 +165,17 @@ export interface TrafficPolicyResource {
       | { readonly type: "sourceIP" }
       | undefined;
     readonly slowStartMs: number;
+    /** Shares follow observed latency and reported load. */
+    readonly adaptive: boolean;
+    /** Percent of the mean load that an endpoint may carry before hashing passes it over; 0: no bound. */
+    readonly hashBalanceFactor: number;
+    readonly zonePreference: { readonly minHealthyPercent: number } | undefined;
   };
   readonly connectionPool: {
     readonly maxConnections: number;
     readonly maxPendingRequests: number;
     readonly maxRequests: number;
+    readonly maxRetries: number;
     /** 0 means no bound. */
     readonly maxRequestsPerConnection: number;
     readonly connectTimeoutMs: number;
@@ -183,6 +189,8 @@ export interface TrafficPolicyResource {
     readonly backoff: { readonly baseMs: number; readonly maxMs: number };
     readonly budget: { readonly percent: number; readonly minPerSecond: number };
     readonly maxBodyBytes: number;
+    /** `after`: milliseconds, or an observed percentile such as `p95`. */
+    readonly hedge: { readonly after: number | string; readonly max: number } | undefined;
   };
   readonly circuitBreaker:
     | {
@@ -190,29 +198,65 @@ export interface TrafficPolicyResource {
         readonly volumeThreshold: number;
         readonly rollingWindowMs: number;
         readonly resetTimeoutMs: number;
+        readonly halfOpenProbes: number;
+        readonly scope: "service" | "endpoint";
       }
     | undefined;
   readonly outlierDetection:
     | {
+        /** 0: off; so of the next two. */
         readonly consecutiveErrors: number;
+        readonly consecutiveGatewayErrors: number;
+        readonly consecutiveConnectFailures: number;
         readonly intervalMs: number;
         readonly baseEjectionTimeMs: number;
         readonly maxEjectionTimeMs: number;
         readonly keepAtLeast: number;
+        readonly successRate:
+          | { readonly stdevFactor: number; readonly minHosts: number; readonly minRequests: number }
+          | undefined;
+        readonly failurePercentage:
+          | { readonly threshold: number; readonly minHosts: number; readonly minRequests: number }
+          | undefined;
+        /** Below this percentage of healthy endpoints all are used; 0: never. */
+        readonly panicThreshold: number;
       }
     | undefined;
   readonly healthCheck:
     | {
-        readonly path: string;
+        readonly probe: HealthProbe;
+        /** 0: the endpoint's own. */
+        readonly port: number;
         readonly intervalMs: number;
         readonly timeoutMs: number;
         readonly unhealthyThreshold: number;
         readonly healthyThreshold: number;
+        readonly jitterPercent: number;
       }
     | undefined;
-  readonly fallback:
+  readonly fallback: FallbackResource | undefined;
+}
+
+export type HealthProbe =
+  | {
+      readonly type: "http";
+      readonly path: string;
+      /** Host field; empty: the endpoint's address. */
+      readonly host: string;
+      /** Empty: 200 to 299. */
+      readonly expectedStatuses: readonly number[];
+    }
+  | { readonly type: "tcp" }
+  | { readonly type: "grpc"; readonly service: string };
+
+/** What is answered when the service cannot: the first of these that is there. */
+export interface FallbackResource {
+  /** The last good response, if it is no older; 0: none. */
+  readonly staleForMs: number;
+  /** Another service, or empty. */
+  readonly service: string;
+  readonly answer:
     | { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string }
-    | { readonly service: string }
     | undefined;
 }
 
@@ -242,8 +286,53 @@ export interface Endpoint {
 export interface InboundResource {
   readonly type: "inbound";
   readonly service: string;
-  /** RateLimit, Authorization, Authentication and Fault specs that target the service, as validated. */
+  readonly rateLimits: readonly RateLimitResource[];
+  readonly faults: readonly FaultResource[];
+  /** Authorization and Authentication specs that target the service, as validated. */
   readonly documents: readonly { readonly kind: string; readonly name: string; readonly spec: unknown }[];
+}
+
+/** A RateLimit document. */
+export interface RateLimitResource {
+  /** `RateLimit default/orders`. */
+  readonly origin: string;
+  readonly limits: readonly RateRule[];
+  readonly concurrency:
+    | {
+        readonly max: number;
+        readonly queue: number;
+        readonly queueTimeoutMs: number;
+        readonly adaptive: boolean;
+        readonly reportOnly: boolean;
+      }
+    | undefined;
+  /** 0: not looked at. */
+  readonly shedding: { readonly eventLoopDelayMs: number; readonly heapPercent: number } | undefined;
+}
+
+/** One token bucket, or one per key. */
+export interface RateRule {
+  readonly name: string;
+  readonly requests: number;
+  readonly perMs: number;
+  readonly burst: number;
+  readonly key:
+    | { readonly type: "header"; readonly name: string }
+    | { readonly type: "all" | "sourceIP" | "identity" | "path" };
+  /** Requests that it is about. */
+  readonly matches: readonly RouteMatch[];
+  readonly maxKeys: number;
+  readonly reportOnly: boolean;
+}
+
+/** A Fault document. */
+export interface FaultResource {
+  readonly origin: string;
+  readonly matches: readonly RouteMatch[];
+  readonly delay: { readonly percent: number; readonly durationMs: number } | undefined;
+  readonly abort:
+    | { readonly percent: number; readonly status: number /** -1: none. */; readonly grpcStatus: number }
+    | undefined;
 }
 
 /** Mesh-wide settings with every default filled in. */

@@ -36,7 +36,7 @@ test("a cancelled timer never fires and the wheel then sleeps", () => {
   wheel.cancel(timer);
   clock.advance(1_000);
   expect(told).toEqual([]);
-  expect(wheel.armedCount).toBe(0);
+  expect(wheel.linkedCount).toBe(0);
   expect(clock.pendingCount).toBe(0);
 });
 
@@ -50,7 +50,46 @@ test("arming again moves the deadline", () => {
   expect(told).toEqual([]);
   clock.advance(40);
   expect(told).toHaveLength(1);
-  expect(wheel.armedCount).toBe(0);
+  expect(timer.isArmed).toBe(false);
+  expect(wheel.linkedCount).toBe(0);
+});
+
+test("arming for earlier than it stands fires in time; cancelling and arming again does too", () => {
+  const { clock, wheel, told, owner } = setUp();
+  const timer = new WheelTimer(owner);
+  wheel.arm(timer, 5_000);
+  wheel.arm(timer, 100);
+  clock.advance(120);
+  expect(told).toHaveLength(1);
+  wheel.arm(timer, 50);
+  wheel.cancel(timer);
+  wheel.arm(timer, 70);
+  clock.advance(60);
+  expect(told).toHaveLength(1);
+  clock.advance(30);
+  expect(told).toHaveLength(2);
+});
+
+test("a timer that is armed again and again fires once, after the last time", () => {
+  const { clock, wheel, told, owner } = setUp();
+  const timer = new WheelTimer(owner);
+  for (let request = 0; request < 1_000; request++) {
+    wheel.arm(timer, 300);
+    clock.advance(7);
+  }
+  expect(told).toEqual([]);
+  clock.advance(400);
+  expect(told).toHaveLength(1);
+});
+
+test("a released timer is held no longer", () => {
+  const { wheel, owner } = setUp();
+  const timer = new WheelTimer(owner);
+  wheel.arm(timer, 60_000);
+  wheel.release(timer);
+  wheel.release(timer);
+  expect(wheel.linkedCount).toBe(0);
+  expect(timer.next).toBeUndefined();
 });
 
 test("an earlier timer armed while the wheel sleeps is still in time", () => {

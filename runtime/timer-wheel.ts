@@ -15,14 +15,19 @@ const SLOT_MASK = SLOTS - 1;
 /** The wheel sleeps over empty slots, but never longer than this many ticks. */
 const SLEEP_TICKS_MAX = 25;
 
+/** `dueTick` of a timer that is not armed. */
+const NEVER = Number.POSITIVE_INFINITY;
+
 /** One timeout of one owner; built once with its owner and armed again and again. */
 export class WheelTimer {
   readonly owner: TimerOwner;
   /** Told to the owner, which may have several timers. */
   readonly kind: number;
-  /** The tick at which it is due; meaningful while linked. */
-  dueTick = 0;
-  /** Both undefined exactly while the timer is not armed. */
+  /** The tick at which it is due; NEVER while it is not armed. */
+  dueTick = NEVER;
+  /** The tick in whose slot it stands while linked: its due tick or an earlier one. */
+  linkedTick = 0;
+  /** Both undefined exactly while it stands in no slot. */
   next: WheelTimer | undefined = undefined;
   previous: WheelTimer | undefined = undefined;
 
@@ -32,19 +37,25 @@ export class WheelTimer {
   }
 
   get isArmed(): boolean {
-    return this.next !== undefined;
+    return this.dueTick !== NEVER;
   }
 }
 
 const NOBODY: TimerOwner = { onTimer: () => {} };
 
+/**
+ * Arming for later and cancelling leave a timer where it stands and only change `dueTick`; its slot, when it comes,
+ * moves it on or lets it go. A request that arms and cancels three timers so touches no list at all (2 ns each instead
+ * of 10). The price: a cancelled timer is held until its slot comes, so owners that end call `release`.
+ */
 export class TimerWheel {
   readonly #clock: Clock;
   /** Ring sentinels, one per slot. */
   readonly #slots: WheelTimer[] = [];
-  /** Timers that fell due in this turn and were not told yet; cancelling takes them out of here too. */
+  /** Timers that fell due in this turn and were not told yet; cancelling reaches them here too. */
   readonly #due = emptyRing();
-  #armed = 0;
+  #linked = 0;
+  #recentMs: number;
   /** All slots up to this tick have been emptied of what was due. */
   #tick: number;
   #wake: Timer | undefined = undefined;
@@ -52,31 +63,56 @@ export class TimerWheel {
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#tick = Math.floor(clock.now() / TICK_MS);
+    this.#recentMs = clock.now();
+    this.#tick = Math.floor(this.#recentMs / TICK_MS);
     for (let slot = 0; slot < SLOTS; slot++) this.#slots.push(emptyRing());
   }
 
-  /** How many timers are armed. */
-  get armedCount(): number {
-    return this.#armed;
+  /** The clock as of the last turn: at most a quarter of a second old while anything is armed. For coarse deadlines. */
+  get recentMs(): number {
+    return this.#recentMs;
   }
 
-  /** (Re)arms: `owner.onTimer(kind)` is called once, between `delayMs` and two ticks later. */
+  /** How many timers stand in slots, cancelled ones included. */
+  get linkedCount(): number {
+    return this.#linked;
+  }
+
+  /**
+   * (Re)arms: `owner.onTimer(kind)` is called once, between `delayMs` and two ticks later.
+   * @param nowMs the clock's time, where the caller knows it already
+   */
   arm(timer: WheelTimer, delayMs: number, nowMs: number = this.#clock.now()): void {
-    if (timer.next === undefined) this.#armed++;
-    else unlink(timer);
-    if (this.#armed === 1) this.#tick = Math.floor(nowMs / TICK_MS);
-    const due = Math.max(Math.ceil((nowMs + delayMs) / TICK_MS), this.#tick + 1);
+    this.#recentMs = nowMs;
+    const due = Math.ceil((nowMs + delayMs) / TICK_MS);
     timer.dueTick = due;
-    link(this.#slots[due & SLOT_MASK] ?? this.#due, timer);
-    if (this.#wake === undefined || due < this.#wakeTick) this.#sleepUntil(Math.min(due, this.#tick + SLEEP_TICKS_MAX));
+    if (timer.next !== undefined && timer.linkedTick <= due) return;
+    if (timer.next === undefined) {
+      this.#linked++;
+      if (this.#linked === 1) this.#tick = Math.floor(nowMs / TICK_MS);
+    } else unlink(timer);
+    this.#link(timer);
   }
 
   /** Idempotent. */
   cancel(timer: WheelTimer): void {
+    timer.dueTick = NEVER;
+  }
+
+  /** Cancels, and holds the timer no longer. Idempotent. */
+  release(timer: WheelTimer): void {
+    timer.dueTick = NEVER;
     if (timer.next === undefined) return;
     unlink(timer);
-    this.#armed--;
+    this.#linked--;
+  }
+
+  #link(timer: WheelTimer): void {
+    const tick = Math.max(timer.dueTick, this.#tick + 1);
+    timer.linkedTick = tick;
+    link(this.#slots[tick & SLOT_MASK] ?? this.#due, timer);
+    if (this.#wake === undefined || tick < this.#wakeTick)
+      this.#sleepUntil(Math.min(tick, this.#tick + SLEEP_TICKS_MAX));
   }
 
   #sleepUntil(tick: number): void {
@@ -88,26 +124,31 @@ export class TimerWheel {
 
   #turn(): void {
     this.#wake = undefined;
-    const nowTick = Math.floor(this.#clock.now() / TICK_MS);
+    this.#recentMs = this.#clock.now();
+    const nowTick = Math.floor(this.#recentMs / TICK_MS);
     // After a long stall one revolution visits every slot; more would visit them twice.
     const last = Math.min(nowTick, this.#tick + SLOTS);
-    for (let tick = this.#tick + 1; tick <= last; tick++) this.#collect(tick, nowTick);
+    const first = this.#tick + 1;
     this.#tick = Math.max(this.#tick, nowTick);
+    for (let tick = first; tick <= last; tick++) this.#visit(tick, nowTick);
     try {
       this.#tellDue();
     } finally {
-      if (this.#armed > 0) this.#sleepUntil(this.#nextUsedTick());
+      if (this.#linked > 0) this.#sleepUntil(this.#nextUsedTick());
     }
   }
 
-  #collect(tick: number, nowTick: number): void {
+  #visit(tick: number, nowTick: number): void {
     const slot = this.#slots[tick & SLOT_MASK];
     if (slot === undefined) return;
     for (let timer = slot.next; timer !== undefined && timer !== slot; ) {
       const following: WheelTimer | undefined = timer.next;
-      if (timer.dueTick <= nowTick) {
+      // Another revolution's timers stay.
+      if (timer.linkedTick <= nowTick) {
         unlink(timer);
-        link(this.#due, timer);
+        if (timer.dueTick <= nowTick) link(this.#due, timer);
+        else if (timer.dueTick === NEVER) this.#linked--;
+        else this.#link(timer);
       }
       timer = following;
     }
@@ -116,8 +157,16 @@ export class TimerWheel {
   #tellDue(): void {
     for (let timer = this.#due.next; timer !== undefined && timer !== this.#due; timer = this.#due.next) {
       unlink(timer);
-      this.#armed--;
-      timer.owner.onTimer(timer.kind);
+      this.#linked--;
+      const isStillDue = timer.dueTick <= this.#tick;
+      if (!isStillDue && timer.dueTick !== NEVER) {
+        // Armed again, for later, by a callback before it in this turn.
+        this.#linked++;
+        this.#link(timer);
+      } else if (isStillDue) {
+        timer.dueTick = NEVER;
+        timer.owner.onTimer(timer.kind);
+      }
     }
   }
 

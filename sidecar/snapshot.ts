@@ -22,8 +22,8 @@ export interface ServiceEntry {
   readonly cluster: Cluster;
   /** Memo of the data path: series of this service's requests, by endpoint, or by cluster where none was chosen. */
   readonly series: Map<object, RequestSeries>;
-  /** Memo of the data path: a rule's own retry joined with the policy of the backend it went to. */
-  readonly ruleRetries: Map<RulePlan, { readonly policy: RetryPlan; readonly joined: RetryPlan }>;
+  /** Memo of the data path: a rule's own retry joined with the policy of the backend it went to, by backend. */
+  readonly ruleRetries: Map<RulePlan, Map<string, { readonly policy: RetryPlan; readonly joined: RetryPlan }>>;
 }
 
 export interface Snapshot {
@@ -157,10 +157,15 @@ function messageOf(error: unknown): string {
 export function retryPlanOf(entry: ServiceEntry, rule: RulePlan | undefined, backend: Cluster): RetryPlan {
   const own = rule?.rule.retry;
   if (rule === undefined || own === undefined) return backend.retry;
-  const known = entry.ruleRetries.get(rule);
+  let byBackend = entry.ruleRetries.get(rule);
+  if (byBackend === undefined) {
+    byBackend = new Map();
+    entry.ruleRetries.set(rule, byBackend);
+  }
+  const known = byBackend.get(backend.service);
   if (known !== undefined && known.policy === backend.retry) return known.joined;
   const joined = planRouteRetry(own, backend.retry);
-  entry.ruleRetries.set(rule, { policy: backend.retry, joined });
+  byBackend.set(backend.service, { policy: backend.retry, joined });
   return joined;
 }
 

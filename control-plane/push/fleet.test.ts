@@ -28,7 +28,10 @@ beforeEach(async () => {
   rulebook = await Rulebook.open(store.rules, clock);
   registry = new Registry({ clock, leaseMs: 15_000, lingerMs: 60_000 });
   metrics = new MetricsRegistry();
-  fleet = new Fleet({ clock, rulebook, registry, pushDuration: metrics.histogram("push", "test") });
+  fleet = new Fleet({
+    ...{ clock, rulebook, registry, pushDuration: metrics.histogram("push", "test") },
+    remember: () => undefined,
+  });
 });
 afterEach(async () => {
   fleet.close();

@@ -52,6 +52,11 @@ export interface FleetOptions {
   readonly registry: Registry;
   /** Commit (or registry change) to acknowledgement. */
   readonly pushDuration: Histogram;
+  /**
+   * Writes the registry down; called before anybody is told of its changes. Otherwise a control plane that is killed
+   * in between would, on its return, take back services that others are in the middle of calling.
+   */
+  readonly remember: () => void;
 }
 
 export class Fleet {
@@ -59,6 +64,7 @@ export class Fleet {
   readonly #rulebook: Rulebook;
   readonly #registry: Registry;
   readonly #pushDuration: Histogram;
+  readonly #remember: () => void;
   readonly #catalog: Catalog;
   readonly #sidecars = new Map<string, Sidecar>();
   readonly #debounce: Debounce;
@@ -70,11 +76,12 @@ export class Fleet {
   readonly #listeners = new Set<() => void>();
   readonly #unfollow: (() => void)[];
 
-  constructor({ clock, rulebook, registry, pushDuration }: FleetOptions) {
+  constructor({ clock, rulebook, registry, pushDuration, remember }: FleetOptions) {
     this.#clock = clock;
     this.#rulebook = rulebook;
     this.#registry = registry;
     this.#pushDuration = pushDuration;
+    this.#remember = remember;
     this.#catalog = new Catalog(rulebook.revision, rulebook.documents, this.#population());
     const { DEBOUNCE_QUIET_MS: quietMs, DEBOUNCE_MAX_MS: maxMs } = limits;
     this.#debounce = new Debounce({ clock, quietMs, maxMs, act: () => this.#pushRules() });
@@ -236,6 +243,7 @@ export class Fleet {
     const { changed, sinceMs, timer } = this.#workloads;
     timer.cancel();
     this.#workloads = undefined;
+    this.#remember();
     this.#forgetGone(changed);
     const different = this.#catalog.setWorkloads(this.#population(), changed);
     for (const sidecar of this.#markChanged(different, "endpoints", sinceMs)) this.#pump(sidecar);

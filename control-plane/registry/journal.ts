@@ -1,5 +1,5 @@
-// Keeps the registry's workloads on disk, so that a restarted control plane still knows every endpoint. Written
-// behind, in batches: what a crash loses, the sidecars say again when they reconnect. Heartbeats are not written.
+// Keeps the registry's workloads on disk, so that a restarted control plane still knows every endpoint that anybody was
+// told of. Whoever tells others calls flush() first; what nobody is told of is written soon. Heartbeats are not written.
 import type { Workload } from "../../proto/gen/weft/v1/discovery.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
@@ -20,7 +20,7 @@ export class RegistryJournal {
   /** Ids whose record on disk is out of date. */
   #dirty = new Set<string>();
   #timer: Timer | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  #writing: Promise<void> | undefined;
 
   /** Restores the registry from the store, then follows its changes. */
   static async open(registry: Registry, leases: LeaseStore, clock: Clock, log: Log): Promise<RegistryJournal> {
@@ -37,11 +37,15 @@ export class RegistryJournal {
     registry.onChange(({ before, after }) => this.#mark((after ?? before)?.id));
   }
 
-  /** Writes what is not written yet. */
+  /** Writes what is not written yet; on a store that is a local file it is written when the call returns. */
   flush(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#writing = this.#writing.then(() => this.#write());
+    if (this.#writing !== undefined) return this.#writing.then(() => this.flush());
+    if (this.#dirty.size === 0) return Promise.resolve();
+    this.#writing = this.#write().finally(() => {
+      this.#writing = undefined;
+    });
     return this.#writing;
   }
 
@@ -53,7 +57,6 @@ export class RegistryJournal {
 
   async #write(): Promise<void> {
     const ids = this.#dirty;
-    if (ids.size === 0) return;
     this.#dirty = new Set();
     const put: WorkloadRecord[] = [];
     const removed: string[] = [];

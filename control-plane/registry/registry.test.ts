@@ -151,6 +151,15 @@ describe("services of workloads that left", () => {
   });
 });
 
+describe("a workload that nobody can call", () => {
+  it("leaves no service behind", () => {
+    const stream = new Stream();
+    registry.register(workload("a", { address: "" }), "i1", "1", stream);
+    registry.withdraw("a", stream);
+    expect(registry.knownWorkloads()).toEqual([]);
+  });
+});
+
 describe("a restart", () => {
   class MemoryLeases implements LeaseStore {
     readonly records = new Map<string, string>();

@@ -172,7 +172,8 @@ export class Registry {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     this.#entries.delete(id);
-    this.#depart(entry.workload);
+    // Who had no inbound listener was never called, so nobody has to be told that it will be back.
+    if (entry.workload.address !== "") this.#depart(entry.workload);
     this.#changed(entry.workload, undefined);
   }
 

@@ -128,7 +128,7 @@ function weigh(state: RolloutState, wanted: StepPlan, facts: Facts, nowMs: numbe
   // With nobody on the stable side there is nobody to give back to: what the canary has stays with it.
   const canGiveBack = facts.stableEndpoints > 0;
   const fitting = Math.min(wanted.weight, capacity);
-  const weight = canGiveBack ? fitting : state.weight;
+  const weight = canGiveBack || state.isFull ? fitting : state.weight;
   const held = heldBecause(state, wanted, facts, capacity);
   const isReached = held === "" && weight === wanted.weight;
   const next: RolloutState = {
@@ -151,7 +151,7 @@ export function capacityPercent(state: RolloutState, { canaryEndpoints }: Facts)
 function heldBecause(state: RolloutState, wanted: StepPlan, facts: Facts, capacity: number): string {
   const { canaryEndpoints, stableEndpoints } = facts;
   const needsCanary = wanted.weight > 0 || wanted.mirror !== undefined;
-  if (stableEndpoints === 0 && !(state.weight === 100 && wanted.weight === 100))
+  if (stableEndpoints === 0 && !state.isFull && !(state.weight === 100 && wanted.weight === 100))
     return `${state.stable} has no ready endpoints; the weight stays at ${state.weight} %`;
   if (needsCanary && canaryEndpoints === 0) return `${state.canary} has no ready endpoints`;
   if (capacity < wanted.weight)

@@ -25,7 +25,7 @@ export interface DocumentChange {
   readonly createdAtMs: number;
 }
 
-export type RevisionCause = "apply" | "delete" | "rollback";
+export type RevisionCause = "apply" | "delete" | "rollback" | "rollout";
 
 export interface NewRevision {
   /** The revision that the changes were worked out against; the new one is one more. */
@@ -86,12 +86,46 @@ export interface WorkloadRecord {
 export interface LeaseStore {
   /** Everything that was registered when the last write was made. */
   read(): Promise<WorkloadRecord[]>;
-  /** Adds or replaces `put` and deletes `removed`, in one transaction. */
+  /** Adds or replaces `put` and deletes `removed`, in one transaction that outlives this process. */
   write(put: readonly WorkloadRecord[], removed: readonly string[]): Promise<void>;
+}
+
+/** What is remembered of a release across a restart. `body` is the rollout controller's own JSON. */
+export interface RolloutRecord {
+  /** `namespace/name` of its document. */
+  readonly key: string;
+  readonly body: string;
+}
+
+/** Something that happened to a release, for its history. */
+export interface RolloutEventRecord {
+  /** Increasing; given by the store. */
+  readonly sequence: number;
+  readonly key: string;
+  readonly atMs: number;
+  readonly type: string;
+  readonly message: string;
+  readonly author: string;
+}
+
+export interface RolloutStore {
+  read(): Promise<RolloutRecord[]>;
+  /**
+   * Adds or replaces a release (or deletes it, with a body of undefined) and what happened to it, in one transaction.
+   * @returns the events with their sequence numbers.
+   */
+  write(
+    key: string,
+    body: string | undefined,
+    events: readonly Omit<RolloutEventRecord, "sequence">[],
+  ): Promise<RolloutEventRecord[]>;
+  /** Events newest first, of every key that begins with `prefix`. */
+  events(prefix: string, limit: number): Promise<RolloutEventRecord[]>;
 }
 
 /** An open store. */
 export interface Store {
+  readonly rollouts: RolloutStore;
   readonly rules: RuleStore;
   readonly leases: LeaseStore;
   /** Nothing may be called after it. */

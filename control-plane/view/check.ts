@@ -138,8 +138,11 @@ function refusalOf(sidecar: SidecarView): string {
   return `revision ${sidecar.refusal.revision}: ${refusalText(sidecar.refusal)}`;
 }
 
-function checkServices({ services }: FleetFacts): CheckView[] {
-  const bare = services.filter((service) => service.readyEndpoints === 0);
+function checkServices({ services, sidecars }: FleetFacts): CheckView[] {
+  const clients = clientsOnly(sidecars);
+  const isClient = ({ implied, documents, namespace, name }: ServiceView): boolean =>
+    implied && documents.length === 0 && clients.has(`${namespace}/${name}`);
+  const bare = services.filter((service) => service.readyEndpoints === 0 && !isClient(service));
   const details = bare.map((service) => {
     const what = service.endpoints === 0 ? "no endpoint" : `no ready endpoint (0 of ${service.endpoints})`;
     return `${service.namespace}/${service.name} has ${what}`;
@@ -149,6 +152,16 @@ function checkServices({ services }: FleetFacts): CheckView[] {
       next: "start a sidecar for the service, or correct its selector or endpoints; see: weft describe service NAME",
     }),
   ];
+}
+
+/** Services, whole and by version, whose every sidecar is there for outbound calls only: nobody means to call them. */
+function clientsOnly(sidecars: readonly SidecarView[]): Set<string> {
+  const namesOf = ({ namespace, service, version }: SidecarView): string[] => [
+    `${namespace}/${service}`,
+    `${namespace}/${service}-${version}`,
+  ];
+  const callable = new Set(sidecars.filter(({ address }) => address !== "").flatMap(namesOf));
+  return new Set(sidecars.flatMap(namesOf).filter((name) => !callable.has(name)));
 }
 
 function checkRules({ findings, documents }: FleetFacts): CheckView {

@@ -15,7 +15,8 @@ import type { CheckFinding } from "./finding.ts";
 /** The services that exist: by document (with its ports) or implied by a workload. */
 export interface KnownServices {
   readonly documents: ReadonlyMap<string, Document<ServiceSpec>>;
-  readonly implied: ReadonlySet<string>;
+  /** Undefined where nobody can tell, as without a control plane: then no service is said to be missing. */
+  readonly implied: ReadonlySet<string> | undefined;
 }
 
 /** One place where a document names a service. */
@@ -34,25 +35,45 @@ interface Reference {
 const UNUSED = "without effect until it does";
 const SHARE_FAILS = "its share of the requests is answered 500 until it does";
 
-/** Warnings for references to services and ports that do not exist (yet). */
+/**
+ * Warnings for references to services and ports that do not exist (yet): one for each of them, at the first place that
+ * names it, since a route may name it 10,000 times.
+ */
 export function checkReferences(document: Document, known: KnownServices): CheckFinding[] {
-  return referencesOf(document).flatMap((reference): CheckFinding[] => {
-    const service = known.documents.get(reference.service);
-    if (service === undefined && !known.implied.has(reference.service))
-      return [missingService(document, reference, known)];
-    if (service === undefined || reference.port === 0) return [];
-    const ports = (service.spec.ports ?? [{ port: 80 }]).map(({ port }) => port);
-    if (ports.includes(reference.port)) return [];
-    return [
-      {
-        document,
-        severity: "warning",
-        path: [...reference.path, "port"],
-        message: `service ${reference.service} has no port ${reference.port}`,
-        expected: ports.length === 1 ? String(ports[0]) : `one of ${ports.join(", ")}`,
-      },
-    ];
+  const doubtful = referencesOf(document).filter((reference) => !isSatisfied(reference, known));
+  const places = Map.groupBy(doubtful, ({ service, port }) =>
+    known.documents.has(service) ? `${service}:${port}` : service,
+  );
+  return Array.from(places.values(), (references) => {
+    const [first] = references as [Reference, ...Reference[]];
+    const service = known.documents.get(first.service);
+    const finding =
+      service === undefined ? missingService(document, first, known) : missingPort(document, first, service);
+    const more = references.length - 1;
+    if (more === 0) return finding;
+    return { ...finding, message: `${finding.message} (and ${more} more place${more === 1 ? "" : "s"})` };
   });
+}
+
+function isSatisfied(reference: Reference, known: KnownServices): boolean {
+  const service = known.documents.get(reference.service);
+  if (service === undefined) return known.implied === undefined || known.implied.has(reference.service);
+  return reference.port === 0 || portsOf(service).includes(reference.port);
+}
+
+function portsOf({ spec }: Document<ServiceSpec>): number[] {
+  return (spec.ports ?? [{ port: 80 }]).map(({ port }) => port);
+}
+
+function missingPort(document: Document, reference: Reference, service: Document<ServiceSpec>): CheckFinding {
+  const ports = portsOf(service);
+  return {
+    document,
+    severity: "warning",
+    path: [...reference.path, "port"],
+    message: `service ${reference.service} has no port ${reference.port}`,
+    expected: ports.length === 1 ? String(ports[0]) : `one of ${ports.join(", ")}`,
+  };
 }
 
 function missingService(document: Document, reference: Reference, known: KnownServices): CheckFinding {
@@ -70,7 +91,7 @@ function missingService(document: Document, reference: Reference, known: KnownSe
 /** Not the service itself or another version of it (`orders-v1` for `orders-v2`): this one is just not there yet. */
 function nearestService(service: string, known: KnownServices): string {
   const unversioned = (name: string): string => name.replace(/-?v?\d+$/, "");
-  const others = [...known.documents.keys(), ...known.implied].filter(
+  const others = [...known.documents.keys(), ...(known.implied ?? [])].filter(
     (name) => unversioned(name) !== unversioned(service),
   );
   return suggest(service, others);

@@ -9,6 +9,7 @@ import {
   servicesUsedBy,
 } from "../compile.ts";
 import type { Document } from "../document.ts";
+import { parseResource } from "../resource-check.ts";
 import { document, IMPLIED, parentOrders } from "./fixtures.ts";
 
 function compileOrders(...documents: Document[]) {
@@ -47,16 +48,20 @@ describe("a TrafficPolicy", () => {
         volumeThreshold: 20,
         rollingWindowMs: 10_000,
         resetTimeoutMs: 5000,
+        halfOpenProbes: 1,
+        scope: "service",
       },
       outlierDetection: { consecutiveErrors: 3, intervalMs: 10_000, keepAtLeast: 1 },
       healthCheck: {
-        path: "/healthz",
+        probe: { type: "http", path: "/healthz", host: "", expectedStatuses: [] },
+        port: 0,
         intervalMs: 10_000,
         timeoutMs: 2000,
         unhealthyThreshold: 3,
         healthyThreshold: 2,
+        jitterPercent: 10,
       },
-      fallback: { service: "default/stale" },
+      fallback: { staleForMs: 0, service: "default/stale", answer: undefined },
     });
     expect(servicesUsedBy(resource)).toEqual(["default/stale"]);
   });
@@ -86,19 +91,127 @@ describe("a TrafficPolicy", () => {
   });
 });
 
-test("inbound documents of a service are passed on as validated, sorted", () => {
-  const spec = { targetRef: { kind: "Service", name: "orders" }, limits: [{ requests: 1, per: "1s" }] };
-  const index = indexDocuments(
-    [document("RateLimit", "b", spec), document("Fault", "a", { ...spec }), document("RateLimit", "a", spec)],
-    IMPLIED,
-  );
-  expect(compileInbound(index, "default/orders").documents.map(({ kind, name }) => `${kind} ${name}`)).toEqual([
-    "Fault default/a",
-    "RateLimit default/a",
-    "RateLimit default/b",
-  ]);
-  expect(compileInbound(index, "default/orders").documents[1]?.spec).toEqual(spec);
-  expect(compileInbound(index, "default/payments").documents).toEqual([]);
+describe("a TrafficPolicy's rarer fields", () => {
+  const policyOf = (spec: object) =>
+    compileOrders(document("TrafficPolicy", "orders", { targetRef: { kind: "Service", name: "orders" }, ...spec }))
+      .policy;
+
+  test.each([
+    [{ loadBalancer: { algorithm: "maglev", hashOn: { sourceIP: true }, hashBalanceFactor: 125, adaptive: true } }],
+    [{ loadBalancer: { algorithm: "maglev", hashBalanceFactor: 125, adaptive: true, zonePreference: undefined } }],
+  ])("balancing %j", (spec) => {
+    expect(policyOf(spec).loadBalancer).toMatchObject({
+      hashBalanceFactor: 125,
+      adaptive: true,
+      zonePreference: undefined,
+    });
+  });
+
+  test("a zone is preferred when it is enabled", () => {
+    const zones = (zonePreference: object) =>
+      policyOf({ loadBalancer: { zonePreference } }).loadBalancer.zonePreference;
+    expect(zones({ enabled: true })).toEqual({ minHealthyPercent: 70 });
+    expect(zones({ enabled: false, minHealthyPercent: 50 })).toBeUndefined();
+  });
+
+  test("hedges go by a time or a percentile", () => {
+    const hedge = (after: string) => policyOf({ retry: { hedge: { after } } }).retry.hedge;
+    expect(hedge("50ms")).toEqual({ after: 50, max: 1 });
+    expect(hedge("p95")).toEqual({ after: "p95", max: 1 });
+    expect(policyOf({}).retry.hedge).toBeUndefined();
+  });
+
+  test("outliers by statistics have their defaults once they are asked for", () => {
+    const { outlierDetection } = policyOf({
+      outlierDetection: { successRate: {}, failurePercentage: { minHosts: 3 } },
+    });
+    expect(outlierDetection).toMatchObject({
+      successRate: { stdevFactor: 1.9, minHosts: 5, minRequests: 100 },
+      failurePercentage: { threshold: 85, minHosts: 3, minRequests: 50 },
+      panicThreshold: 0,
+    });
+  });
+
+  test("probes by TCP and gRPC", () => {
+    expect(policyOf({ healthCheck: { tcp: { port: 81 } } }).healthCheck).toMatchObject({
+      probe: { type: "tcp" },
+      port: 81,
+    });
+    expect(policyOf({ healthCheck: { grpc: { service: "shop.Orders" } } }).healthCheck).toMatchObject({
+      probe: { type: "grpc", service: "shop.Orders" },
+      port: 0,
+    });
+  });
+
+  test("a fallback may be stale, static, or both", () => {
+    expect(policyOf({ fallback: { staleFor: "1m", body: "{}" } }).fallback).toEqual({
+      staleForMs: 60_000,
+      service: "",
+      answer: { status: 200, headers: {}, body: "{}" },
+    });
+    expect(policyOf({ fallback: { staleFor: "1m" } }).fallback?.answer).toBeUndefined();
+  });
+});
+
+describe("inbound", () => {
+  const targetRef = { kind: "Service", name: "orders" };
+
+  test("limits and faults are compiled in the order of their names, other kinds passed on as validated", () => {
+    const limits = [
+      { requests: 10, per: "1m", key: { header: "X-User" }, match: { method: "POST" }, mode: "report-only" },
+    ];
+    const authorization = { targetRef, rules: [] };
+    const index = indexDocuments(
+      [
+        document("RateLimit", "b", { targetRef, limits }),
+        document("Fault", "a", { targetRef, abort: { percent: 1, grpcStatus: 14 } }),
+        document("RateLimit", "a", {
+          targetRef,
+          concurrency: { max: 5, queue: 2 },
+          shedding: { eventLoopDelay: "100ms" },
+        }),
+        document("Authorization", "x", authorization),
+      ],
+      IMPLIED,
+    );
+    const inbound = compileInbound(index, "default/orders");
+    expect(inbound.rateLimits).toEqual([
+      {
+        origin: "RateLimit default/a",
+        limits: [],
+        concurrency: { max: 5, queue: 2, queueTimeoutMs: 500, adaptive: false, reportOnly: false },
+        shedding: { eventLoopDelayMs: 100, heapPercent: 0 },
+      },
+      {
+        origin: "RateLimit default/b",
+        limits: [
+          {
+            name: "b-0",
+            requests: 10,
+            perMs: 60_000,
+            burst: 10,
+            key: { type: "header", name: "x-user" },
+            matches: [{ path: { type: "PathPrefix", value: "/" }, method: "POST", headers: [], query: [] }],
+            maxKeys: 10_000,
+            reportOnly: true,
+          },
+        ],
+        concurrency: undefined,
+        shedding: undefined,
+      },
+    ]);
+    expect(inbound.faults).toEqual([
+      {
+        origin: "Fault default/a",
+        matches: [],
+        delay: undefined,
+        abort: { percent: 1, status: 200, grpcStatus: 14 },
+      },
+    ]);
+    expect(inbound.documents).toEqual([{ kind: "Authorization", name: "default/x", spec: authorization }]);
+    expect(parseResource("inbound:default/orders", JSON.parse(JSON.stringify(inbound)))).toEqual(inbound);
+    expect(compileInbound(index, "default/payments")).toMatchObject({ rateLimits: [], faults: [], documents: [] });
+  });
 });
 
 test("the mesh has defaults, and the oldest Mesh document changes them", () => {

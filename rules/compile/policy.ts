@@ -3,7 +3,7 @@ import { type DefaultedField, defaultOf } from "../defaults.ts";
 import { qualifiedName } from "../diagnostic.ts";
 import { type Document, documentKey, documentTitle } from "../document.ts";
 import { parseDuration } from "../durations.ts";
-import type { TrafficPolicyResource } from "../resource.ts";
+import type { FallbackResource, HealthProbe, TrafficPolicyResource } from "../resource.ts";
 import type { TrafficPolicySpec } from "../schema/traffic-policy.ts";
 
 type Sections = Partial<TrafficPolicySpec>;
@@ -42,7 +42,18 @@ function compileLoadBalancer(spec: Section<"loadBalancer">): TrafficPolicyResour
     algorithm: spec?.algorithm ?? defaultOf("TrafficPolicy.spec.loadBalancer.algorithm"),
     hashOn: compileHashOn(spec?.hashOn),
     slowStartMs: time(spec?.slowStart, "TrafficPolicy.spec.loadBalancer.slowStart"),
+    adaptive: spec?.adaptive ?? defaultOf("TrafficPolicy.spec.loadBalancer.adaptive"),
+    hashBalanceFactor: spec?.hashBalanceFactor ?? defaultOf("TrafficPolicy.spec.loadBalancer.hashBalanceFactor"),
+    zonePreference: compileZones(spec?.zonePreference),
   };
+}
+
+function compileZones(
+  spec: NonNullable<Section<"loadBalancer">>["zonePreference"],
+): TrafficPolicyResource["loadBalancer"]["zonePreference"] {
+  if (spec?.enabled !== true) return undefined;
+  const field = "TrafficPolicy.spec.loadBalancer.zonePreference.minHealthyPercent";
+  return { minHealthyPercent: spec.minHealthyPercent ?? defaultOf(field) };
 }
 
 function compileHashOn(
@@ -60,6 +71,7 @@ function compilePool(spec: Section<"connectionPool">): TrafficPolicyResource["co
     maxConnections: spec?.maxConnections ?? defaultOf(`${field}.maxConnections`),
     maxPendingRequests: spec?.maxPendingRequests ?? defaultOf(`${field}.maxPendingRequests`),
     maxRequests: spec?.maxRequests ?? defaultOf(`${field}.maxRequests`),
+    maxRetries: spec?.maxRetries ?? defaultOf(`${field}.maxRetries`),
     maxRequestsPerConnection: spec?.maxRequestsPerConnection ?? defaultOf(`${field}.maxRequestsPerConnection`),
     connectTimeoutMs: time(spec?.connectTimeout, `${field}.connectTimeout`),
     idleTimeoutMs: time(spec?.idleTimeout, `${field}.idleTimeout`),
@@ -81,6 +93,16 @@ function compileRetry(spec: Section<"retry">): TrafficPolicyResource["retry"] {
       minPerSecond: spec?.budget?.minPerSecond ?? defaultOf(`${field}.budget.minPerSecond`),
     },
     maxBodyBytes: spec?.maxBodyBytes ?? defaultOf(`${field}.maxBodyBytes`),
+    hedge: compileHedge(spec?.hedge),
+  };
+}
+
+function compileHedge(spec: NonNullable<Section<"retry">>["hedge"]): TrafficPolicyResource["retry"]["hedge"] {
+  if (spec === undefined) return undefined;
+  // A percentile such as p95 is no duration and stays a word.
+  return {
+    after: parseDuration(spec.after) ?? spec.after,
+    max: spec.max ?? defaultOf("TrafficPolicy.spec.retry.hedge.max"),
   };
 }
 
@@ -92,6 +114,8 @@ function compileBreaker(spec: Section<"circuitBreaker">): TrafficPolicyResource[
     volumeThreshold: spec.volumeThreshold ?? defaultOf(`${field}.volumeThreshold`),
     rollingWindowMs: time(spec.rollingWindow, `${field}.rollingWindow`),
     resetTimeoutMs: time(spec.resetTimeout, `${field}.resetTimeout`),
+    halfOpenProbes: spec.halfOpenProbes ?? defaultOf(`${field}.halfOpenProbes`),
+    scope: spec.scope ?? defaultOf(`${field}.scope`),
   };
 }
 
@@ -100,33 +124,60 @@ function compileOutliers(spec: Section<"outlierDetection">): TrafficPolicyResour
   const field = "TrafficPolicy.spec.outlierDetection";
   return {
     consecutiveErrors: spec.consecutiveErrors ?? defaultOf(`${field}.consecutiveErrors`),
+    consecutiveGatewayErrors: spec.consecutiveGatewayErrors ?? defaultOf(`${field}.consecutiveGatewayErrors`),
+    consecutiveConnectFailures: spec.consecutiveConnectFailures ?? defaultOf(`${field}.consecutiveConnectFailures`),
     intervalMs: time(spec.interval, `${field}.interval`),
     baseEjectionTimeMs: time(spec.baseEjectionTime, `${field}.baseEjectionTime`),
     maxEjectionTimeMs: time(spec.maxEjectionTime, `${field}.maxEjectionTime`),
     keepAtLeast: spec.keepAtLeast ?? defaultOf(`${field}.keepAtLeast`),
+    successRate: spec.successRate && {
+      stdevFactor: spec.successRate.stdevFactor ?? defaultOf(`${field}.successRate.stdevFactor`),
+      minHosts: spec.successRate.minHosts ?? defaultOf(`${field}.successRate.minHosts`),
+      minRequests: spec.successRate.minRequests ?? defaultOf(`${field}.successRate.minRequests`),
+    },
+    failurePercentage: spec.failurePercentage && {
+      threshold: spec.failurePercentage.threshold ?? defaultOf(`${field}.failurePercentage.threshold`),
+      minHosts: spec.failurePercentage.minHosts ?? defaultOf(`${field}.failurePercentage.minHosts`),
+      minRequests: spec.failurePercentage.minRequests ?? defaultOf(`${field}.failurePercentage.minRequests`),
+    },
+    panicThreshold: spec.panicThreshold ?? defaultOf(`${field}.panicThreshold`),
   };
 }
 
-/** Only HTTP probes have a compiled form; the others are without effect here. */
 function compileHealthCheck(spec: Section<"healthCheck">): TrafficPolicyResource["healthCheck"] {
-  if (spec?.http === undefined) return undefined;
+  const probe = spec === undefined ? undefined : compileProbe(spec);
+  if (spec === undefined || probe === undefined) return undefined;
   const field = "TrafficPolicy.spec.healthCheck";
   return {
-    path: spec.http.path,
+    probe,
+    port: spec.http?.port ?? spec.tcp?.port ?? spec.grpc?.port ?? 0,
     intervalMs: time(spec.interval, `${field}.interval`),
     timeoutMs: time(spec.timeout, `${field}.timeout`),
     unhealthyThreshold: spec.unhealthyThreshold ?? defaultOf(`${field}.unhealthyThreshold`),
     healthyThreshold: spec.healthyThreshold ?? defaultOf(`${field}.healthyThreshold`),
+    jitterPercent: spec.jitterPercent ?? defaultOf(`${field}.jitterPercent`),
   };
 }
 
-function compileFallback(spec: Section<"fallback">, namespace: string): TrafficPolicyResource["fallback"] {
+function compileProbe({ http, tcp, grpc }: NonNullable<Section<"healthCheck">>): HealthProbe | undefined {
+  if (http !== undefined)
+    return { type: "http", path: http.path, host: http.host ?? "", expectedStatuses: http.expectedStatuses ?? [] };
+  if (tcp !== undefined) return { type: "tcp" };
+  return grpc && { type: "grpc", service: grpc.service ?? "" };
+}
+
+function compileFallback(spec: Section<"fallback">, namespace: string): FallbackResource | undefined {
   if (spec === undefined) return undefined;
-  if (spec.service !== undefined) return { service: qualifiedName(spec.namespace ?? namespace, spec.service) };
-  if (spec.status === undefined && spec.headers === undefined && spec.body === undefined) return undefined;
+  const isStatic = spec.status !== undefined || spec.headers !== undefined || spec.body !== undefined;
   return {
-    status: spec.status ?? defaultOf("TrafficPolicy.spec.fallback.status"),
-    headers: spec.headers ?? {},
-    body: spec.body ?? "",
+    staleForMs: spec.staleFor === undefined ? 0 : (parseDuration(spec.staleFor) ?? 0),
+    service: spec.service === undefined ? "" : qualifiedName(spec.namespace ?? namespace, spec.service),
+    answer: isStatic
+      ? {
+          status: spec.status ?? defaultOf("TrafficPolicy.spec.fallback.status"),
+          headers: spec.headers ?? {},
+          body: spec.body ?? "",
+        }
+      : undefined,
   };
 }

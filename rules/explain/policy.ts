@@ -1,10 +1,10 @@
 // Which policies act on a request, each with the document that it comes from: the rule's own timeouts and retries before
 // the policy of the service that the request goes to, and that before defaults.
-import { policyDocument, type RuleIndex } from "../compile.ts";
+import { compileInbound, policyDocument, type RuleIndex } from "../compile.ts";
 import { documentKey, documentTitle } from "../document.ts";
 import { formatDuration } from "../durations.ts";
 import type { RouteRetry, RouteRule, ServiceResource } from "../resource.ts";
-import { policyInWords, timeInWords } from "./words.ts";
+import { inboundInWords, policyInWords, timeInWords } from "./words.ts";
 
 /** An ExplainPolicy of the wire contract. */
 export interface ExplainedPolicy {
@@ -36,7 +36,18 @@ export function explainPolicies(
       else known.services.push(service.service);
     }
   }
-  return [...own.values(), ...[...byField.values()].flatMap((values) => mergeValues([...values.values()]))];
+  const ofCallers = [...byField.values()].flatMap((values) => mergeValues([...values.values()]));
+  return [
+    ...own.values(),
+    ...ofCallers,
+    ...services.flatMap(({ service }) => inboundPolicies(index, service, services)),
+  ];
+}
+
+/** What the service itself enforces on the way in, by the service where there are several. */
+function inboundPolicies(index: RuleIndex, service: string, all: readonly ServiceResource[]): ExplainedPolicy[] {
+  const policies = inboundInWords(compileInbound(index, service));
+  return all.length === 1 ? policies : policies.map((policy) => ({ ...policy, value: `${policy.value} (${service})` }));
 }
 
 function mergeValues(values: readonly { policy: ExplainedPolicy; services: readonly string[] }[]): ExplainedPolicy[] {

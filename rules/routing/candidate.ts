@@ -104,8 +104,11 @@ interface Criterion {
  * expression first.
  */
 const PRECEDENCE: readonly Criterion[] = [
-  { why: "a more specific kind of path", compare: (a, b) => a.pathRank - b.pathRank },
-  { why: "a longer path", compare: (a, b) => pathLength(b.match.path) - pathLength(a.match.path) },
+  { why: "a more specific kind of path", compare: (a, b) => pathKind(a) - pathKind(b) },
+  {
+    why: "a longer path",
+    compare: (a, b) => a.pathRank - b.pathRank || pathLength(b.match.path) - pathLength(a.match.path),
+  },
   { why: "a method", compare: (a, b) => Number(b.method !== "") - Number(a.method !== "") },
   { why: "more header conditions", compare: (a, b) => b.headers.length - a.headers.length },
   { why: "more query conditions", compare: (a, b) => b.query.length - a.query.length },
@@ -141,6 +144,11 @@ function pathRank(rule: RouteRule, path: PathMatch): number {
   // GRPCRouteRule.matches: the number of characters in the service counts first, and here it is none.
   const isAnyService = rule.route.startsWith("GRPCRoute ") && path.value.startsWith(ANY_GRPC_SERVICE);
   return isAnyService ? PATH_RANK.methodOfAnyService : PATH_RANK.regex;
+}
+
+/** The rank without what only tells long prefixes from short ones: `/` is a PathPrefix as `/api` is. */
+function pathKind({ pathRank }: Candidate): number {
+  return Math.min(pathRank, PATH_RANK.prefix);
 }
 
 function pathLength(path: PathMatch): number {

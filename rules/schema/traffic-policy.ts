@@ -73,6 +73,11 @@ const loadBalancer = checked(
     algorithm: oneOf(ALGORITHMS, "How an endpoint is picked.").optional(),
     hashOn: hashOn.optional(),
     slowStart: duration("Time in which a new endpoint's share grows to its full one.").optional(),
+    hashBalanceFactor: integer(
+      100,
+      10_000,
+      "Percent of the mean load that one endpoint may carry before hashing passes it over (default: no bound).",
+    ).optional(),
     adaptive: flag("Weights follow observed latency and reported load.").optional(),
     zonePreference: z
       .strictObject({
@@ -82,7 +87,7 @@ const loadBalancer = checked(
       .optional()
       .meta({ description: "Prefers near endpoints." }),
   }),
-  ({ algorithm, hashOn: hash }) => {
+  ({ algorithm, hashOn: hash, hashBalanceFactor }) => {
     const hashing = algorithm === "ring-hash" || algorithm === "maglev";
     if (hashing && hash === undefined) {
       return {
@@ -95,6 +100,13 @@ const loadBalancer = checked(
         message: "hashOn has no effect on this algorithm",
         expected: "algorithm ring-hash or maglev",
         path: ["hashOn"],
+      };
+    }
+    if (!hashing && hashBalanceFactor !== undefined) {
+      return {
+        message: "hashBalanceFactor has no effect on this algorithm",
+        expected: "algorithm ring-hash or maglev",
+        path: ["hashBalanceFactor"],
       };
     }
     return undefined;

@@ -33,7 +33,7 @@ function sidecar(address: string) {
         throw Object.assign(new Error("not a port"), { resource: name, path: "ports[0].port" });
       return body as Resource;
     },
-    publish: (resources) => published.push([...resources.keys()]),
+    publish: (resources) => void published.push([...resources.keys()]),
     wall: () => clock.wall(),
   });
   const subscriptions: Subscriptions = new Subscriptions({
@@ -104,7 +104,7 @@ describe("hello", () => {
     const plane = await controlPlane();
     const { client, configuration, subscriptions } = sidecar(plane.address);
     const resources = [{ name: "service:default/orders", version: "abc", body: ORDERS }];
-    configuration.apply({ revision: 9, resources, removed: [] }, "cache");
+    await configuration.apply({ revision: 9, resources, removed: [] }, "cache");
     subscriptions.restore(["default/orders"]);
     client.start();
     const hello = await (await plane.stream()).next("hello");

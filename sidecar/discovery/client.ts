@@ -185,7 +185,7 @@ export class DiscoveryClient {
     if (this.#state.name === "connecting") {
       if (message.$case === "welcome") this.#welcomed(link, message.value);
       else this.#lose(link, `sent ${message.$case} before Welcome`);
-    } else if (message.$case === "delta" && this.#state.name === "connected") this.#apply(link, message.value);
+    } else if (message.$case === "delta" && this.#state.name === "connected") void this.#apply(link, message.value);
   }
 
   #welcomed(link: Link, welcome: Welcome): void {
@@ -214,7 +214,7 @@ export class DiscoveryClient {
     return reportTraffic(clock, traffic, (value) => link.send({ $case: "trafficReport", value }));
   }
 
-  #apply(link: Link, delta: Delta): void {
+  async #apply(link: Link, delta: Delta): Promise<void> {
     const { configuration, subscriptions, onApplied } = this.#options;
     const { nonce, revision, removed } = delta;
     const resources = delta.resources.map(({ name, version, body }) => ({
@@ -222,14 +222,16 @@ export class DiscoveryClient {
       version,
       body: body.toString("utf8"),
     }));
-    const result = configuration.apply({ revision, resources, removed }, "control-plane");
+    const result = await configuration.apply({ revision, resources, removed }, "control-plane");
+    // Applying may have taken a while; on a stream that has ended nobody waits for the answer.
+    const isHeard = this.#state.name === "connected" && this.#state.link === link;
     if (result.outcome === "refused") {
       const { resource, path, message } = result.refusal;
       this.#log.error({ revision, resource, path, reason: message }, "refused an update; going on with what was there");
-      link.send({ $case: "nack", value: { nonce, resource, fieldPath: path, reason: message } });
+      if (isHeard) link.send({ $case: "nack", value: { nonce, resource, fieldPath: path, reason: message } });
       return;
     }
-    link.send({ $case: "ack", value: { nonce, revision } });
+    if (isHeard) link.send({ $case: "ack", value: { nonce, revision } });
     this.#log.debug({ revision, resources: resources.length, removed: removed.length }, "applied an update");
     subscriptions.settle(
       resources.map(({ name }) => name),

@@ -30,10 +30,10 @@ const service = (name: string, extra: object = {}) => ({
 });
 
 describe("an update", () => {
-  test("is published once, with everything that is held, and acted on at its revision", () => {
+  test("is published once, with everything that is held, and acted on at its revision", async () => {
     const { configuration, published } = setUp();
-    configuration.apply({ revision: 1, resources: [service("a"), service("b")], removed: [] }, "control-plane");
-    configuration.apply(
+    await configuration.apply({ revision: 1, resources: [service("a"), service("b")], removed: [] }, "control-plane");
+    await configuration.apply(
       { revision: 2, resources: [service("c")], removed: ["service:default/a", "service:default/never"] },
       "control-plane",
     );
@@ -45,15 +45,15 @@ describe("an update", () => {
     expect(configuration.origin).toBe("control-plane");
   });
 
-  test("with one bad resource among good ones changes nothing and names resource and field", () => {
+  test("with one bad resource among good ones changes nothing and names resource and field", async () => {
     const { configuration, published } = setUp();
-    configuration.apply({ revision: 1, resources: [service("a")], removed: [] }, "control-plane");
+    await configuration.apply({ revision: 1, resources: [service("a")], removed: [] }, "control-plane");
     const update = {
       revision: 2,
       resources: [service("b"), service("c", { bad: true })],
       removed: ["service:default/a"],
     };
-    expect(configuration.apply(update, "control-plane")).toEqual({
+    expect(await configuration.apply(update, "control-plane")).toEqual({
       outcome: "refused",
       refusal: { revision: 2, resource: "service:default/c", path: "ports[0].port", message: "not a port", atMs: 42 },
     });
@@ -63,47 +63,83 @@ describe("an update", () => {
     expect(configuration.lastRefusal?.resource).toBe("service:default/c");
   });
 
-  test("that does not build is refused, and the one that repairs it clears the refusal", () => {
+  test("that does not build is refused, and the one that repairs it clears the refusal", async () => {
     const { configuration, failures } = setUp();
     failures.build = "no such algorithm";
     const update = { revision: 1, resources: [service("a")], removed: [] };
-    expect(configuration.apply(update, "control-plane").outcome).toBe("refused");
+    expect((await configuration.apply(update, "control-plane")).outcome).toBe("refused");
     expect(configuration.origin).toBe("none");
     failures.build = "";
-    expect(configuration.apply(update, "control-plane").outcome).toBe("applied");
+    expect((await configuration.apply(update, "control-plane")).outcome).toBe("applied");
     expect(configuration.lastRefusal).toBeUndefined();
   });
 
   test.each([
     ["text that is not JSON", "{"],
     ["another resource than its name says", '{"type":"mesh"}'],
-  ])("with %s is refused under the resource's name", (_what, body) => {
+  ])("with %s is refused under the resource's name", async (_what, body) => {
     const { configuration } = setUp();
     const resources = [{ name: "service:default/a", version: "1", body }];
-    const result = configuration.apply({ revision: 1, resources, removed: [] }, "control-plane");
+    const result = await configuration.apply({ revision: 1, resources, removed: [] }, "control-plane");
     expect(result).toMatchObject({ outcome: "refused", refusal: { resource: "service:default/a" } });
   });
 
-  test("that changes nothing is not published again", () => {
+  test("that changes nothing is not published again", async () => {
     const { configuration, published } = setUp();
     const update = { revision: 1, resources: [service("a")], removed: [] };
-    configuration.apply(update, "control-plane");
-    expect(configuration.apply(update, "control-plane")).toEqual({ outcome: "applied", changed: false });
+    await configuration.apply(update, "control-plane");
+    expect(await configuration.apply(update, "control-plane")).toEqual({ outcome: "applied", changed: false });
     expect(published).toHaveLength(1);
   });
 
-  test("keeps the object of a resource whose version did not change", () => {
+  test("keeps the object of a resource whose version did not change", async () => {
     const { configuration, published } = setUp();
     const mesh = { name: "mesh", version: "1", body: JSON.stringify(MESH) };
-    configuration.apply({ revision: 1, resources: [mesh], removed: [] }, "control-plane");
-    configuration.apply({ revision: 2, resources: [mesh, service("a")], removed: [] }, "control-plane");
+    await configuration.apply({ revision: 1, resources: [mesh], removed: [] }, "control-plane");
+    await configuration.apply({ revision: 2, resources: [mesh, service("a")], removed: [] }, "control-plane");
     expect(published[1]!.resources.get("mesh")).toBe(published[0]!.resources.get("mesh"));
   });
 
-  test("an empty first update counts as configuration", () => {
+  test("an empty first update counts as configuration", async () => {
     const { configuration, published } = setUp();
-    configuration.apply({ revision: 0, resources: [], removed: [] }, "control-plane");
+    await configuration.apply({ revision: 0, resources: [], removed: [] }, "control-plane");
     expect(configuration.origin).toBe("control-plane");
     expect(published).toHaveLength(1);
+  });
+});
+
+describe("an update that takes time, as over several processes", () => {
+  test("is acted on only when all have it; the next one begins after that, on top of it", async () => {
+    const gate = Promise.withResolvers<void>();
+    const seen: string[] = [];
+    const configuration = new Configuration({
+      parse: (_name, body) => body as Resource,
+      publish: async (resources, revision) => {
+        seen.push(`begin ${revision}: ${[...resources.keys()].length}`);
+        if (revision === 1) await gate.promise;
+        seen.push(`end ${revision}`);
+      },
+      wall: () => 42,
+    });
+    const first = configuration.apply({ revision: 1, resources: [service("a")], removed: [] }, "control-plane");
+    const second = configuration.apply({ revision: 2, resources: [service("b")], removed: [] }, "control-plane");
+    await Promise.resolve();
+    expect(configuration.revision).toBe(0);
+    gate.resolve();
+    await Promise.all([first, second]);
+    expect(seen).toEqual(["begin 1: 1", "end 1", "begin 2: 2", "end 2"]);
+    expect(configuration.revision).toBe(2);
+  });
+
+  test("is refused when one of them rejects, and what was there stays", async () => {
+    const configuration = new Configuration({
+      parse: (_name, body) => body as Resource,
+      publish: (_resources, revision) => (revision === 2 ? Promise.reject(new Error("no")) : Promise.resolve()),
+      wall: () => 42,
+    });
+    await configuration.apply({ revision: 1, resources: [service("a")], removed: [] }, "control-plane");
+    const result = await configuration.apply({ revision: 2, resources: [service("b")], removed: [] }, "control-plane");
+    expect(result).toMatchObject({ outcome: "refused", refusal: { message: "no" } });
+    expect([...configuration.held.keys()]).toEqual(["service:default/a"]);
   });
 });

@@ -44,8 +44,11 @@ export type ConfigurationOrigin = "none" | "cache" | "control-plane" | "rules";
 export interface ConfigurationOptions {
   /** Checks one resource's body; throws what has `resource`, `path` and `message` (rules/resource-check.ts). */
   readonly parse: (name: string, body: unknown) => Resource;
-  /** Builds the next snapshot from all resources and swaps it in by one assignment; throws to refuse. */
-  readonly publish: (resources: ReadonlyMap<string, Resource>, revision: number) => void;
+  /**
+   * Builds the next snapshot from all resources and swaps it in by one assignment; throws, or rejects, to refuse. Over
+   * several processes it resolves when each of them has swapped.
+   */
+  readonly publish: (resources: ReadonlyMap<string, Resource>, revision: number) => void | Promise<void>;
   /** Milliseconds since the epoch. */
   readonly wall: () => number;
 }
@@ -60,6 +63,8 @@ export class Configuration {
   #lastRefusal: Refusal | undefined;
   #appliedCount = 0;
   #refusedCount = 0;
+  /** Ends when the last update that was asked for is done. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: ConfigurationOptions) {
     this.#options = options;
@@ -106,8 +111,17 @@ export class Configuration {
     return Object.fromEntries(entries.map(({ name, version }) => [name, version]));
   }
 
-  /** Checks and builds all of the update, then acts on it; refused as a whole when any of it is wrong. */
-  apply(update: ConfigurationUpdate, origin: ConfigurationOrigin): ApplyResult {
+  /**
+   * Checks and builds all of the update, then acts on it; refused as a whole when any of it is wrong. Updates are taken
+   * in the order of the calls, each after the one before is done. Never rejects.
+   */
+  apply(update: ConfigurationUpdate, origin: ConfigurationOrigin): Promise<ApplyResult> {
+    const result = this.#turn.then(() => this.#applyNow(update, origin));
+    this.#turn = result;
+    return result;
+  }
+
+  async #applyNow(update: ConfigurationUpdate, origin: ConfigurationOrigin): Promise<ApplyResult> {
     let reading = "";
     try {
       const next = new Map(this.#held);
@@ -122,7 +136,7 @@ export class Configuration {
       }
       reading = "";
       if (changed || update.revision !== this.#revision || this.#origin === "none")
-        this.#publish(next, update.revision);
+        await this.#publish(next, update.revision);
       this.#accept(next, update.revision, origin);
       return { outcome: "applied", changed };
     } catch (error) {
@@ -137,10 +151,10 @@ export class Configuration {
     return { name, version, resource };
   }
 
-  #publish(next: ReadonlyMap<string, HeldResource>, revision: number): void {
+  #publish(next: ReadonlyMap<string, HeldResource>, revision: number): void | Promise<void> {
     const resources = new Map<string, Resource>();
     for (const { name, resource } of next.values()) resources.set(name, resource);
-    this.#options.publish(resources, revision);
+    return this.#options.publish(resources, revision);
   }
 
   #accept(next: ReadonlyMap<string, HeldResource>, revision: number, origin: ConfigurationOrigin): void {

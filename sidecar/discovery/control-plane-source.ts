@@ -60,7 +60,7 @@ export class ControlPlaneSource implements Source {
       return [];
     }
     const { revision, resources, subscriptions, savedAtMs } = loaded.content;
-    const result = configuration.apply({ revision, resources, removed: [] }, "cache");
+    const result = await configuration.apply({ revision, resources, removed: [] }, "cache");
     if (result.outcome === "refused") {
       log.warn({ file, reason: result.refusal.message }, "cache file refused; starting without it");
       return [];

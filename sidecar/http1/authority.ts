@@ -1,5 +1,5 @@
 // Who a request is for: Host and the forms of the request-target (RFC 9112 sections 3.2 and 3.3, RFC 3986 section
-// 3.2). One answer only: two that disagree are refused, since the next reader might believe the other one.
+// 3.2). One answer only: what the next reader might take for another one is refused, or replaced by the encoder.
 import { isIPv6 } from "node:net";
 import { FIELD } from "./field.ts";
 import type { MessageHead } from "./head.ts";
@@ -52,21 +52,11 @@ function readAbsolute(head: MessageHead): RefusalDetail | undefined {
   while (end < target.length && target[end] !== "/" && target[end] !== "?") end++;
   const authority = target.slice(start, end);
   if (!isAuthority(authority)) return "bad-authority";
-  const port = isPlain ? "80" : "443";
-  if (head.authority !== "" && withoutPort(head.authority, port) !== withoutPort(authority, port)) {
-    return "host-disagrees";
-  }
+  // A proxy must ignore the Host that came, and replace it (RFC 9112 section 3.2.2): the encoder does.
   head.authority = authority;
   head.isAbsoluteForm = true;
   head.originStart = head.secondStart + end;
   return undefined;
-}
-
-/** For comparison: lower case, without the scheme's own port. */
-function withoutPort(authority: string, port: string): string {
-  const lower = authority.toLowerCase();
-  if (lower.endsWith(`:${port}`)) return lower.slice(0, -port.length - 1);
-  return lower.endsWith(":") ? lower.slice(0, -1) : lower;
 }
 
 /** uri-host [":" port], not empty: a name, an IPv4 address or a bracketed IPv6 address; no user information. */

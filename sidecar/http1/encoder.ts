@@ -58,7 +58,7 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
   const text = fields.text;
   const fieldsEnd = text.length - 2;
   const dropped = (HOP_BY_HOP | (edits.dropKinds & ~FRAMING & ~HOST)) & ~(upgrades ? UPGRADE : 0);
-  const touched = dropped | FRAMING | (edits.host === "" ? 0 : HOST);
+  const touched = dropped | FRAMING | (newHost(head, edits) === "" ? 0 : HOST);
   let out = line;
   let runStart = line === "" ? 0 : head.fieldsStart;
   if ((fields.present & touched) !== 0 || edits.editCount > 0) {
@@ -79,6 +79,11 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
   return `${out}\r\n`;
 }
 
+/** What Host has to say from here on; "" keeps it. With an absolute-form target it is the target's (RFC 9112 3.2.2). */
+function newHost(head: MessageHead, edits: HeadEdits): string {
+  return edits.host === "" && head.isAbsoluteForm ? head.authority : edits.host;
+}
+
 /** No line begins with this, so it can stand for "copy it". */
 const KEEP = "\n";
 
@@ -86,7 +91,7 @@ const KEEP = "\n";
 function replaceKnown(head: MessageHead, edits: HeadEdits, index: number, dropped: number): string {
   const kind = head.fields.kinds[index] as number;
   if (((dropped >> kind) & 1) === 1) return "";
-  if (kind === FIELD.host) return `${head.fields.nameAt(index)}: ${edits.host}\r\n`;
+  if (kind === FIELD.host) return `${head.fields.nameAt(index)}: ${newHost(head, edits)}\r\n`;
   if (kind !== FIELD.contentLength && kind !== FIELD.transferEncoding) return KEEP;
   const isSame = edits.framing === "same";
   // The length of a response to HEAD, and of 304, speaks of another message and stays.

@@ -11,6 +11,7 @@ const POLICY: TrafficPolicyResource["retry"] = {
   backoff: { baseMs: 25, maxMs: 250 },
   budget: { percent: 20, minPerSecond: 10 },
   maxBodyBytes: 65_536,
+  hedge: undefined,
 };
 
 test.each([
@@ -39,9 +40,13 @@ test("a route's retry replaces attempts, codes and backoff", () => {
 
 test("a POST is repeated only with an Idempotency-Key", () => {
   const plan = planRetry(POLICY);
-  expect(isRepeatable(plan, "GET", false)).toBe(true);
-  expect(isRepeatable(plan, "POST", false)).toBe(false);
-  expect(isRepeatable(plan, "POST", true)).toBe(true);
+  const request = (method: string, key?: string) => ({
+    method,
+    value: (name: string) => (name === "idempotency-key" ? key : undefined),
+  });
+  expect(isRepeatable(plan, request("GET"))).toBe(true);
+  expect(isRepeatable(plan, request("POST"))).toBe(false);
+  expect(isRepeatable(plan, request("POST", "1"))).toBe(true);
 });
 
 test("the budget gives its minimum each second without any load", () => {

@@ -72,7 +72,13 @@ export function isRetriableStatus(plan: RetryPlan, status: number): boolean {
   return plan.statuses[status - 100] === 1;
 }
 
+/** What is asked of a request. */
+interface RequestTraits {
+  readonly method: string;
+  value(lowerName: string): string | undefined;
+}
+
 /** A request with this method, or with an Idempotency-Key, may be sent again after it may have been acted on. */
-export function isRepeatable(plan: RetryPlan, method: string, hasIdempotencyKey: boolean): boolean {
-  return plan.methods.has(method) || hasIdempotencyKey;
+export function isRepeatable(plan: RetryPlan, request: RequestTraits): boolean {
+  return plan.methods.has(request.method) || request.value("idempotency-key") !== undefined;
 }

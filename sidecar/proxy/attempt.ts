@@ -79,6 +79,11 @@ export class Attempt implements PoolWaiter, TimerOwner {
     if (!this.isOver) this.#leave(false);
   }
 
+  /** The client's connection is gone for good. */
+  dispose(): void {
+    this.#wheel.release(this.#timer);
+  }
+
   /** Reads no more of the answer until `resumeReading`: the client is slower. */
   pauseReading(): void {
     this.#connection?.socket.pause();

@@ -106,7 +106,8 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     try {
       this.#consume(bytes, 0, length);
     } catch (error) {
-      this.#exchange.onInternalError("client", error);
+      this.#isConsuming = false;
+      this.#onError(error);
     }
   }
 
@@ -145,8 +146,9 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     const isComplete = this.#body.isDone;
     this.#state = isComplete ? "answering" : "body";
     this.#policyIdleMs = this.#path.limits.streamIdleTimeoutMs;
-    this.#armTimer("stream", isComplete ? this.#policyIdleMs : this.#path.limits.bodyIdleTimeoutMs);
-    this.#exchange.begin();
+    const nowMs = this.#path.clock.now();
+    this.#armTimer("stream", isComplete ? this.#policyIdleMs : this.#path.limits.bodyIdleTimeoutMs, nowMs);
+    this.#exchange.begin(nowMs);
     return at;
   }
 
@@ -254,7 +256,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
   #nextRequest(): void {
     this.#decoder.reset();
     this.#state = "head";
-    this.#armTimer("idle", this.#path.limits.clientIdleTimeoutMs);
+    this.#armTimer("idle", this.#path.limits.clientIdleTimeoutMs, this.#exchange.endedMs);
   }
 
   /** Goes on with what came early, now that there is somebody for it. */
@@ -309,7 +311,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
   #onClose(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    this.#path.wheel.cancel(this.#timer);
+    this.#path.wheel.release(this.#timer);
     this.#held = undefined;
     this.#exchange.onClientGone();
     this.outlet.detach();
@@ -339,11 +341,11 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
 
   // ---- time ----
 
-  #armTimer(use: TimerUse, delayMs: number): void {
+  #armTimer(use: TimerUse, delayMs: number, nowMs = this.#path.clock.now()): void {
     this.#timerUse = use;
     this.#hasMoved = false;
     if (use === "stream") this.#idleMs = delayMs;
-    this.#path.wheel.arm(this.#timer, delayMs);
+    this.#path.wheel.arm(this.#timer, delayMs, nowMs);
   }
 
   onTimer(): void {
@@ -392,7 +394,14 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     try {
       step();
     } catch (error) {
-      this.#exchange.onInternalError("client", error);
+      this.#onError(error);
     }
+  }
+
+  /** A bug: the exchange in progress is answered 500; without one nobody waits for an answer. */
+  #onError(error: unknown): void {
+    const wasIdle = this.#exchange.state === "idle";
+    this.#exchange.onInternalError("client", error);
+    if (wasIdle) this.reset();
   }
 }

@@ -1,6 +1,5 @@
 // What every part of the data path stands on: time, timers, limits, figures, and where the snapshot is. Built once per
 // process; listeners share it.
-import { randomUUID } from "node:crypto";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Random } from "../../runtime/random.ts";
@@ -12,6 +11,7 @@ import { Metrics } from "../observe/metrics.ts";
 import type { ServiceResolver } from "../resolver.ts";
 import { emptySnapshot, SnapshotHolder } from "../snapshot.ts";
 import { readGauges } from "./gauges.ts";
+import { requestIds } from "./request-id.ts";
 
 /** One finished exchange, for the access log. */
 export interface AccessRecord {
@@ -95,7 +95,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     wheel,
     metrics,
     snapshots,
-    newRequestId: options.newRequestId ?? randomUUID,
+    newRequestId: options.newRequestId ?? requestIds(),
     resolvingCount: 0,
     resolver: undefined,
     accessLog: undefined,

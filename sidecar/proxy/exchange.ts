@@ -15,7 +15,7 @@ import type { AttemptOwner, Downstream, RoutedExchange, Router } from "./contrac
 import { corsLines } from "./cors.ts";
 import type { DataPath } from "./data-path.ts";
 import { Destination } from "./destination.ts";
-import { type HopLines, hopLines, requestLines } from "./forwarding.ts";
+import { HopLines } from "./forwarding.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { recordExchange } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
@@ -39,6 +39,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   readonly retry: RetryState;
   /** Milliseconds of the clock at the end of the request head. */
   startedMs = 0;
+  /** The same at the end of the last exchange. */
+  endedMs = 0;
   readonly attempt: Attempt;
   readonly request: RequestRelay;
   readonly tunnel: Tunnel;
@@ -86,11 +88,14 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   // ---- the way of a request, top to bottom ----
 
-  /** The request head is complete. Everything up to the upstream write may happen before this returns. */
-  begin(): void {
+  /**
+   * The request head is complete. Everything up to the upstream write may happen before this returns.
+   * @param nowMs the clock's time
+   */
+  begin(nowMs: number): void {
     this.state = "routing";
     this.#active.value++;
-    this.startedMs = this.#path.clock.now();
+    this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
     this.retry.begin();
     this.#status = 0;
@@ -129,11 +134,10 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     cluster.state.budget.countRequest(this.startedMs);
     const plan = this.destination.retry;
     this.retry.plan = plan;
-    this.retry.canRepeat =
-      plan !== undefined && isRepeatable(plan, this.head.method, this.head.value("idempotency-key") !== undefined);
+    this.retry.canRepeat = plan !== undefined && isRepeatable(plan, this.head);
     this.request.setHead(this.#encodeHead());
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
-    if (this.isRequestComplete) this.#armRequestTimer();
+    if (this.isRequestComplete) this.#armRequestTimer(this.startedMs);
     const { mirrors } = this.destination.ruleFilters;
     if (mirrors.length > 0) this.request.startMirrors(mirrors, this.#path, this.snapshot);
     this.#tryNext(undefined);
@@ -141,8 +145,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   #encodeHead(): string {
     const settings = this.snapshot.mesh.headers;
-    if (this.#hopLines?.settings !== settings) this.#hopLines = hopLines(settings, this.#client.remoteAddress);
-    const lines = requestLines(this.#hopLines, this.head, this.#path.newRequestId);
+    if (this.#hopLines?.settings !== settings) this.#hopLines = new HopLines(settings, this.#client.remoteAddress);
+    const lines = this.#hopLines.of(this.head, this.#path.newRequestId);
     return forwardedHead(this.#edits, this.head, lines, this.destination);
   }
 
@@ -170,7 +174,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   /** @param tail the last piece of the body's wire form, mostly empty */
   onRequestEnd(tail: string): void {
     this.request.end(tail);
-    if (this.state === "trying" || this.state === "backing-off" || this.state === "responding") this.#armRequestTimer();
+    if (this.state === "trying" || this.state === "backing-off" || this.state === "responding")
+      this.#armRequestTimer(this.#path.clock.now());
   }
 
   onAttemptDrain(): void {
@@ -321,7 +326,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   /** The client's connection is gone. */
   onClientGone(): void {
-    if (this.state === "idle") return;
+    if (this.state === "idle") return this.#dispose();
     if (this.state === "tunnel" && this.attempt.isOpen) {
       // What was written towards the endpoint still goes out; its close, or the timer, ends the exchange.
       this.attempt.outlet.flush();
@@ -331,11 +336,18 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     }
     this.attempt.abort();
     this.#end(statusOf(failure("client-closed")), "client-closed");
+    this.#dispose();
   }
 
-  #armRequestTimer(): void {
-    if (this.destination.requestTimeoutMs > 0)
-      this.#path.wheel.arm(this.#requestTimer, this.destination.requestTimeoutMs);
+  #dispose(): void {
+    this.#path.wheel.release(this.#requestTimer);
+    this.#path.wheel.release(this.#backoffTimer);
+    this.attempt.dispose();
+  }
+
+  #armRequestTimer(nowMs: number): void {
+    const timeoutMs = this.destination.requestTimeoutMs;
+    if (timeoutMs > 0) this.#path.wheel.arm(this.#requestTimer, timeoutMs, nowMs);
   }
 
   onTunnelOpen(head: MessageHead): void {
@@ -379,6 +391,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (this.#isCounted && cluster !== undefined) cluster.state.activeRequests--;
     this.#isCounted = false;
     this.#active.value--;
+    this.endedMs = this.#path.clock.now();
     recordExchange(this.#path, this.#router.direction, this, status, reason);
     this.state = "idle";
     this.request.clear();

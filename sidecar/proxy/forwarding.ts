@@ -5,32 +5,50 @@ import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
 
-/** Lines that are the same for every request of one client connection. */
-export interface HopLines {
+const HOP_KINDS = (1 << FIELD.xForwardedProto) | (1 << FIELD.xForwardedHost);
+
+/** Lines for the requests of one client connection, made once as far as they repeat. */
+export class HopLines {
   /** The settings they were made for. */
   readonly settings: MeshResource["headers"];
-  readonly always: string;
-  /** Unless the request says so itself. */
-  readonly proto: string;
-}
+  readonly #always: string;
+  /** All lines of a request that says nothing of these itself, for the authority they were asked for last. */
+  #usual = "";
+  #authority = "";
 
-/** @param remoteAddress of the client, as the socket tells it */
-export function hopLines(settings: MeshResource["headers"], remoteAddress: string): HopLines {
-  const via = settings.via ? "via: 1.1 weft\r\n" : "";
-  // Appended as one more line of the list, behind what earlier hops said (RFC 9110 section 5.3).
-  const client = settings.forwarded && remoteAddress !== "" ? `x-forwarded-for: ${remoteAddress}\r\n` : "";
-  return { settings, always: via + client, proto: settings.forwarded ? "x-forwarded-proto: http\r\n" : "" };
-}
+  /** @param remoteAddress of the client, as the socket tells it */
+  constructor(settings: MeshResource["headers"], remoteAddress: string) {
+    this.settings = settings;
+    const via = settings.via ? "via: 1.1 weft\r\n" : "";
+    // Appended as one more line of the list, behind what earlier hops said (RFC 9110 section 5.3).
+    const client = settings.forwarded && remoteAddress !== "" ? `x-forwarded-for: ${remoteAddress}\r\n` : "";
+    this.#always = via + client;
+    this.#usual = this.#linesWith(false, false, "");
+  }
 
-/** Lines for one request: `lines` of its connection and what is missing in it. */
-export function requestLines(lines: HopLines, head: MessageHead, newRequestId: () => string): string {
-  let text = lines.always;
-  const { forwarded, requestId } = lines.settings;
-  if (forwarded && !head.has(FIELD.xForwardedProto)) text += lines.proto;
-  if (forwarded && !head.has(FIELD.xForwardedHost) && head.authority !== "")
-    text += `x-forwarded-host: ${head.authority}\r\n`;
-  if (requestId && !head.has(FIELD.xRequestId)) text += `x-request-id: ${newRequestId()}\r\n`;
-  return text;
+  /** Lines to put into the head of a request. */
+  of(head: MessageHead, newRequestId: () => string): string {
+    const lines = this.#forwardedLines(head);
+    if (!this.settings.requestId || head.has(FIELD.xRequestId)) return lines;
+    return `${lines}x-request-id: ${newRequestId()}\r\n`;
+  }
+
+  #forwardedLines(head: MessageHead): string {
+    if ((head.fields.present & HOP_KINDS) !== 0)
+      return this.#linesWith(head.has(FIELD.xForwardedProto), head.has(FIELD.xForwardedHost), head.authority);
+    if (head.authority !== this.#authority) {
+      this.#authority = head.authority;
+      this.#usual = this.#linesWith(false, false, head.authority);
+    }
+    return this.#usual;
+  }
+
+  #linesWith(hasProto: boolean, hasHost: boolean, authority: string): string {
+    if (!this.settings.forwarded) return this.#always;
+    const proto = hasProto ? "" : "x-forwarded-proto: http\r\n";
+    const host = hasHost || authority === "" ? "" : `x-forwarded-host: ${authority}\r\n`;
+    return this.#always + proto + host;
+  }
 }
 
 /** In the order that the Gateway API gives: set, add, remove name different fields, so the order is free. */

@@ -140,6 +140,7 @@ export class Mirror implements AttemptOwner {
     this.#isOver = true;
     underWay--;
     this.#attempt.abort();
+    this.#attempt.dispose();
     this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
     if (outcome === "answered" || outcome === "failed") this.#record(outcome === "answered" ? this.#status : 502);
   }

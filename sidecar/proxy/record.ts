@@ -17,6 +17,7 @@ const routeCells = new WeakMap<RulePlan, Map<object, TrafficCell>>();
 
 interface RecordedExchange extends RoutedExchange {
   readonly startedMs: number;
+  readonly endedMs: number;
   readonly attempt: { readonly member: EndpointMember | undefined };
   readonly retry: { readonly tries: number };
 }
@@ -28,7 +29,7 @@ export function recordExchange(
   status: number,
   reason: string,
 ): void {
-  const durationMs = path.clock.now() - exchange.startedMs;
+  const durationMs = exchange.endedMs - exchange.startedMs;
   seriesOf(path, direction, exchange).record(status, reason, durationMs);
   const { rule } = exchange.destination;
   if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);

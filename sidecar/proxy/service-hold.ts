@@ -35,7 +35,7 @@ export class ServiceHold implements TimerOwner {
     this.isHolding = false;
     this.#turn++;
     this.#path.resolvingCount--;
-    this.#path.wheel.cancel(this.#timer);
+    this.#path.wheel.release(this.#timer);
   }
 
   onTimer(): void {

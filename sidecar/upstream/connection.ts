@@ -74,6 +74,11 @@ export class UpstreamConnection implements ByteReader, TimerOwner {
     return this.socket.write(text, "latin1") || this.socket.writableLength < this.#writeBufferBytes;
   }
 
+  /** Nothing of what was written waits in the process. */
+  get isEmpty(): boolean {
+    return this.socket.writableLength === 0;
+  }
+
   /** Bytes that nobody will change any more. */
   writeBytes(bytes: Buffer): boolean {
     return this.socket.write(bytes) || this.socket.writableLength < this.#writeBufferBytes;

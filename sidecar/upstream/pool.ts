@@ -137,7 +137,7 @@ export class Pool implements ConnectionOwner {
   }
 
   onUnusedClose(connection: UpstreamConnection, wasConnecting: boolean, error: string): void {
-    this.#tools.wheel.cancel(connection.timer);
+    this.#tools.wheel.release(connection.timer);
     this.#all.delete(connection);
     const index = this.#idle.indexOf(connection);
     if (index >= 0) this.#idle.splice(index, 1);
@@ -150,6 +150,7 @@ export class Pool implements ConnectionOwner {
   }
 
   onUsedClose(connection: UpstreamConnection): void {
+    this.#tools.wheel.release(connection.timer);
     this.#all.delete(connection);
     this.#leased--;
     this.#openForWaiters();
@@ -191,7 +192,10 @@ export class Pool implements ConnectionOwner {
       return;
     }
     this.#idle.push(connection);
-    this.#tools.wheel.arm(connection.timer, Math.min(this.#settings.idleTimeoutMs, connection.learntIdleMs));
+    const { wheel } = this.#tools;
+    const idleMs = Math.min(this.#settings.idleTimeoutMs, connection.learntIdleMs);
+    // A little early does no harm: the peer's own time is what must not be met.
+    wheel.arm(connection.timer, idleMs, wheel.recentMs);
   }
 
   #takeWaiter(): PoolWaiter | undefined {

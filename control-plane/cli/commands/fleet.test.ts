@@ -289,6 +289,21 @@ test("check ends with 0 when everything is healthy", async () => {
   expect(controlPlane?.requests.find(({ method }) => method === "apply")?.request).toMatchObject({ dryRun: true });
 });
 
+test("check does not want endpoints of a service that only calls others", async () => {
+  const bare = { ...ORDERS, endpoints: 0, readyEndpoints: 0, documents: [] };
+  const [load, cart] = ["load", "cart"].map((name) => ({ ...bare, name }));
+  const caller = { ...WEB, workload: { ...WEB.workload, id: "load-1", service: "load", address: "" } };
+  const callable = { ...WEB, workload: { ...WEB.workload, id: "cart-1", service: "cart", address: "10.0.0.9:15006" } };
+  const services = [load, cart, { ...load, name: "load-v1" }, { ...load, documents: ["HTTPRoute default/load"] }];
+  const answers = {
+    ...HEALTHY,
+    listServices: () => ({ services: [ORDERS, ...services] }),
+    listSidecars: () => ({ sidecars: [WEB, caller, callable] }),
+  };
+  const { stdout } = await run(answers, ["check"]);
+  expect(stdout).toMatch(/failed +endpoints\n +default\/cart has no endpoint\n +default\/load has no endpoint\n +-> /);
+});
+
 test("check without the health service says so", async () => {
   const { check: _, ...answers } = HEALTHY;
   const result = await run(answers, ["check"]);

@@ -1,4 +1,5 @@
-// weft validate: the checks of apply on this machine, without a control plane.
+// weft validate: the checks of apply on this machine, without a control plane. Which services run is not known here, so
+// references to services are not checked: `weft apply --dry-run` does.
 import { checkDocuments } from "../../../rules/check.ts";
 import { documentKey } from "../../../rules/document.ts";
 import { loadDocuments } from "../../../rules/load.ts";
@@ -20,7 +21,7 @@ export async function validate(invocation: Invocation): Promise<ExitCode> {
   const documents = loaded.documents.map(({ document }) => document);
   const findings = [
     ...loaded.diagnostics,
-    ...checkDocuments({ documents, changed: loaded.documents, impliedServices: new Set() }),
+    ...checkDocuments({ documents, changed: loaded.documents, impliedServices: undefined }),
   ].map(ruleDiagnosticView);
   if (documents.length + findings.length === 0)
     throw new CliFailure("invalid-rules", "there are no documents in the input");

@@ -116,7 +116,7 @@ export class StandAloneRules implements ServiceResolver {
       this.#logWarnings(diagnostics);
       const errors = diagnostics.filter(({ severity }) => severity === "error").map(formatDiagnostic);
       if (errors.length > 0) this.#fail(errors);
-      else this.#apply(resources, documentCount);
+      else await this.#apply(resources, documentCount);
     } catch (error) {
       // The same trouble every two seconds is one line in the log.
       const problem = `cannot read the rules: ${error instanceof Error ? error.message : String(error)}`;
@@ -125,11 +125,11 @@ export class StandAloneRules implements ServiceResolver {
     }
   }
 
-  #apply(resources: Parameters<Configuration["apply"]>[0]["resources"], documentCount: number): void {
+  async #apply(resources: Parameters<Configuration["apply"]>[0]["resources"], documentCount: number): Promise<void> {
     const { configuration, log, path, onApplied } = this.#options;
     const names = new Set(resources.map(({ name }) => name));
     const removed = [...configuration.held.keys()].filter((name) => !names.has(name));
-    const result = configuration.apply({ revision: this.#revision + 1, resources, removed }, "rules");
+    const result = await configuration.apply({ revision: this.#revision + 1, resources, removed }, "rules");
     if (result.outcome === "refused") {
       const { resource, path: field, message } = result.refusal;
       this.#fail([`${resource}: ${field}: ${message}`]);

@@ -1,0 +1,26 @@
+// The sidecar of this tree, outbound, with rules from a file: what is measured against the others.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { freePort, PROGRAMS } from "../../test/harness.ts";
+import type { Peer, RunningPeer } from "./contract.ts";
+import { launch } from "./launch.ts";
+import { ALL_FEATURES, type Features, weftRules } from "./weft-rules.ts";
+
+/** A sidecar with these features on. */
+export function weftWith(name: string, features: Features): Peer {
+  return {
+    name,
+    async start({ endpointPorts, folder }): Promise<RunningPeer> {
+      const port = await freePort();
+      const file = join(folder, `rules-${port}.yaml`);
+      writeFileSync(file, weftRules(features, endpointPorts));
+      const listeners = ["--outbound", `127.0.0.1:${port}`, "--admin", "off", "--status", "off"];
+      const args = ["--service", "bench", "--rules", file, "--log-level", "error", ...listeners];
+      const flags = (process.env["WEFT_BENCH_NODE_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
+      const program = process.env["WEFT_BENCH_SIDECAR"] ?? PROGRAMS["weft-sidecar"];
+      return launch({ name, command: [process.execPath, ...flags, program, ...args], port });
+    },
+  };
+}
+
+export const weft: Peer = weftWith("weft", ALL_FEATURES);

@@ -1,0 +1,105 @@
+// A field of proxies under one load: starts them, runs interleaved rounds, takes medians. What is measured, and against
+// which bound, is said by the bench files.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { LoadReport, Workload } from "./load/contract.ts";
+import { LoadProcess } from "./load/load-process.ts";
+import type { Peer, RunningPeer } from "./peers/contract.ts";
+import { canPin } from "./peers/pinning.ts";
+import { percentile } from "./result.ts";
+
+export const SMALL: Workload = { request: "none", requestBytes: 0, response: "length", responseBytes: 27 };
+export const CHUNKED: Workload = { request: "chunked", requestBytes: 4_096, response: "chunked", responseBytes: 4_096 };
+
+/** Samples of one proxy: a report per round. */
+export interface Sampled {
+  readonly name: string;
+  readonly reports: LoadReport[];
+}
+
+export class ProxyField {
+  readonly load: LoadProcess;
+  readonly peers: readonly RunningPeer[];
+  readonly #folder: string;
+
+  private constructor(load: LoadProcess, peers: readonly RunningPeer[], folder: string) {
+    this.load = load;
+    this.peers = peers;
+    this.#folder = folder;
+  }
+
+  /** Starts the load process and those of `peers` that are installed. */
+  static async start(peers: readonly Peer[], note: (line: string) => void): Promise<ProxyField> {
+    if (!canPin) note("processes cannot be pinned to cores here: the figures mean little");
+    const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
+    const load = await LoadProcess.start();
+    const running: RunningPeer[] = [];
+    const field = new ProxyField(load, running, folder);
+    try {
+      for (const peer of peers) {
+        const started = await peer.start({ endpointPorts: load.ports, folder });
+        if (started === undefined) note(`${peer.name} is not installed here and is left out`);
+        else running.push(started);
+      }
+    } catch (error) {
+      await field.stop();
+      throw error;
+    }
+    return field;
+  }
+
+  peer(name: string): RunningPeer | undefined {
+    return this.peers.find((peer) => peer.name === name);
+  }
+
+  /**
+   * Asks each proxy in turn, `rounds` times, after a round that warms up and is not counted. The order is turned round
+   * every time, so that none always follows the same neighbour.
+   */
+  async rounds(rounds: number, measure: (peer: RunningPeer) => Promise<LoadReport>): Promise<Sampled[]> {
+    const sampled = this.peers.map(({ name }) => ({ name, reports: [] as LoadReport[] }));
+    for (let round = -1; round < rounds; round++) {
+      const order = round % 2 === 0 ? [...sampled] : [...sampled].reverse();
+      for (const one of order) {
+        const peer = this.peer(one.name);
+        if (peer === undefined) continue;
+        const report = await measure(peer);
+        if (report.errors > 0) throw new Error(`${one.name}: ${report.errors} errors, the first: ${report.firstError}`);
+        if (round >= 0) one.reports.push(report);
+      }
+    }
+    return sampled;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.peers.map((peer) => peer.stop()));
+    this.load.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** The median of a figure over the rounds. */
+export function median(sampled: Sampled, figure: (report: LoadReport) => number): number {
+  return percentile(sampled.reports.map(figure), 50);
+}
+
+/** Median of the ratios of rounds that were run next to each other; NaN when either is missing. */
+export function medianRatio(
+  own: Sampled | undefined,
+  other: Sampled | undefined,
+  figure: (report: LoadReport) => number,
+): number {
+  const ratios = (own?.reports ?? []).flatMap((report, round) => {
+    const against = other?.reports[round];
+    return against === undefined ? [] : [figure(report) / figure(against)];
+  });
+  return ratios.length === 0 ? Number.NaN : percentile(ratios, 50);
+}
+
+export const perSecond = ({ requests, seconds }: LoadReport): number => requests / seconds;
+export const userUs = ({ cpu, requests }: LoadReport): number => cpu.userUs / requests;
+export const systemUs = ({ cpu, requests }: LoadReport): number => cpu.systemUs / requests;
+export const megabytesPerSecond = ({ bodyBytes, seconds }: LoadReport): number => bodyBytes / seconds / 1e6;
+/** Requests per second of CPU time: what one whole core would carry. Does not see what neighbours take. */
+export const perCpuSecond = ({ cpu, requests }: LoadReport): number => requests / ((cpu.userUs + cpu.systemUs) / 1e6);

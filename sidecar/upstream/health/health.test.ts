@@ -1,0 +1,172 @@
+// Active health: thresholds as a table, probes against real servers, the schedule on a clock that moves when told.
+import { once } from "node:events";
+import { createServer as createHttp } from "node:http";
+import { createServer as createHttp2, type Http2Server, type ServerHttp2Stream } from "node:http2";
+import { type AddressInfo, createServer as createTcp, type Server } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../../runtime/clock.ts";
+import { ManualClock } from "../../../runtime/manual-clock.ts";
+import { seededRandom } from "../../../runtime/random.ts";
+import { ActiveHealth } from "./active-health.ts";
+import { HealthChecker, type HealthCheckSettings, type ProbedHost } from "./health-checker.ts";
+import { buildProbe, type ProbeKind } from "./probe.ts";
+
+test.each([
+  ["", "healthy"],
+  ["x", "unprobed"],
+  ["xx", "unprobed"],
+  ["xxx", "unhealthy"],
+  ["xx.xx", "healthy"],
+  ["xxx.", "unhealthy"],
+  ["xxx..", "healthy"],
+  ["xxx.x.", "unhealthy"],
+  ["..xxx", "unhealthy"],
+])("after %j (. passed, x failed) an endpoint is %s", (results, expected) => {
+  const health = new ActiveHealth();
+  const thresholds = { unhealthyThreshold: 3, healthyThreshold: 2 };
+  for (const result of results === "" ? "." : results) health.record(result === "x" ? "failed" : "", thresholds);
+  expect(health.state).toBe(expected);
+});
+
+const servers: (Server | Http2Server)[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+async function targetOf(server: Server | Http2Server) {
+  servers.push(server);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return { host: "127.0.0.1", port: (server.address() as AddressInfo).port };
+}
+
+function probe(kind: ProbeKind, target: { host: string; port: number }, timeoutMs = 5_000): Promise<string> {
+  return new Promise((resolve) => {
+    buildProbe(kind, timeoutMs, systemClock)(target, resolve);
+  });
+}
+
+const closed = { host: "127.0.0.1", port: 1 };
+
+describe("an HTTP probe", () => {
+  const kind = { type: "http", path: "/healthz?deep=1", host: "", expectedStatuses: [] } as const;
+
+  test("asks for the path and passes on 2xx, or on what is expected", async () => {
+    const asked: (string | undefined)[] = [];
+    let status = 204;
+    const target = await targetOf(
+      createHttp((request, response) => {
+        asked.push(request.url, request.headers.host);
+        response.writeHead(status).end();
+      }),
+    );
+    expect(await probe(kind, target)).toBe("");
+    expect(await probe({ ...kind, host: "orders" }, target)).toBe("");
+    expect(asked).toEqual(["/healthz?deep=1", `127.0.0.1:${target.port}`, "/healthz?deep=1", "orders"]);
+    status = 503;
+    expect(await probe(kind, target)).toBe("status 503");
+    expect(await probe({ ...kind, expectedStatuses: [503] }, target)).toBe("");
+  });
+
+  test("fails when nothing listens, and when there is no answer in time", async () => {
+    expect(await probe(kind, closed)).toMatch(/ECONNREFUSED/);
+    const silent = await targetOf(createTcp((socket) => socket.on("error", () => {})));
+    expect(await probe(kind, silent, 30)).toBe("no answer in 30 ms");
+  });
+});
+
+test("a TCP probe passes when the connection is made", async () => {
+  const target = await targetOf(createTcp((socket) => socket.end()));
+  expect(await probe({ type: "tcp" }, target)).toBe("");
+  expect(await probe({ type: "tcp" }, closed)).toMatch(/ECONNREFUSED/);
+});
+
+test.each([
+  [1, ""],
+  [2, "not SERVING"],
+])("a gRPC probe of a service with status %i gives %j", async (status, expected) => {
+  const asked: string[] = [];
+  const server = createHttp2();
+  server.on("stream", (stream: ServerHttp2Stream, headers) => {
+    stream.on("data", (bytes: Buffer) => asked.push(`${headers[":path"]} ${bytes.subarray(7).toString()}`));
+    stream.on("end", () => {
+      stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      stream.end(Buffer.from([0, 0, 0, 0, 2, 8, status]));
+    });
+  });
+  const target = await targetOf(server);
+  expect(await probe({ type: "grpc", service: "shop.Orders" }, target)).toBe(expected);
+  expect(asked).toEqual(["/grpc.health.v1.Health/Check shop.Orders"]);
+});
+
+test("a gRPC probe fails when nothing listens", async () => {
+  expect(await probe({ type: "grpc", service: "" }, closed)).toMatch(/ECONNREFUSED/);
+});
+
+describe("a checker", () => {
+  const settings: HealthCheckSettings = {
+    kind: { type: "tcp" },
+    port: 0,
+    intervalMs: 1_000,
+    timeoutMs: 5_000,
+    jitterPercent: 10,
+    unhealthyThreshold: 2,
+    healthyThreshold: 1,
+  };
+
+  test("probes every endpoint until it leaves, finds it unhealthy and healthy again", async () => {
+    const changes: string[] = [];
+    let wake = (): void => {};
+    let probes = 0;
+    const clock = new ManualClock();
+    const server = createTcp((socket) => socket.end());
+    const target = await targetOf(server);
+    const host: ProbedHost = { target, active: new ActiveHealth() };
+    const checker = new HealthChecker(settings, {
+      clock,
+      random: seededRandom(1),
+      onChange: () => changes.push(host.active.state),
+      onProbe: () => {
+        probes++;
+        wake();
+      },
+    });
+    const nextProbe = async (): Promise<void> => {
+      const probed = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      clock.advance(1_100);
+      await probed;
+    };
+    checker.setHosts([host]);
+    await nextProbe();
+    expect(host.active.state).toBe("healthy");
+    server.close();
+    await nextProbe();
+    await nextProbe();
+    expect(changes).toEqual(["unhealthy"]);
+    server.listen(target.port, "127.0.0.1");
+    await once(server, "listening");
+    await nextProbe();
+    expect(changes).toEqual(["unhealthy", "healthy"]);
+    checker.setHosts([]);
+    clock.advance(60_000);
+    expect(probes).toBe(4);
+    expect(clock.pendingCount).toBe(0);
+  });
+
+  test("first probes are spread over a tenth of the interval, the others jittered", () => {
+    const clock = new ManualClock();
+    const checker = new HealthChecker(settings, {
+      clock,
+      random: seededRandom(2),
+      onChange: () => {},
+      onProbe: () => {},
+    });
+    checker.setHosts(Array.from({ length: 20 }, () => ({ target: closed, active: new ActiveHealth() })));
+    expect(clock.pendingCount).toBe(20);
+    checker.close();
+    expect(clock.pendingCount).toBe(0);
+  });
+});

@@ -1,0 +1,124 @@
+// One probe of one endpoint: an HTTP GET, a TCP connection, or a call of grpc.health.v1 (the gRPC health checking
+// protocol). Each uses a connection of its own and closes it, so that it also tells whether new connections are taken.
+import { request } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
+import { connect } from "node:net";
+import type { HostPort } from "../../../runtime/address.ts";
+import type { Clock } from "../../../runtime/clock.ts";
+
+export type ProbeKind =
+  | {
+      readonly type: "http";
+      readonly path: string;
+      /** Host field; "": the endpoint's address. */
+      readonly host: string;
+      /** Empty: 200 to 299. */
+      readonly expectedStatuses: readonly number[];
+    }
+  | { readonly type: "tcp" }
+  | { readonly type: "grpc"; readonly service: string };
+
+/** Calls back once with why it failed, "" when it passed. Abandoned by calling what it returns. */
+export type Probe = (target: HostPort, done: (error: string) => void) => () => void;
+
+/** The probe of this kind, which takes at most `timeoutMs`. */
+export function buildProbe(kind: ProbeKind, timeoutMs: number, clock: Clock): Probe {
+  const start = startOf(kind);
+  return (target, done) => {
+    let isDone = false;
+    const finish = (error: string): void => {
+      if (isDone) return;
+      isDone = true;
+      timer.cancel();
+      stop();
+      done(error);
+    };
+    const timer = clock.after(timeoutMs, () => finish(`no answer in ${timeoutMs} ms`));
+    const stop = start(target, finish);
+    return () => {
+      isDone = true;
+      timer.cancel();
+      stop();
+    };
+  };
+}
+
+function startOf(kind: ProbeKind): Probe {
+  switch (kind.type) {
+    case "http":
+      return (target, done) => getStatus(kind, target, done);
+    case "tcp":
+      return openConnection;
+    case "grpc":
+      return (target, done) => callHealth(kind.service, target, done);
+  }
+}
+
+function getStatus(kind: ProbeKind & { type: "http" }, target: HostPort, done: (error: string) => void): () => void {
+  const headers = {
+    "user-agent": "weft-health-check",
+    connection: "close",
+    ...(kind.host !== "" && { host: kind.host }),
+  };
+  const { path, expectedStatuses } = kind;
+  const outgoing = request({ host: target.host, port: target.port, path, headers, agent: false });
+  outgoing.on("response", (response) => {
+    response.resume();
+    const status = response.statusCode ?? 0;
+    const isExpected =
+      expectedStatuses.length === 0 ? status >= 200 && status <= 299 : expectedStatuses.includes(status);
+    done(isExpected ? "" : `status ${status}`);
+  });
+  outgoing.on("error", (error) => done(error.message));
+  outgoing.end();
+  return () => outgoing.destroy();
+}
+
+function openConnection(target: HostPort, done: (error: string) => void): () => void {
+  const socket = connect(target.port, target.host);
+  socket.on("connect", () => done(""));
+  socket.on("error", (error) => done(error.message));
+  return () => socket.destroy();
+}
+
+/** HealthCheckResponse.SERVING as bytes: field 1, varint, value 1. */
+const SERVING = Buffer.from([0x08, 0x01]);
+const GRPC_FRAME_HEAD_BYTES = 5;
+const ANSWER_BYTES_MAX = 1_024;
+
+function callHealth(service: string, target: HostPort, done: (error: string) => void): () => void {
+  const host = target.host.includes(":") ? `[${target.host}]` : target.host;
+  const session = connectHttp2(`http://${host}:${target.port}`);
+  session.on("error", (error) => done(error.message));
+  const call = session.request({
+    ":method": "POST",
+    ":path": "/grpc.health.v1.Health/Check",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  let answer = Buffer.alloc(0);
+  call.on("data", (bytes: Buffer) => {
+    if (answer.length < ANSWER_BYTES_MAX) answer = Buffer.concat([answer, bytes]);
+  });
+  call.on("error", (error) => done(error.message));
+  call.on("close", () => done(isServing(answer) ? "" : "not SERVING"));
+  call.end(healthRequest(service));
+  return () => session.destroy();
+}
+
+function isServing(answer: Buffer): boolean {
+  return answer[0] === 0 && answer.subarray(GRPC_FRAME_HEAD_BYTES).equals(SERVING);
+}
+
+/** HealthCheckRequest { service = 1 } in a gRPC frame (not compressed, length, message). */
+function healthRequest(service: string): Buffer {
+  const name = Buffer.from(service);
+  const message = name.length === 0 ? name : Buffer.concat([Buffer.from([0x0a, ...varint(name.length)]), name]);
+  const head = Buffer.alloc(GRPC_FRAME_HEAD_BYTES);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
+function varint(value: number): number[] {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)];
+}
