@@ -14,7 +14,7 @@ import type { Surroundings } from "./facts.ts";
 import { hasExternalChecks, notify, type Outside, runChecks } from "./outside.ts";
 import { hasEnded, type RolloutState, type Transition } from "./phase.ts";
 import { planStep, statusFor, stepText } from "./plan.ts";
-import { type ExternalResult, event, type Facts, startRollout, step } from "./step.ts";
+import { type ExternalResult, event, type Facts, settleCommand, startRollout, step } from "./step.ts";
 import { TrafficIntake, type Versions } from "./traffic-intake.ts";
 
 const TICK_MS = 1_000;
@@ -117,9 +117,10 @@ export class RolloutController {
   command(key: string, command: Command, author: string): Promise<Release> {
     return this.#exclusively(async () => {
       const { document, state } = this.release(key);
-      await this.#settle(document, obey(document.spec, state, command, this.#options.clock.wall(), author));
-      // What the word means for the weights is worked out at once.
-      await this.#advance(document);
+      const nowMs = this.#options.clock.wall();
+      const told = obey(document.spec, state, command, nowMs, author);
+      const facts = this.#facts(document, this.#running.get(key));
+      await this.#settle(document, settleCommand(document.spec, told, facts, nowMs));
       return this.release(key);
     });
   }

@@ -26,7 +26,7 @@ export interface ExternalResult {
   readonly detail: string;
 }
 
-/** How a release begins: all traffic at stable. */
+/** How a release begins: at its first step, with no evidence. */
 export function startRollout(spec: RolloutSpec, facts: Facts, nowMs: number, author: string): Transition {
   const { service, stable, canary } = spec;
   const state: RolloutState = {
@@ -36,13 +36,26 @@ export function startRollout(spec: RolloutSpec, facts: Facts, nowMs: number, aut
     nextAnalysisAtMs: nowMs + planAnalysis(spec).intervalMs,
   };
   const message = `${canary} is released over ${stable} in ${spec.steps.length} steps`;
-  return { state, events: [event("started", message, author)] };
+  const weighed = weigh(state, planStep(spec, 0), facts, nowMs);
+  return { state: weighed.state, events: [event("started", message, author), ...weighed.events] };
+}
+
+/** A person's word, and what it means for the weights at once. */
+export function settleCommand(spec: RolloutSpec, told: Transition, facts: Facts, nowMs: number): Transition {
+  if (hasEnded(told.state)) return told;
+  const weighed = weigh(told.state, wantedOf(spec, told.state), facts, nowMs);
+  return { state: weighed.state, events: [...told.events, ...weighed.events] };
+}
+
+function wantedOf(spec: RolloutSpec, state: RolloutState): StepPlan {
+  const own = planStep(spec, state.step);
+  return state.isFull ? { ...own, ...FULL } : own;
 }
 
 export function step(spec: RolloutSpec, before: RolloutState, facts: Facts, nowMs: number): Transition {
   if (hasEnded(before)) return { state: before, events: [] };
   const plan = planAnalysis(spec);
-  const wanted = before.isFull ? { ...planStep(spec, before.step), ...FULL } : planStep(spec, before.step);
+  const wanted = wantedOf(spec, before);
   const state = learn(before, facts, plan);
   const judgement = judge(plan, state.evidence);
 
@@ -61,8 +74,12 @@ export function step(spec: RolloutSpec, before: RolloutState, facts: Facts, nowM
   if (wanted.waitsForResume) return pause(current, "step", `step ${stepTitle(spec, current)} waits`, nowMs, events);
   const isAnalysisDue = state.lastAnalysis !== current.lastAnalysis;
   if (isJudged(wanted) && !isAnalysisDue) return { state: current, events };
-  if (isJudged(wanted) && !mayAdvance(current)) return waitForVerdict(current, plan, judgement, nowMs, spec, events);
-  return advance(spec, current, nowMs, events);
+  if (isJudged(wanted) && !mayAdvance(current)) {
+    const answer = waitOrGo(current, plan);
+    if (answer === "wait") return { state: current, events };
+    if (answer === "ask") return pause(current, "quiet", `too quiet to judge: ${judgement.reason}`, nowMs, events);
+  }
+  return settleCommand(spec, advance(spec, current, nowMs, events), facts, nowMs);
 }
 
 const FULL = { weight: 100, mirror: undefined, holdMs: 0, waitsForResume: false };
@@ -179,18 +196,10 @@ function mayAdvance({ lastAnalysis }: RolloutState): boolean {
 }
 
 /** The time is over and the verdict is not there: wait, ask, or go on, as the rule says for quiet services. */
-function waitForVerdict(
-  state: RolloutState,
-  plan: AnalysisPlan,
-  judgement: Judgement,
-  nowMs: number,
-  spec: RolloutSpec,
-  events: readonly RolloutEvent[],
-): Transition {
-  const isQuiet = state.evidence.step.canary.requests < plan.minRequests;
-  if (!isQuiet || plan.whenQuiet === "hold") return { state, events };
-  if (plan.whenQuiet === "advance") return advance(spec, state, nowMs, events);
-  return pause(state, "quiet", `too quiet to judge: ${judgement.reason}`, nowMs, events);
+function waitOrGo({ evidence }: RolloutState, plan: AnalysisPlan): "wait" | "ask" | "go" {
+  const isQuiet = evidence.step.canary.requests < plan.minRequests;
+  if (!isQuiet || plan.whenQuiet === "hold") return "wait";
+  return plan.whenQuiet === "pause" ? "ask" : "go";
 }
 
 export function advance(
