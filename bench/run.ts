@@ -7,6 +7,10 @@ import { type BenchModule, type BenchResult, type Figure, meetsTarget } from "./
 const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   routing: () => import("./routing.ts"),
   proxy: () => import("./proxy.ts"),
+  "proxy-features": () => import("./proxy-features.ts"),
+  "proxy-latency": () => import("./proxy-latency.ts"),
+  "proxy-bodies": () => import("./proxy-bodies.ts"),
+  "proxy-memory": () => import("./proxy-memory.ts"),
   "rule-change": () => import("./rule-change.ts"),
   "apply-wait": () => import("./apply-wait.ts"),
   cli: () => import("./cli.ts"),

@@ -77,7 +77,7 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
     "From the commit of a change (or the change of an endpoint) to its acknowledgement by one sidecar.",
   );
   const remember = () => void journal.flush();
-  const fleet = new Fleet({ clock, rulebook, registry, pushDuration, remember });
+  const fleet = new Fleet({ clock, rulebook, registry, pushDuration, remember, graceMs: LEASE_MS });
   const nacks = metrics.counter("weft_push_refusals_total", "Deltas that a sidecar refused.");
   const traffic = new TrafficLedger(clock);
   const rollouts = createRollouts({ clock, log, store, rulebook, registry, fleet, traffic });

@@ -52,6 +52,16 @@ describe("references", () => {
       "8:29: spec.rules[0].backendRefs[0].name: service shop/carts does not exist: its share of the requests is answered 500 until it does (did you mean cart?)",
     ],
     [
+      "a backend that another namespace has",
+      route("  - backendRefs: [{ name: cart }]"),
+      "8:29: spec.rules[0].backendRefs[0].name: service default/cart does not exist: its share of the requests is answered 500 until it does (did you mean shop/cart?)",
+    ],
+    [
+      "a backend like nothing",
+      route("  - backendRefs: [{ name: yes }]"),
+      "8:29: spec.rules[0].backendRefs[0].name: service default/yes does not exist: its share of the requests is answered 500 until it does",
+    ],
+    [
       "another version, which may come",
       route("  - backendRefs: [{ name: orders-v2 }]"),
       "8:29: spec.rules[0].backendRefs[0].name: service default/orders-v2 does not exist: its share of the requests is answered 500 until it does",

@@ -10,3 +10,11 @@ interface Latin1Source {
 export function latin1(bytes: Buffer, start: number, end: number): string {
   return (bytes as unknown as Latin1Source).latin1Slice(start, end);
 }
+
+/**
+ * The same text in memory of its own. A piece cut out of a larger text keeps all of that text alive; what is kept longer
+ * than a request must not.
+ */
+export function ownCopy(text: string): string {
+  return Buffer.from(text, "latin1").toString("latin1");
+}

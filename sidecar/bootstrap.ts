@@ -1,6 +1,7 @@
 // Flags and environment of weft-sidecar -> typed settings with every default decided. Starts nothing.
-import { InvalidArgumentError } from "commander";
-import { parseDuration } from "../rules/durations.ts";
+import { availableParallelism } from "node:os";
+import { type Command, InvalidArgumentError } from "commander";
+import { formatDuration, parseDuration } from "../rules/durations.ts";
 import { type HostPort, parseHostPort } from "../runtime/address.ts";
 import {
   createProgram,
@@ -13,6 +14,8 @@ import {
 } from "../runtime/flags.ts";
 import { LOG_LEVELS, type LogLevel } from "../runtime/log.ts";
 import { PROGRAM_VERSION } from "../runtime/version.ts";
+import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "./http1/limits.ts";
+import { type DataPathLimits, DEFAULT_LIMITS } from "./limits.ts";
 
 /** How a sidecar was asked to run. Undefined listeners are off. */
 export interface SidecarSettings {
@@ -34,6 +37,11 @@ export interface SidecarSettings {
   readonly advertise: HostPort | undefined;
   readonly drainMs: number;
   readonly logLevel: LogLevel;
+  /** Processes that carry the traffic; 1: this one alone. */
+  readonly concurrency: number;
+  /** What was asked for; the rest are the data path's defaults. */
+  readonly limits: Partial<DataPathLimits>;
+  readonly http1Limits: Partial<Http1Limits>;
   /** The app to start, as a command line; empty for none. */
   readonly command: readonly string[];
 }
@@ -65,11 +73,26 @@ interface Flags {
   readonly cache?: string;
   readonly rules?: string;
   readonly drain: number;
+  readonly concurrency: number;
   readonly logLevel: LogLevel;
+  readonly headerTimeout: number;
+  readonly bodyIdleTimeout: number;
+  readonly clientIdleTimeout: number;
+  readonly tunnelIdleTimeout: number;
+  readonly maxClientConnections: number;
+  readonly maxStartLineBytes: number;
+  readonly maxHeadBytes: number;
+  readonly maxFields: number;
 }
 
 const CONTROL_PLANE_DEFAULT = "127.0.0.1:15010";
 const INBOUND_DEFAULT = "0.0.0.0:15006";
+
+/** Past it the parent's work per process would be more than another one brings. */
+const CONCURRENCY_MAX = 64;
+/** What is held per connection while a head arrives stays under a few MiB. */
+const HEAD_BYTES_MAX = 1024 * 1024;
+const FIELDS_MAX = 10_000;
 
 /** DNS label (RFC 1123), as names of services and namespaces are in Kubernetes. */
 const DNS_LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -113,8 +136,8 @@ function misuse(problem: string): Bootstrap {
   return { outcome: "exit", code: EXIT_USAGE, message: `error: ${problem}\n(see weft-sidecar --help)` };
 }
 
-function program() {
-  return createProgram({
+function program(): Command {
+  const command = createProgram({
     name: "weft-sidecar",
     summary: "The proxy beside one service. Calls of the app go out through it, calls of others come in through it.",
     version: PROGRAM_VERSION,
@@ -158,7 +181,67 @@ function program() {
         .argParser(durationFlag)
         .default(30_000, "30s"),
     )
+    .addOption(
+      flag("--concurrency <n|auto>", `processes that carry the traffic, at most ${CONCURRENCY_MAX}; auto: one per core`)
+        .argParser(concurrencyFlag)
+        .default(1),
+    )
     .addOption(flag("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"));
+  return addLimits(command);
+}
+
+/** What clients of both listeners may take and how long they may take for it. */
+function addLimits(command: Command): Command {
+  return command
+    .addOption(
+      duration("--header-timeout", "for a client to send a request head, then 408", DEFAULT_LIMITS.headTimeoutMs),
+    )
+    .addOption(
+      duration("--body-idle-timeout", "silence within a request body, then 408", DEFAULT_LIMITS.bodyIdleTimeoutMs),
+    )
+    .addOption(
+      duration("--client-idle-timeout", "a client connection without a request", DEFAULT_LIMITS.clientIdleTimeoutMs),
+    )
+    .addOption(
+      duration(
+        "--tunnel-idle-timeout",
+        "a tunnel (WebSocket, CONNECT) without a byte",
+        DEFAULT_LIMITS.tunnelIdleTimeoutMs,
+      ),
+    )
+    .addOption(
+      count(
+        "--max-client-connections",
+        "open client connections per listener and process",
+        DEFAULT_LIMITS.clientConnectionsMax,
+        1_000_000,
+      ),
+    )
+    .addOption(
+      count(
+        "--max-start-line-bytes",
+        "a request or status line, then 414",
+        DEFAULT_HTTP1_LIMITS.startLineBytesMax,
+        HEAD_BYTES_MAX,
+      ),
+    )
+    .addOption(
+      count(
+        "--max-head-bytes",
+        "start line and fields together, then 431",
+        DEFAULT_HTTP1_LIMITS.headBytesMax,
+        HEAD_BYTES_MAX,
+      ),
+    )
+    .addOption(count("--max-fields", "field lines of a head, then 431", DEFAULT_HTTP1_LIMITS.fieldsMax, FIELDS_MAX));
+}
+
+function duration(name: string, text: string, defaultMs: number) {
+  return flag(`${name} <duration>`, text).argParser(positiveDurationFlag).default(defaultMs, formatDuration(defaultMs));
+}
+
+function count(name: string, text: string, byDefault: number, max: number) {
+  return flag(`${name} <n>`, text).argParser(countFlag(max)).default(byDefault);
 }
 
 function listener(name: string, text: string, address: string) {
@@ -178,6 +261,9 @@ function contradiction(flags: Flags): string | undefined {
   if (wantsInbound && flags.app === undefined) return "--inbound needs --app: where the service itself listens";
   if (flags.advertise !== undefined && flags.app === undefined) {
     return "--advertise needs --app: without it there is nothing to reach";
+  }
+  if (flags.maxStartLineBytes > flags.maxHeadBytes) {
+    return "--max-start-line-bytes is part of --max-head-bytes and cannot be more";
   }
   if (flags.outbound === "off" && flags.app === undefined) return "--outbound off without --app leaves nothing to do";
   return undefined;
@@ -203,6 +289,19 @@ function settings(flags: Flags, command: readonly string[]): SidecarSettings {
     advertise: flags.advertise === undefined ? undefined : target(flags.advertise),
     drainMs: drain,
     logLevel,
+    concurrency: flags.concurrency,
+    limits: {
+      headTimeoutMs: flags.headerTimeout,
+      bodyIdleTimeoutMs: flags.bodyIdleTimeout,
+      clientIdleTimeoutMs: flags.clientIdleTimeout,
+      tunnelIdleTimeoutMs: flags.tunnelIdleTimeout,
+      clientConnectionsMax: flags.maxClientConnections,
+    },
+    http1Limits: {
+      startLineBytesMax: flags.maxStartLineBytes,
+      headBytesMax: flags.maxHeadBytes,
+      fieldsMax: flags.maxFields,
+    },
     command,
   };
 }
@@ -243,4 +342,22 @@ function durationFlag(text: string): number {
   const durationMs = parseDuration(text);
   if (durationMs === undefined) throw new InvalidArgumentError("Expected a duration such as 30s or 1m30s.");
   return durationMs;
+}
+
+function positiveDurationFlag(text: string): number {
+  const durationMs = durationFlag(text);
+  if (durationMs === 0) throw new InvalidArgumentError("Expected a duration above 0.");
+  return durationMs;
+}
+
+function concurrencyFlag(text: string): number {
+  return text === "auto" ? Math.min(availableParallelism(), CONCURRENCY_MAX) : countFlag(CONCURRENCY_MAX)(text);
+}
+
+function countFlag(max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+    if (value < 1 || value > max) throw new InvalidArgumentError(`Expected a whole number from 1 to ${max}.`);
+    return value;
+  };
 }

@@ -39,6 +39,7 @@ if (asked.outcome === "exit") {
       for (const signal of SIGNALS) process.on(signal, () => stop(signal));
     },
     onExit: (last) => process.on("exit", last),
+    surviveBugs: (report) => process.on("uncaughtException", report),
     onAppSignal: (pass) => {
       for (const signal of APP_SIGNALS) process.on(signal, () => pass(signal));
     },

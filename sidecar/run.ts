@@ -27,6 +27,8 @@ export interface RunFloor extends StartFloor {
   readonly onStop: (stop: (signal: StopSignal) => void) => void;
   /** The process ends now, perhaps for an error; nothing that takes time can be done. */
   readonly onExit: (last: () => void) => void;
+  /** From now on an error that nobody caught is told to `report` instead of ending the process. */
+  readonly surviveBugs: (report: (error: unknown) => void) => void;
   /** Signals that mean nothing to the sidecar and may mean something to the app. */
   readonly onAppSignal: (pass: (signal: NodeJS.Signals) => void) => void;
 }
@@ -67,9 +69,14 @@ class Run {
   async toTheEnd(): Promise<number> {
     const { onStop, onExit, onAppSignal, print } = this.#floor;
     onStop((signal) => this.#stop(signal));
-    onExit(() => this.#appExit === undefined && this.#app?.signal("SIGTERM"));
+    onExit(() => {
+      this.#sidecar?.cut();
+      if (this.#appExit === undefined) this.#app?.signal("SIGTERM");
+    });
     const sidecar = await startSidecar(this.#settings, this.#floor, () => this.#stop("SIGTERM"));
     this.#sidecar = sidecar;
+    // While it starts, ending is the better answer; from here on others depend on it.
+    this.#floor.surviveBugs((error) => sidecar.onBug(error));
     print(JSON.stringify(sidecar.readyLine));
     if (this.#stopSignal !== undefined) void this.#end(this.#stopSignal);
     else if (this.#settings.command.length > 0) void this.#runApp(sidecar);

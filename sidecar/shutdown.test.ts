@@ -24,8 +24,7 @@ function setUp(options: { announced?: boolean; inboundMs?: number; outboundMs?: 
     drainInbound: drain("inbound", options.inboundMs ?? 0),
     drainOutbound: drain("outbound", options.outboundMs ?? 0),
     app: options.app,
-    outboundActive: () => traffic.active,
-    outboundTotal: () => traffic.total,
+    outboundUse: () => traffic,
     close: () => {
       note("close");
       return Promise.resolve();

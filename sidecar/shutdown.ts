@@ -19,17 +19,15 @@ export interface AppToStop {
 }
 
 export interface ShutdownParts {
-  /** Withdraws the endpoint. Returns whether anybody was told. */
+  /** Withdraws the endpoint; from then on inbound answers end their connections. Returns whether anybody was told. */
   readonly withdraw: () => boolean;
   /** Ends inbound connections as their requests finish; resolves when none is left, or all were cut at the deadline. */
   readonly drainInbound: (deadlineMs: number) => Promise<void>;
   /** The same for the app's own calls. */
   readonly drainOutbound: (deadlineMs: number) => Promise<void>;
   readonly app: AppToStop | undefined;
-  /** Requests of the app that are in progress. */
-  readonly outboundActive: () => number;
-  /** Requests of the app so far: a number that grows says that the app still calls. */
-  readonly outboundTotal: () => number;
+  /** Requests of the app in progress and so far: a number that grows says that the app still calls. */
+  readonly outboundUse: () => { readonly active: number; readonly total: number };
   /** Closes everything; what is still open is cut. */
   readonly close: () => Promise<void>;
   readonly clock: Clock;
@@ -57,7 +55,7 @@ export async function shutDown(parts: ShutdownParts, cause: ShutdownCause): Prom
   else if (cause === "terminate") await passing(clock, endMs, appIsDone(parts));
   const leftMs = endMs - clock.now();
   if (leftMs > 0) await parts.drainOutbound(leftMs);
-  else log.warn({ active: parts.outboundActive() }, "drain time is over; cutting what is left");
+  else log.warn({ active: parts.outboundUse().active }, "drain time is over; cutting what is left");
   await parts.close();
 }
 
@@ -77,13 +75,14 @@ async function stopApp(
 }
 
 /** The app that somebody else stops has gone, or has not called anybody for a while. */
-function appIsDone({ app, clock, outboundTotal, outboundActive }: ShutdownParts): () => boolean {
-  let total = outboundTotal();
+function appIsDone({ app, clock, outboundUse }: ShutdownParts): () => boolean {
+  let total = outboundUse().total;
   let quietSinceMs = clock.now();
   return () => {
     if (app?.hasGone() === true) return true;
-    if (outboundTotal() !== total || outboundActive() > 0) {
-      total = outboundTotal();
+    const use = outboundUse();
+    if (use.total !== total || use.active > 0) {
+      total = use.total;
       quietSinceMs = clock.now();
     }
     return clock.now() - quietSinceMs >= OUTBOUND_QUIET_MS;

@@ -21,12 +21,14 @@ import { ControlPlaneSource } from "./discovery/control-plane-source.ts";
 import { RulesSource } from "./discovery/rules-source.ts";
 import type { Registration, Source } from "./discovery/source.ts";
 import { advertisedAddress, workloadId } from "./identity.ts";
-import { clusterViews, configDump } from "./inspect.ts";
+import { configDump } from "./inspect.ts";
 import { renderPrometheus } from "./observe/exposition.ts";
 import { Readiness } from "./readiness.ts";
 import type { AppToStop, ShutdownParts } from "./shutdown.ts";
 import { bindFailure, StartFailure } from "./start-failure.ts";
-import { Traffic } from "./traffic.ts";
+import { LocalTraffic, type Traffic, UNCAUGHT } from "./traffic.ts";
+import { countTraffic, isReleaseLive } from "./traffic-counts.ts";
+import { Fleet } from "./workers/fleet.ts";
 
 export interface StartFloor {
   readonly clock: Clock;
@@ -58,6 +60,10 @@ export interface Sidecar {
   /** The app that somebody else started and stops. */
   readonly appBeside: AppToStop | undefined;
   readonly shutdownParts: Omit<ShutdownParts, "app" | "clock" | "log" | "drainMs">;
+  /** An error that nobody caught: counted and logged. What it struck may not be told, but the rest goes on. */
+  onBug(error: unknown): void;
+  /** The process ends now: so do its workers. */
+  cut(): void;
 }
 
 /**
@@ -66,10 +72,7 @@ export interface Sidecar {
  * @throws StartFailure when rules are not valid or an address cannot be bound
  */
 export async function startSidecar(settings: SidecarSettings, floor: StartFloor, quit: () => void): Promise<Sidecar> {
-  const { clock, random, log, stdout } = floor;
-  const { namespace } = settings;
-  const service = qualifiedName(namespace, settings.service);
-  const traffic = await Traffic.create({ clock, random, log, namespace, service }, stdout);
+  const traffic = await createTraffic(settings, floor);
   const sidecar = new RunningSidecar(settings, floor, traffic, quit);
   try {
     await sidecar.start();
@@ -78,6 +81,16 @@ export async function startSidecar(settings: SidecarSettings, floor: StartFloor,
     await sidecar.shutdownParts.close();
     throw error;
   }
+}
+
+/** One process carries the traffic itself; to carry it in several, workers are started. */
+function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Traffic> {
+  const { clock, random, log, stdout } = floor;
+  const { namespace, concurrency, limits, http1Limits, logLevel } = settings;
+  const service = qualifiedName(namespace, settings.service);
+  const path = { namespace, service, limits, http1Limits };
+  if (concurrency === 1) return LocalTraffic.create({ clock, random, log, ...path }, stdout);
+  return Fleet.create({ concurrency, worker: { ...path, logLevel }, clock, random, log });
 }
 
 class RunningSidecar implements Sidecar {
@@ -149,12 +162,20 @@ class RunningSidecar implements Sidecar {
     const traffic = this.#traffic;
     return {
       withdraw: () => this.#withdraw(),
-      drainInbound: (deadlineMs) => traffic.drainInbound(deadlineMs),
-      drainOutbound: (deadlineMs) => traffic.drainOutbound(deadlineMs),
-      outboundActive: () => traffic.outboundActive(),
-      outboundTotal: () => traffic.outboundTotal(),
+      drainInbound: (deadlineMs) => traffic.drain("inbound", deadlineMs),
+      drainOutbound: (deadlineMs) => traffic.drain("outbound", deadlineMs),
+      outboundUse: () => traffic.outboundUse(),
       close: () => this.#close(),
     };
+  }
+
+  onBug(error: unknown): void {
+    this.#floor.log.fatal({ err: error }, UNCAUGHT);
+    this.#traffic.countBug();
+  }
+
+  cut(): void {
+    if (this.#traffic instanceof Fleet) this.#traffic.cut();
   }
 
   async start(): Promise<void> {
@@ -193,7 +214,10 @@ class RunningSidecar implements Sidecar {
       incarnation: randomUUID(),
       programVersion: PROGRAM_VERSION,
       random,
-      traffic: this.#traffic,
+      traffic: {
+        counts: async () => countTraffic(await this.#traffic.families()),
+        isReleaseLive: () => isReleaseLive(Array.from(this.#configuration.held.values(), ({ resource }) => resource)),
+      },
     });
   }
 
@@ -224,24 +248,28 @@ class RunningSidecar implements Sidecar {
   #adminRoutes(): Route[] {
     const { log, clock } = this.#floor;
     return adminRoutes({
-      configDump: () => configDump(this.#registration, PROGRAM_VERSION, this.#configuration, this.#source),
-      clusters: () => clusterViews(this.#traffic.snapshot),
+      configDump: () => this.#configDump(),
+      clusters: () => this.#traffic.clusters(),
       prometheus: () => this.#prometheus(),
       logLevel: () => log.level,
-      setLogLevel: (level) => {
-        log.level = level;
-      },
+      setLogLevel: (level) => this.#traffic.setLogLevel(level),
       drain: () => {
         this.#withdraw();
-        void this.#traffic.drainInbound(this.#settings.drainMs);
+        void this.#traffic.drain("inbound", this.#settings.drainMs);
       },
       quit: this.#quit,
       sleep: (delayMs) => sleep(clock, delayMs),
     });
   }
 
-  #prometheus(): string {
-    return this.#traffic.prometheus() + renderPrometheus(this.#condition);
+  #configDump(): object {
+    const dump = configDump(this.#registration, PROGRAM_VERSION, this.#configuration, this.#source);
+    return this.#traffic instanceof Fleet ? { ...dump, workers: this.#traffic.workers() } : dump;
+  }
+
+  async #prometheus(): Promise<string> {
+    const families = await this.#traffic.families();
+    return renderPrometheus({ families: () => families }) + renderPrometheus(this.#condition);
   }
 
   #applied(): void {
@@ -258,6 +286,7 @@ class RunningSidecar implements Sidecar {
 
   #withdraw(): boolean {
     this.#probe?.hurry();
+    this.#traffic.announceDrain();
     return this.#readiness.setDraining();
   }
 

@@ -1,11 +1,13 @@
-// The data path as the rest of the sidecar sees it: a snapshot that is swapped, listeners that are opened, drained and
-// closed, figures that are read. What happens to a request is proxy/.
-import type { TrafficCount } from "../proto/gen/weft/v1/discovery.ts";
+// The data path as the rest of the sidecar sees it: configuration that is published, listeners that are opened, drained
+// and closed, figures that are read. Carried here by this process; over several processes it is workers/fleet.ts. What
+// happens to a request is proxy/.
 import type { Resource } from "../rules/resource.ts";
 import type { HostPort } from "../runtime/address.ts";
+import type { LogLevel } from "../runtime/log.ts";
 import { AccessLog, type LineSink } from "./access-log.ts";
-import { renderPrometheus } from "./observe/exposition.ts";
-import type { Histogram } from "./observe/histogram.ts";
+import type { ClusterView } from "./admin/cluster-view.ts";
+import { clusterViews } from "./inspect.ts";
+import type { CellFamily, HistogramFamily } from "./observe/families.ts";
 import { createDataPath, type DataPath, type DataPathOptions } from "./proxy/data-path.ts";
 import { startInbound } from "./proxy/inbound.ts";
 import type { Listener } from "./proxy/listener.ts";
@@ -13,106 +15,127 @@ import { startOutbound } from "./proxy/outbound.ts";
 import type { ServiceResolver } from "./resolver.ts";
 import { buildSnapshot, type Snapshot } from "./snapshot.ts";
 
-export class Traffic {
+export type ListenerName = "outbound" | "inbound";
+
+/** Figures of the app's own calls, for knowing whether it still makes any. */
+export interface OutboundUse {
+  /** Requests in progress. */
+  readonly active: number;
+  /** Requests that have finished. */
+  readonly total: number;
+}
+
+/** For the log: an error that reached the process. */
+export const UNCAUGHT = "an error in the sidecar that nobody caught; going on";
+
+export interface Traffic {
+  /** Builds the next snapshot and swaps it in; throws or rejects, with everything as it was, when it cannot be built. */
+  publish(resources: ReadonlyMap<string, Resource>, revision: number): void | Promise<void>;
+  /** Who is asked for services that the snapshot does not hold. */
+  setResolver(resolver: ServiceResolver): void;
+  setLogLevel(level: LogLevel): void;
+  /** @returns the address it is bound to */
+  openOutbound(listen: HostPort): Promise<string>;
+  openInbound(listen: HostPort, app: HostPort): Promise<string>;
+  /** From now on inbound answers say that the connection closes. New connections are still taken. */
+  announceDrain(): void;
+  /** Takes no more connections and resolves when those there are have ended, or were cut after `deadlineMs`. */
+  drain(listener: ListenerName, deadlineMs: number): Promise<void>;
+  outboundUse(): OutboundUse;
+  /** Counts an error that nobody caught. */
+  countBug(): void;
+  /** Every family there is, with gauges as they are now. */
+  families(): Promise<readonly (CellFamily | HistogramFamily)[]>;
+  clusters(): Promise<readonly ClusterView[]>;
+  close(): Promise<void>;
+}
+
+/** One process carries all of it. */
+export class LocalTraffic implements Traffic {
   readonly #path: DataPath;
   readonly #accessLog: AccessLog;
-  #outbound: Listener | undefined;
-  #inbound: Listener | undefined;
+  readonly #reusePort: boolean;
+  readonly #listeners: { [name in ListenerName]?: Listener } = {};
 
-  private constructor(path: DataPath, stdout: LineSink) {
+  private constructor(path: DataPath, stdout: LineSink, reusePort: boolean) {
     this.#path = path;
+    this.#reusePort = reusePort;
     this.#accessLog = new AccessLog(stdout, path.clock, path.log);
     path.snapshots.onSwap((next, previous) => {
       if (next.mesh !== previous.mesh) path.accessLog = this.#accessLog.configure(next.mesh.accessLog);
     });
   }
 
-  static async create(options: DataPathOptions, stdout: LineSink): Promise<Traffic> {
-    return new Traffic(await createDataPath(options), stdout);
+  /** @param reusePort other processes listen on the same ports, and the kernel spreads connections */
+  static async create(options: DataPathOptions, stdout: LineSink, reusePort = false): Promise<LocalTraffic> {
+    return new LocalTraffic(await createDataPath(options), stdout, reusePort);
   }
 
-  get snapshot(): Snapshot {
-    return this.#path.snapshots.current;
-  }
-
-  /** Builds the next snapshot and swaps it in; throws, with everything as it was, when it cannot be built. */
   publish(resources: ReadonlyMap<string, Resource>, revision: number): void {
-    const { snapshots } = this.#path;
-    snapshots.swap(buildSnapshot(snapshots.current, resources, revision));
+    this.commit(this.prepare(resources, revision));
   }
 
-  /** Who is asked for services that the snapshot does not hold. */
+  /** The snapshot of these resources, not in use yet. Throws when it cannot be built. */
+  prepare(resources: ReadonlyMap<string, Resource>, revision: number): Snapshot {
+    return buildSnapshot(this.#path.snapshots.current, resources, revision);
+  }
+
+  /** @param next what `prepare` gave last */
+  commit(next: Snapshot): void {
+    this.#path.snapshots.swap(next);
+  }
+
   setResolver(resolver: ServiceResolver): void {
     this.#path.resolver = resolver;
   }
 
+  setLogLevel(level: LogLevel): void {
+    this.#path.log.level = level;
+  }
+
   async openOutbound(listen: HostPort): Promise<string> {
-    this.#outbound = await startOutbound({ listen, path: this.#path });
-    return this.#outbound.address;
+    const listener = await startOutbound({ listen, path: this.#path, reusePort: this.#reusePort });
+    this.#listeners.outbound = listener;
+    return listener.address;
   }
 
   async openInbound(listen: HostPort, app: HostPort): Promise<string> {
-    this.#inbound = await startInbound({ listen, path: this.#path, app });
-    return this.#inbound.address;
+    const listener = await startInbound({ listen, path: this.#path, app, reusePort: this.#reusePort });
+    this.#listeners.inbound = listener;
+    return listener.address;
   }
 
-  /** Takes no more connections and resolves when those there are have ended, or were cut after `deadlineMs`. */
-  async drainInbound(deadlineMs: number): Promise<void> {
-    await this.#inbound?.drain(deadlineMs);
+  announceDrain(): void {
+    this.#listeners.inbound?.announceDrain();
   }
 
-  async drainOutbound(deadlineMs: number): Promise<void> {
-    await this.#outbound?.drain(deadlineMs);
+  async drain(listener: ListenerName, deadlineMs: number): Promise<void> {
+    await this.#listeners[listener]?.drain(deadlineMs);
   }
 
-  /** Requests of the app in progress. */
-  outboundActive(): number {
-    return this.#path.metrics.requestsActive.cell("outbound").value;
-  }
-
-  /** Requests of the app that have finished. */
-  outboundTotal(): number {
+  outboundUse(): OutboundUse {
+    const { metrics } = this.#path;
     let total = 0;
-    for (const { values, value } of this.#path.metrics.requests.cells.entries.values()) {
+    for (const { values, value } of metrics.requests.cells.entries.values()) {
       if (values[0] === "outbound") total += value.value;
     }
-    return total;
+    return { active: metrics.requestsActive.cell("outbound").value, total };
   }
 
-  /** What this sidecar saw of the services that it called, since it started. */
-  *counts(): Iterable<TrafficCount> {
-    const { metrics } = this.#path;
-    for (const { direction, service, backend, version, judged, failures, duration } of metrics.allSeries()) {
-      if (direction === "inbound" || backend === "") continue;
-      const key = { service, backend, version, route: "", mirror: false };
-      yield { ...key, requests: judged, failures, latency: latencyCounts(duration) };
-    }
-    for (const { key, judged, failures, duration } of metrics.traffic.all()) {
-      const { isMirror: mirror, ...rest } = key;
-      yield { ...rest, mirror, requests: judged, failures, latency: latencyCounts(duration) };
-    }
+  countBug(): void {
+    this.#path.metrics.internalErrors.cell("process").value++;
   }
 
-  /** A release of a service that was called is under way. */
-  isReleaseLive(): boolean {
-    for (const { resource } of this.snapshot.services.values())
-      if (resource.rules.some(({ split }) => split?.isLive === true)) return true;
-    return false;
+  families(): Promise<readonly (CellFamily | HistogramFamily)[]> {
+    return Promise.resolve(this.#path.metrics.families());
   }
 
-  prometheus(): string {
-    return renderPrometheus(this.#path.metrics);
+  clusters(): Promise<readonly ClusterView[]> {
+    return Promise.resolve(clusterViews(this.#path.snapshots.current));
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#outbound?.close(), this.#inbound?.close()]);
+    await Promise.all([this.#listeners.outbound?.close(), this.#listeners.inbound?.close()]);
     this.#accessLog.close();
   }
-}
-
-/** Without the zeros at the end. */
-function latencyCounts({ counts }: Histogram): number[] {
-  let length = counts.length;
-  while (length > 0 && counts[length - 1] === 0) length--;
-  return Array.from(counts.subarray(0, length));
 }

@@ -5,6 +5,8 @@ export interface Question {
   /** `HOST:PORT` to connect to. */
   readonly address: string;
   readonly path?: string;
+  /** The request-target as it goes on the wire, instead of the path: an absolute-form for a proxy. */
+  readonly target?: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly agent?: Agent;
@@ -20,11 +22,11 @@ const TIMEOUT_MS = 10_000;
 
 /** Rejects when no complete answer came. */
 export function ask(question: Question): Promise<Answer> {
-  const { address, path = "/", method = "GET", headers = {}, agent } = question;
+  const { address, path = "/", target = path, method = "GET", headers = {}, agent } = question;
   return new Promise((settle, fail) => {
     const outgoing = request(
-      `http://${address}${path}`,
-      { method, headers: { ...headers }, agent: agent ?? false, timeout: TIMEOUT_MS },
+      `http://${address}`,
+      { path: target, method, headers: { ...headers }, agent: agent ?? false, timeout: TIMEOUT_MS },
       (response) => {
         let body = "";
         response.setEncoding("utf8");

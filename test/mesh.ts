@@ -29,10 +29,15 @@ export async function startMesh(data = temporaryFolder()): Promise<Mesh> {
   return { controlPlane, server: controlPlane.address("grpc") };
 }
 
-/** An echo application and the sidecar beside it. */
-export async function startService(mesh: Mesh, service: string, version: string): Promise<MeshService> {
+/** An echo application and the sidecar beside it; `extra` is for the latter's command line. */
+export async function startService(
+  mesh: Mesh,
+  service: string,
+  version: string,
+  extra: readonly string[] = [],
+): Promise<MeshService> {
   const app = await startProgram(ECHO, [], { env: { VERSION: version } });
-  const sidecar = await startSidecar(mesh, service, version, app.address("address"));
+  const sidecar = await startSidecar(mesh, service, version, app.address("address"), extra);
   return { app, sidecar, outbound: sidecar.address("outbound"), inbound: sidecar.address("inbound") };
 }
 
@@ -59,15 +64,15 @@ export class RulesClient {
     this.#fleet = new FleetServiceClient(mesh.server, credentials.createInsecure());
   }
 
-  /** Applies one source; rejects when it is not accepted. */
-  async apply(text: string): Promise<ApplyResponse> {
+  /** Applies one source; rejects when it is not accepted. With `prune` it is all there is afterwards. */
+  async apply(text: string, prune = false): Promise<ApplyResponse> {
     const request = {
       sources: [{ name: "test.yaml", content: Buffer.from(text) }],
       dryRun: false,
       strict: false,
-      prune: false,
+      prune,
       namespace: "default",
-      pruneAllNamespaces: false,
+      pruneAllNamespaces: prune,
       message: "",
       author: "test",
     };

@@ -7,6 +7,8 @@ export interface SteadyLoadOptions {
   readonly address: string;
   readonly host: string;
   readonly requestsPerSecond: number;
+  /** Default GET. A sidecar repeats a POST only if nothing of it was sent. */
+  readonly method?: string;
   /** What is wrong with an answer; undefined when nothing is. Gets the time at which the request was sent. */
   readonly check: (answer: Answer, sentMs: number) => string | undefined;
 }
@@ -61,9 +63,9 @@ export class SteadyLoad {
   }
 
   #send(): void {
-    const { address, host, check } = this.#options;
+    const { address, host, method = "GET", check } = this.#options;
     const sentMs = performance.now();
-    const done = ask({ address, headers: { host }, agent: this.#agent }).then(
+    const done = ask({ address, method, headers: { host }, agent: this.#agent }).then(
       (answer) => {
         this.#latenciesMs.push(performance.now() - sentMs);
         const wrong = check(answer, sentMs);

@@ -14,9 +14,6 @@ export interface ClientOwner {
   onFailure(client: Client, why: string): void;
 }
 
-/** "2" of "HTTP/1.1 200". */
-const TWO = 0x32;
-
 export class Client implements ByteReader {
   /** When the request that is under way should have left, in milliseconds. */
   dueMs = 0;
@@ -51,7 +48,7 @@ export class Client implements ByteReader {
   onBytes(bytes: Buffer, length: number): void {
     const at = this.#end.take(bytes, 0, length);
     if (at < 0) return;
-    if (this.#end.firstBytes[9] !== TWO) return this.#fail(bytes.latin1Slice(0, Math.min(length, 200)));
+    if (this.#end.statusClass !== 2) return this.#fail(bytes.latin1Slice(0, Math.min(length, 200)));
     if (at < length) return this.#fail("bytes behind the answer");
     this.#owner.onAnswer(this);
   }

@@ -4,6 +4,9 @@ import type { BodyFraming } from "./contract.ts";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
+/** Behind "HTTP/1.1 ". */
+const STATUS_AT = 9;
+const ZERO = 0x30;
 const CHUNKED = /\r\ntransfer-encoding: *chunked/i;
 const EMPTY = Buffer.alloc(0);
 
@@ -18,8 +21,8 @@ export class MessageEnd {
   #remaining = 0;
   /** The end of the last read, where a chunked body's end may be cut. */
   #tail: Buffer = EMPTY;
-  /** Of the newest head, which must begin with it: "HTTP/1.1 200" of answers. */
-  firstBytes: Buffer = EMPTY;
+  /** First digit of an answer's status, of the newest head; of a request, some byte. */
+  statusClass = 0;
 
   /** Messages from now on have a body of this size. A head is only looked into where chunks are expected. */
   expect(framing: BodyFraming, bodyBytes: number): void {
@@ -50,7 +53,7 @@ export class MessageEnd {
       this.#head = Buffer.from(bytes.subarray(start, end));
       return -1;
     }
-    this.firstBytes = bytes.subarray(start, start + 12);
+    this.statusClass = (bytes[start + STATUS_AT] ?? 0) - ZERO;
     this.#isInBody = true;
     this.#isChunked = this.#framing === "chunked" && CHUNKED.test(bytes.latin1Slice(start, at));
     this.#remaining = this.#framing === "none" ? 0 : this.#bodyBytes;

@@ -18,6 +18,8 @@ export interface Features {
   readonly hopFields: boolean;
   /** Traces for one request in a hundred. */
   readonly tracing: boolean;
+  /** One line for every request, into nothing. */
+  readonly accessLog: boolean;
 }
 
 export const NO_FEATURES: Features = {
@@ -29,8 +31,10 @@ export const NO_FEATURES: Features = {
   breaker: false,
   hopFields: false,
   tracing: false,
+  accessLog: false,
 };
 
+/** As in production: all but the access log, which is off by default. */
 export const ALL_FEATURES: Features = {
   routes: true,
   split: true,
@@ -40,6 +44,7 @@ export const ALL_FEATURES: Features = {
   breaker: true,
   hopFields: true,
   tracing: false,
+  accessLog: false,
 };
 
 const RULES_PER_ROUTE = 10;
@@ -82,14 +87,14 @@ function policy(name: string, features: Features): object {
   };
 }
 
-function mesh({ hopFields, tracing }: Features): object {
+function mesh({ hopFields, tracing, accessLog }: Features): object {
   const headers = { via: hopFields, forwarded: hopFields, requestId: hopFields };
   const traces = { endpoint: "http://127.0.0.1:4318", protocol: "http", sampling: 1 };
   return {
     apiVersion: "weft.mesh/v1",
     kind: "Mesh",
     metadata: { name: "mesh" },
-    spec: { headers, ...(tracing ? { tracing: traces } : {}) },
+    spec: { headers, accessLog: { enabled: accessLog }, ...(tracing ? { tracing: traces } : {}) },
   };
 }
 

@@ -15,7 +15,7 @@ export function weftWith(name: string, features: Features): Peer {
       const file = join(folder, `rules-${port}.yaml`);
       writeFileSync(file, weftRules(features, endpointPorts));
       const listeners = ["--outbound", `127.0.0.1:${port}`, "--admin", "off", "--status", "off"];
-      const args = ["--service", "bench", "--rules", file, "--log-level", "error", ...listeners];
+      const args = ["--service", "bench", "--rules", file, "--log-level", "error", "--drain", "1s", ...listeners];
       const flags = (process.env["WEFT_BENCH_NODE_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
       const program = process.env["WEFT_BENCH_SIDECAR"] ?? PROGRAMS["weft-sidecar"];
       return launch({ name, command: [process.execPath, ...flags, program, ...args], port });

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Delta, Workload } from "../../proto/gen/weft/v1/discovery.ts";
 import { loadDocuments } from "../../rules/load.ts";
 import { ManualClock } from "../../runtime/manual-clock.ts";
@@ -12,6 +12,8 @@ import type { Store } from "../store/contract.ts";
 import { Rulebook } from "../store/rulebook.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { Fleet, type Sidecar } from "./fleet.ts";
+
+const GRACE_MS = 15_000;
 
 let folder = "";
 let store: Store;
@@ -31,6 +33,7 @@ beforeEach(async () => {
   fleet = new Fleet({
     ...{ clock, rulebook, registry, pushDuration: metrics.histogram("push", "test") },
     remember: () => undefined,
+    graceMs: GRACE_MS,
   });
 });
 afterEach(async () => {
@@ -47,16 +50,26 @@ async function apply(name: string, address: string): Promise<number> {
   return rulebook.commit(plan, { author: "", message: "", cause: "apply" });
 }
 
+async function remove(name: string): Promise<void> {
+  const document = rulebook.get({ kind: "Service", namespace: "d", name });
+  if (document === undefined) throw new Error(`no service ${name}`);
+  await rulebook.commit(rulebook.planDelete([document]), { author: "", message: "", cause: "delete" });
+}
+
 interface Connected {
   readonly deltas: Delta[];
   readonly sidecar: Sidecar;
 }
 
 function connect(id: string, ...subscriptions: string[]): Connected {
+  return connectHolding(id, {}, ...subscriptions);
+}
+
+function connectHolding(id: string, holds: Readonly<Record<string, string>>, ...subscriptions: string[]): Connected {
   const workload = Workload.fromPartial({ id, service: id, namespace: "d", address: "10.0.0.1:1", ready: true });
   registry.register(workload, "i", "1", { end: () => {} });
   const deltas: Delta[] = [];
-  const introduction = { workload, programVersion: "1", peer: "", subscriptions, held: new Map<string, string>() };
+  const introduction = { workload, programVersion: "1", peer: "", subscriptions, held: new Map(Object.entries(holds)) };
   const sidecar = fleet.connect({ ...introduction, send: (delta) => deltas.push(delta) });
   return { deltas, sidecar };
 }
@@ -165,4 +178,36 @@ it("refuses more subscriptions than one may have, and changes nothing then", () 
   const many = Array.from({ length: 2_001 }, (_, index) => `d/s${index}`);
   expect(fleet.subscribe(web.sidecar, many, [])).toBe(false);
   expect(web.sidecar.subscriptions.size).toBe(0);
+});
+
+describe("a sidecar that comes with services that nobody here has heard of", () => {
+  const HELD = { "service:d/gone": "1", "endpoints:d/gone": "2", "service:d/back": "3", "endpoints:d/back": "4" };
+
+  it("keeps them for a lease after the start, and then only those that came back", async () => {
+    const web = connectHolding("web", HELD, "d/gone", "d/back");
+    expect(web.deltas[0]?.removed).toEqual([]);
+    acknowledge(web);
+    clock.advance(GRACE_MS - 1_000);
+    await apply("back", "10.0.0.9:1");
+    clock.advance(20);
+    expect(namesOf(web.deltas[1])).toEqual(["service:d/back", "endpoints:d/back"]);
+    expect(web.deltas[1]?.removed).toEqual([]);
+    acknowledge(web);
+    clock.advance(1_000);
+    expect(web.deltas).toHaveLength(3);
+    expect(web.deltas[2]?.resources).toEqual([]);
+    expect(web.deltas[2]?.removed.toSorted()).toEqual(["endpoints:d/gone", "service:d/gone"]);
+  });
+
+  it("loses them at once later on, and when they are deleted", async () => {
+    await apply("back", "10.0.0.9:1");
+    const early = connectHolding("early", HELD, "d/back");
+    acknowledge(early);
+    await remove("back");
+    clock.advance(20);
+    expect(early.deltas[1]?.removed.toSorted()).toEqual(["endpoints:d/back", "service:d/back"]);
+    clock.advance(GRACE_MS);
+    const late = connectHolding("late", HELD, "d/gone");
+    expect(late.deltas[0]?.removed).toContain("service:d/gone");
+  });
 });

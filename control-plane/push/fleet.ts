@@ -36,6 +36,8 @@ export interface Sidecar {
   /** Milliseconds since the epoch. */
   readonly connectedAtMs: number;
   isConnected: boolean;
+  /** Resources that it brought along, of services that this process has not heard of yet; emptied at the end of grace. */
+  readonly claimed: Map<string, string>;
   /** What it should hold; made anew when something in it changed. */
   target: Map<string, string>;
   isTargetStale: boolean;
@@ -57,6 +59,11 @@ export interface FleetOptions {
    * in between would, on its return, take back services that others are in the middle of calling.
    */
   readonly remember: () => void;
+  /**
+   * For so long after the start, what sidecars hold of unknown services is left to them: those services may just not
+   * have come back yet, to a control plane that lost its data.
+   */
+  readonly graceMs: number;
 }
 
 export class Fleet {
@@ -65,6 +72,7 @@ export class Fleet {
   readonly #registry: Registry;
   readonly #pushDuration: Histogram;
   readonly #remember: () => void;
+  #grace: Timer | undefined;
   readonly #catalog: Catalog;
   readonly #sidecars = new Map<string, Sidecar>();
   readonly #debounce: Debounce;
@@ -76,12 +84,13 @@ export class Fleet {
   readonly #listeners = new Set<() => void>();
   readonly #unfollow: (() => void)[];
 
-  constructor({ clock, rulebook, registry, pushDuration, remember }: FleetOptions) {
+  constructor({ clock, rulebook, registry, pushDuration, remember, graceMs }: FleetOptions) {
     this.#clock = clock;
     this.#rulebook = rulebook;
     this.#registry = registry;
     this.#pushDuration = pushDuration;
     this.#remember = remember;
+    this.#grace = clock.after(graceMs, () => this.#endGrace());
     this.#catalog = new Catalog(rulebook.revision, rulebook.documents, this.#population());
     const { DEBOUNCE_QUIET_MS: quietMs, DEBOUNCE_MAX_MS: maxMs } = limits;
     this.#debounce = new Debounce({ clock, quietMs, maxMs, act: () => this.#pushRules() });
@@ -127,6 +136,7 @@ export class Fleet {
       queue: new SidecarQueue(introduction.held),
       connectedAtMs: this.#clock.wall(),
       isConnected: true,
+      claimed: this.#grace === undefined ? new Map() : ofServices(introduction.held),
       target: new Map(),
       isTargetStale: true,
       waiting: undefined,
@@ -192,6 +202,7 @@ export class Fleet {
   close(): void {
     for (const unfollow of this.#unfollow) unfollow();
     this.#debounce.cancel();
+    this.#grace?.cancel();
     this.#workloads?.timer.cancel();
     this.#sweep?.cancel();
     this.#listeners.clear();
@@ -274,6 +285,7 @@ export class Fleet {
     if (sidecar.isTargetStale) {
       const { namespace, service } = sidecar.introduction.workload;
       sidecar.target = this.#catalog.targetOf(qualifiedName(namespace, service), sidecar.subscriptions);
+      this.#leaveClaimed(sidecar);
       sidecar.isTargetStale = false;
     }
     const delta = sidecar.queue.next(sidecar.target, this.#catalog.revision);
@@ -284,6 +296,25 @@ export class Fleet {
     sidecar.pushing = sidecar.waiting;
     sidecar.waiting = undefined;
     sidecar.introduction.send(this.#wireDelta(delta));
+  }
+
+  /** Counts as wanted what the sidecar has of services that nobody here has heard of. */
+  #leaveClaimed({ claimed, target }: Sidecar): void {
+    for (const [name, version] of claimed) {
+      const service = `service:${name.slice(name.indexOf(":") + 1)}`;
+      if (this.#catalog.resource(service) === undefined) target.set(name, version);
+      else claimed.delete(name);
+    }
+  }
+
+  #endGrace(): void {
+    this.#grace = undefined;
+    for (const sidecar of this.#sidecars.values()) {
+      if (sidecar.claimed.size === 0) continue;
+      sidecar.claimed.clear();
+      sidecar.isTargetStale = true;
+      this.#pump(sidecar);
+    }
   }
 
   #wireDelta({ nonce, revision, put, removed }: QueuedDelta): Delta {
@@ -316,6 +347,11 @@ export class Fleet {
   #progressed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** What concerns services that the sidecar calls. */
+function ofServices(held: ReadonlyMap<string, string>): Map<string, string> {
+  return new Map([...held].filter(([name]) => name.startsWith("service:") || name.startsWith("endpoints:")));
 }
 
 function hasAny(target: ReadonlyMap<string, string>, names: ReadonlySet<string>): boolean {

@@ -88,13 +88,19 @@ function missingService(document: Document, reference: Reference, known: KnownSe
   };
 }
 
-/** Not the service itself or another version of it (`orders-v1` for `orders-v2`): this one is just not there yet. */
+/**
+ * A like name in the same namespace, else the same name in another one. Not the service itself or another version of it
+ * (`orders-v1` for `orders-v2`): this one is just not there yet.
+ */
 function nearestService(service: string, known: KnownServices): string {
   const unversioned = (name: string): string => name.replace(/-?v?\d+$/, "");
-  const others = [...known.documents.keys(), ...(known.implied ?? [])].filter(
-    (name) => unversioned(name) !== unversioned(service),
-  );
-  return suggest(service, others);
+  const all = [...known.documents.keys(), ...(known.implied ?? [])];
+  const others = all.filter((name) => unversioned(name) !== unversioned(service));
+  const slash = service.indexOf("/") + 1;
+  const [namespace, name] = [service.slice(0, slash), service.slice(slash)];
+  const neighbours = others.filter((other) => other.startsWith(namespace)).map((other) => other.slice(slash));
+  const near = suggest(name, neighbours);
+  return near === "" ? (others.find((other) => other.endsWith(`/${name}`)) ?? "") : `${namespace}${near}`;
 }
 
 function referencesOf(document: Document): Reference[] {

@@ -11,8 +11,8 @@ const PROFILE_SECONDS_MAX = 60;
 
 export interface AdminSources {
   readonly configDump: () => unknown;
-  readonly clusters: () => readonly ClusterView[];
-  readonly prometheus: () => string;
+  readonly clusters: () => readonly ClusterView[] | Promise<readonly ClusterView[]>;
+  readonly prometheus: () => string | Promise<string>;
   readonly logLevel: () => string;
   readonly setLogLevel: (level: LogLevel) => void;
   /** Stops taking inbound traffic; the process goes on. */
@@ -37,14 +37,16 @@ export function adminRoutes(sources: AdminSources): Route[] {
       path: "/clusters",
       method: "get",
       does: "services and their endpoints; ?format=json",
-      answer: ({ query }) =>
-        query.get("format") === "json" ? jsonPage(clusters()) : textPage(clustersText(clusters())),
+      answer: async ({ query }) => {
+        const views = await clusters();
+        return query.get("format") === "json" ? jsonPage(views) : textPage(clustersText(views));
+      },
     },
     {
       path: "/stats",
       method: "get",
       does: "figures as NAME: VALUE; ?filter=TEXT ?format=prometheus|json",
-      answer: (request) => statsPage(sources.prometheus(), request),
+      answer: async (request) => statsPage(await sources.prometheus(), request),
     },
     {
       path: "/logging",

@@ -12,7 +12,7 @@ export interface ReadinessReport {
 
 export interface StatusSources {
   readonly readiness: () => ReadinessReport;
-  readonly prometheus: () => string;
+  readonly prometheus: () => string | Promise<string>;
 }
 
 export function statusRoutes({ readiness, prometheus }: StatusSources): Route[] {
@@ -31,7 +31,7 @@ export function statusRoutes({ readiness, prometheus }: StatusSources): Route[] 
       path: "/metrics",
       method: "get",
       does: "metrics in the Prometheus text format",
-      answer: () => ({ status: 200, contentType: PROMETHEUS_CONTENT_TYPE, body: prometheus() }),
+      answer: async () => ({ status: 200, contentType: PROMETHEUS_CONTENT_TYPE, body: await prometheus() }),
     },
   ];
 }

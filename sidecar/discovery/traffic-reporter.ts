@@ -7,7 +7,7 @@ import { REPORT_IDLE_INTERVAL_MS, REPORT_INTERVAL_MS } from "./limits.ts";
 
 /** Where the figures come from. */
 export interface TrafficSource {
-  counts(): Iterable<TrafficCount>;
+  counts(): Promise<readonly TrafficCount[]>;
   /** A release of a service that this sidecar calls is under way. */
   isReleaseLive(): boolean;
 }
@@ -15,22 +15,36 @@ export interface TrafficSource {
 /** Reports until cancelled, at once for the first time. */
 export function reportTraffic(clock: Clock, source: TrafficSource, send: (report: TrafficReport) => void): Timer {
   const sent = new Map<string, number>();
-  const report = (): void => {
-    const counts: TrafficCount[] = [];
-    for (const count of source.counts()) {
-      const key = `${count.service} ${count.backend} ${count.version} ${count.route} ${count.mirror}`;
-      if (sent.get(key) === count.requests) continue;
-      sent.set(key, count.requests);
-      counts.push(count);
+  let isCounting = false;
+  let isCancelled = false;
+  const report = async (): Promise<void> => {
+    if (isCounting) return;
+    isCounting = true;
+    try {
+      const counts = await source.counts();
+      const changed = counts.filter((count) => sent.get(keyOf(count)) !== count.requests);
+      for (const count of changed) sent.set(keyOf(count), count.requests);
+      if (!isCancelled) send({ counts: changed });
+    } finally {
+      isCounting = false;
     }
-    send({ counts });
   };
-  report();
+  void report();
   let waitedMs = 0;
-  return every(clock, REPORT_INTERVAL_MS, () => {
+  const timer = every(clock, REPORT_INTERVAL_MS, () => {
     waitedMs += REPORT_INTERVAL_MS;
     if (!source.isReleaseLive() && waitedMs < REPORT_IDLE_INTERVAL_MS) return;
     waitedMs = 0;
-    report();
+    void report();
   });
+  return {
+    cancel: () => {
+      isCancelled = true;
+      timer.cancel();
+    },
+  };
+}
+
+function keyOf({ service, backend, version, route, mirror }: TrafficCount): string {
+  return `${service} ${backend} ${version} ${route} ${mirror}`;
 }

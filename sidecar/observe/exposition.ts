@@ -1,9 +1,7 @@
 // Metrics as text: the Prometheus exposition format 0.0.4, which every scraper reads.
-
 import { BUCKET_BOUNDS_MS } from "../../rules/latency-buckets.ts";
 import { CellFamily, type HistogramFamily } from "./families.ts";
 import type { Histogram } from "./histogram.ts";
-import type { Metrics } from "./metrics.ts";
 
 export const EXPOSITION_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -12,8 +10,13 @@ const EXPOSED_BUCKETS = BUCKET_BOUNDS_MS.map((boundMs, index) => ({ index, secon
   ({ index }) => index % 10 === 0 || index % 10 === 4 || index % 10 === 7,
 );
 
+/** Whatever has families. */
+export interface Exposed {
+  families(): readonly (CellFamily | HistogramFamily)[];
+}
+
 /** All families of `metrics`. The caller brings gauges up to date first. */
-export function renderPrometheus(metrics: Pick<Metrics, "families">): string {
+export function renderPrometheus(metrics: Exposed): string {
   const lines: string[] = [];
   for (const family of metrics.families()) {
     lines.push(`# HELP ${family.name} ${family.help}`, `# TYPE ${family.name} ${family.type}`);

@@ -14,6 +14,12 @@ export const HISTOGRAMS_MAX = 2_000;
 
 export type FamilyType = "counter" | "gauge" | "histogram";
 
+/**
+ * What the numbers of several processes that stand for one sidecar come to. "sum" for what each has its own of; "max"
+ * for what each of them sees of the same thing; "min" for what counts only once all of them have it.
+ */
+export type JoinRule = "sum" | "max" | "min";
+
 /** What the exposition needs of a family. */
 export interface Family {
   readonly name: string;
@@ -63,11 +69,19 @@ export class CellFamily implements Family {
   readonly help: string;
   readonly type: "counter" | "gauge";
   readonly labels: readonly string[];
+  readonly join: JoinRule;
   readonly cells: LabelledSet<Cell>;
 
-  constructor(type: "counter" | "gauge", name: string, help: string, labels: readonly string[]) {
+  constructor(
+    type: "counter" | "gauge",
+    name: string,
+    help: string,
+    labels: readonly string[],
+    join: JoinRule = "sum",
+  ) {
     this.type = type;
     this.name = name;
+    this.join = join;
     this.help = help;
     this.labels = labels;
     this.cells = new LabelledSet(labels.length, CELLS_MAX, () => ({ value: 0 }));

@@ -27,6 +27,13 @@ export class Histogram {
     this.sumMs += durationMs;
   }
 
+  /** Adds what another histogram counted. */
+  add(counts: Float64Array, sumMs: number): void {
+    for (let bucket = 0; bucket < LATENCY_BUCKETS; bucket++)
+      this.counts[bucket] = (this.counts[bucket] ?? 0) + (counts[bucket] ?? 0);
+    this.sumMs += sumMs;
+  }
+
   get count(): number {
     let total = 0;
     for (const count of this.counts) total += count;

@@ -3,7 +3,7 @@
 // bounded by construction. Not the exposition (exposition.ts).
 import { type Cell, CellFamily, HistogramFamily } from "./families.ts";
 import type { Histogram } from "./histogram.ts";
-import { isFailure, isJudged, TrafficFigures } from "./traffic-figures.ts";
+import { TrafficCell, type TrafficKey } from "./traffic-cell.ts";
 
 export type Direction = "inbound" | "outbound";
 
@@ -20,9 +20,6 @@ export class RequestSeries {
   /** The endpoint's version; empty when none was chosen. */
   readonly version: string;
   readonly duration: Histogram;
-  /** Requests that say something about the backend, and those of them that failed. */
-  judged = 0;
-  failures = 0;
   readonly #requests: CellFamily;
   /** Cells of answers that came from the endpoint, by status - 100, filled on first use. */
   readonly #byStatus: (Cell | undefined)[] = [];
@@ -39,8 +36,6 @@ export class RequestSeries {
   /** One finished exchange. `reason` is empty when the answer is the endpoint's own. */
   record(status: number, reason: string, durationMs: number): void {
     this.duration.record(durationMs);
-    if (isJudged(reason)) this.judged++;
-    if (isFailure(status)) this.failures++;
     if (reason === "") this.#statusCell(status).value++;
     else this.#cell(status, reason).value++;
   }
@@ -95,6 +90,17 @@ export class Metrics {
     "Copies of requests sent by RequestMirror, by outcome.",
     ["service", "outcome"],
   );
+  readonly rolloutRequests = new CellFamily(
+    "counter",
+    "weft_rollout_requests_total",
+    "Requests to the versions of a release, by rule, and copies of requests; ok, or failed with a 5xx.",
+    ["service", "backend", "version", "route", "kind", "outcome"],
+  );
+  readonly rolloutDuration = new HistogramFamily(
+    "weft_rollout_request_duration_seconds",
+    "Durations of the requests counted in weft_rollout_requests_total.",
+    ["service", "backend", "version", "route", "kind"],
+  );
   readonly clientConnections = new CellFamily(
     "counter",
     "weft_client_connections_total",
@@ -115,20 +121,26 @@ export class Metrics {
     "Requests waiting for a connection to an endpoint.",
     ["service"],
   );
-  readonly endpoints = new CellFamily("gauge", "weft_endpoints", "Endpoints of a service, by health.", [
-    "service",
-    "health",
-  ]);
-  readonly snapshotRevision = new CellFamily("gauge", "weft_snapshot_revision", "Revision that is acted on.", []);
+  readonly endpoints = new CellFamily(
+    "gauge",
+    "weft_endpoints",
+    "Endpoints of a service, by health.",
+    ["service", "health"],
+    "max",
+  );
+  readonly snapshotRevision = new CellFamily(
+    "gauge",
+    "weft_snapshot_revision",
+    "Revision that is acted on.",
+    [],
+    "min",
+  );
   readonly internalErrors = new CellFamily(
     "counter",
     "weft_internal_errors_total",
     "Errors in the sidecar itself, each of which ended one exchange.",
     ["where"],
   );
-
-  /** Of rules that a release splits, and of copies of requests. */
-  readonly traffic = new TrafficFigures();
 
   readonly #series = new Map<string, RequestSeries>();
   readonly #refreshers: (() => void)[] = [];
@@ -149,9 +161,9 @@ export class Metrics {
     return series;
   }
 
-  /** Every series there is, for the telemetry that goes to the control plane. */
-  allSeries(): Iterable<RequestSeries> {
-    return this.#series.values();
+  /** Counts of one rule of a release, or of copies. Keep it where it is used often. */
+  trafficCell(key: TrafficKey): TrafficCell {
+    return new TrafficCell(key, this.rolloutRequests, this.rolloutDuration);
   }
 
   /** Every family, in the order of the exposition, with gauges as they are now. */
@@ -165,6 +177,8 @@ export class Metrics {
       this.retries,
       this.retriesSkipped,
       this.mirrored,
+      this.rolloutRequests,
+      this.rolloutDuration,
       this.clientConnections,
       this.clientConnectionsActive,
       this.poolConnections,
@@ -181,12 +195,12 @@ export class Metrics {
     for (const [key, series] of this.#series) {
       if (series.direction === "outbound" && isStale(series.service)) this.#series.delete(key);
     }
-    this.traffic.retain((service) => !isStale(service));
     for (const family of [this.requests, this.requestDuration]) {
       const set = family instanceof CellFamily ? family.cells : family.histograms;
       set.drop((values) => values[0] === "outbound" && isStale(values[1] ?? ""));
     }
-    for (const family of [this.attempts, this.retries, this.retriesSkipped, this.mirrored])
+    this.rolloutDuration.histograms.drop((values) => isStale(values[0] ?? ""));
+    for (const family of [this.attempts, this.retries, this.retriesSkipped, this.mirrored, this.rolloutRequests])
       family.cells.drop((values) => isStale(values[0] ?? ""));
     for (const family of [this.poolConnections, this.poolPending, this.endpoints])
       family.cells.drop((values) => isStale(values[0] ?? ""));

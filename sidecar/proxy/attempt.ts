@@ -99,12 +99,10 @@ export class Attempt implements PoolWaiter, TimerOwner {
   }
 
   onLeased(connection: UpstreamConnection): void {
-    try {
+    this.#guard(() => {
       this.#open(connection);
       this.outlet.flush();
-    } catch (error) {
-      this.#owner.onInternalError("attempt", error);
-    }
+    });
   }
 
   onLeaseFailed(error: string): void {
@@ -120,14 +118,14 @@ export class Attempt implements PoolWaiter, TimerOwner {
   }
 
   onUpstreamDrain(): void {
-    this.outlet.onDrain();
-    this.#owner.onAttemptDrain();
+    this.#guard(() => {
+      this.outlet.onDrain();
+      this.#owner.onAttemptDrain();
+    });
   }
 
   onUpstreamEnd(): void {
-    if (this.state === "tunnel") this.#owner.tunnel?.onEndpointEnd();
-    else if (this.state === "body" && this.#body.finish()) this.#complete(false);
-    else this.#fail(failure("upstream-reset", "the endpoint ended the connection"));
+    this.#guard(() => this.#onEnd());
   }
 
   onUpstreamClose(error: string): void {
@@ -136,6 +134,12 @@ export class Attempt implements PoolWaiter, TimerOwner {
 
   onTimer(): void {
     this.#fail(failure("per-try-timeout"));
+  }
+
+  #onEnd(): void {
+    if (this.state === "tunnel") this.#owner.tunnel?.onEndpointEnd();
+    else if (this.state === "body" && this.#body.finish()) this.#complete(false);
+    else this.#fail(failure("upstream-reset", "the endpoint ended the connection"));
   }
 
   #open(connection: UpstreamConnection): void {
@@ -230,6 +234,15 @@ export class Attempt implements PoolWaiter, TimerOwner {
     this.#leave(false);
     this.#owner.onAttemptFailed(reason);
     return OVER;
+  }
+
+  /** An error of the sidecar itself ends the exchange and nothing else. Not for every read: it takes a closure. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#owner.onInternalError("attempt", error);
+    }
   }
 
   /** Lets go of connection, queue and timer. `member` stays for the record. */

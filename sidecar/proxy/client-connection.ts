@@ -3,7 +3,6 @@
 // reading on. Not routing and not answers.
 import type { Socket } from "node:net";
 import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
-import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import { BodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED, type Refusal } from "../http1/contract.ts";
 import { RequestDecoder } from "../http1/decoder.ts";
@@ -13,6 +12,7 @@ import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
 import { plainAddress } from "./forwarding.ts";
 import { copyOf, Outlet, SocketSink } from "./outlet.ts";
+import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { recordRefusal } from "./record.ts";
 import { answerText } from "./respond.ts";
@@ -30,10 +30,7 @@ export interface ConnectionOwner {
   onClientClosed(connection: ClientConnection): void;
 }
 
-/** What the timer is armed for; each has its own consequence. */
-type TimerUse = "idle" | "head" | "stream" | "half-closed" | "linger";
-
-export class ClientConnection implements Downstream, ByteReader, TimerOwner {
+export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   readonly outlet = new Outlet();
   readonly remoteAddress: string;
   readonly #socket: Socket;
@@ -42,14 +39,9 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
   readonly #decoder: RequestDecoder;
   readonly #body: BodyDecoder;
   readonly #exchange: Exchange;
-  readonly #timer = new WheelTimer(this);
-  #timerUse: TimerUse = "idle";
-  /** Milliseconds of the stream's idle time, for arming again. */
-  #idleMs = 0;
-  /** What the exchange's policy says of it, for when the request is complete. */
+  readonly #timer: PhaseTimer;
+  /** Stream idle time that the exchange's policy asks for, for when the request is complete. */
   #policyIdleMs = 0;
-  /** Something moved since the stream timer was armed. */
-  #hasMoved = false;
   #state: ConnectionState = "head";
   /** Bytes behind the request in progress. While there are any the socket is not read. */
   #held: Buffer | undefined = undefined;
@@ -60,7 +52,6 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
   #discarded = 0;
   /** The client ended its side. */
   #hasEnded = false;
-  #bytesAtEnd = 0;
 
   constructor(accepted: Socket, owner: ConnectionOwner, path: DataPath, router: Router) {
     this.#owner = owner;
@@ -68,11 +59,12 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     this.remoteAddress = plainAddress(accepted.remoteAddress);
     this.#decoder = new RequestDecoder(path.http1Limits);
     this.#body = new BodyDecoder(path.http1Limits);
+    this.#timer = new PhaseTimer(this, path.wheel);
     this.#exchange = new Exchange(this, path, router);
     this.#socket = adoptSocket(accepted, this, path.readMode);
     this.outlet.attach(new SocketSink(this.#socket, path.limits.writeBufferBytes));
     this.#listen(this.#socket);
-    this.#armTimer("idle", path.limits.clientIdleTimeoutMs);
+    this.#timer.arm("idle", path.limits.clientIdleTimeoutMs);
     this.#socket.resume();
   }
 
@@ -113,7 +105,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
 
   #consume(bytes: Buffer, start: number, end: number): void {
     this.#isConsuming = true;
-    this.#hasMoved = true;
+    this.#timer.hasMoved = true;
     let at = start;
     while (at < end) {
       if (this.#state === "head") at = this.#readHead(bytes, at, end);
@@ -129,14 +121,15 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     }
     this.#isConsuming = false;
     this.#exchange.request.flush();
-    if (this.#hasEnded && this.isIdle) this.#close();
+    if (this.#hasEnded) this.#afterEnd();
     this.#updateReading();
   }
 
   #readHead(bytes: Buffer, start: number, end: number): number {
     const at = this.#decoder.decodeHead(bytes, start, end);
     if (at === NEEDS_MORE) {
-      if (this.#decoder.hasBegun && this.#timerUse !== "head") this.#armTimer("head", this.#path.limits.headTimeoutMs);
+      if (this.#decoder.hasBegun && this.#timer.phase !== "head")
+        this.#timer.arm("head", this.#path.limits.headTimeoutMs);
       return end;
     }
     if (at === REFUSED) return this.#refuse(this.#decoder.refusal, end);
@@ -147,7 +140,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     this.#state = isComplete ? "answering" : "body";
     this.#policyIdleMs = this.#path.limits.streamIdleTimeoutMs;
     const nowMs = this.#path.clock.now();
-    this.#armTimer("stream", isComplete ? this.#policyIdleMs : this.#path.limits.bodyIdleTimeoutMs, nowMs);
+    this.#timer.arm("stream", isComplete ? this.#policyIdleMs : this.#path.limits.bodyIdleTimeoutMs, nowMs);
     this.#exchange.begin(nowMs);
     return at;
   }
@@ -159,7 +152,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     if (body.outEnd > body.outStart) this.#exchange.request.addBody(bytes, body.outStart, body.outEnd);
     if (this.#state !== "body" || !body.isDone) return at;
     this.#state = "answering";
-    this.#armTimer("stream", this.#policyIdleMs);
+    this.#timer.arm("stream", this.#policyIdleMs);
     this.#exchange.onRequestEnd(body.tail);
     return at;
   }
@@ -216,12 +209,12 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
   }
 
   noteActivity(): void {
-    this.#hasMoved = true;
+    this.#timer.hasMoved = true;
   }
 
   setIdleTimeout(idleMs: number): void {
     this.#policyIdleMs = idleMs;
-    if (this.#body.isDone && idleMs !== this.#idleMs) this.#armTimer("stream", idleMs);
+    if (this.#body.isDone && idleMs !== this.#timer.delayMs) this.#timer.arm("stream", idleMs);
   }
 
   onExchangeDone(mayKeepAlive: boolean): void {
@@ -229,10 +222,16 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     if (!mayKeepAlive || this.#state === "tunnel" || this.#state === "closing") this.#close();
     else if (!this.#body.isDone) {
       this.#state = "discarding";
-      this.#armTimer("linger", this.#path.limits.lingerMs);
-    } else if (this.outlet.isFull) this.#state = "full";
+      this.#timer.arm("linger", this.#path.limits.lingerMs);
+    } else if (this.outlet.isFull) this.#becomeFull();
     else this.#nextRequest();
     if (!this.#isConsuming) this.#takeHeld();
+  }
+
+  /** The client has a whole stream's idle time to take what waits for it. */
+  #becomeFull(): void {
+    this.#state = "full";
+    this.#timer.arm("stream", this.#path.limits.streamIdleTimeoutMs);
   }
 
   reset(): void {
@@ -242,7 +241,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
 
   startTunnel(): void {
     this.#state = "tunnel";
-    this.#armTimer("stream", this.#path.limits.tunnelIdleTimeoutMs);
+    this.#timer.arm("stream", this.#path.limits.tunnelIdleTimeoutMs);
     if (!this.#isConsuming) this.#takeHeld();
     if (this.#hasEnded) this.#exchange.tunnel.onClientEnd();
   }
@@ -256,7 +255,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
   #nextRequest(): void {
     this.#decoder.reset();
     this.#state = "head";
-    this.#armTimer("idle", this.#path.limits.clientIdleTimeoutMs, this.#exchange.endedMs);
+    this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs, this.#exchange.endedMs);
   }
 
   /** Goes on with what came early, now that there is somebody for it. */
@@ -265,7 +264,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     if (held !== undefined && (this.#state === "head" || this.#state === "tunnel" || this.#state === "discarding")) {
       this.#held = undefined;
       this.#consume(held, 0, held.length);
-    } else if (this.#hasEnded && this.isIdle) this.#close();
+    } else if (this.#hasEnded) this.#afterEnd();
     else this.#updateReading();
   }
 
@@ -292,26 +291,35 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
   /** The client ended its side: it is gone, or only done with sending. */
   #onEnd(): void {
     this.#hasEnded = true;
+    if (this.#held === undefined || this.#state === "answering") this.#afterEnd();
+  }
+
+  /** Nothing more will be read: what is not complete now never will be. */
+  #afterEnd(): void {
     switch (this.#state) {
       case "tunnel":
         return this.#exchange.tunnel.onClientEnd();
       case "answering":
-        // Bytes held behind the request are requests that it wants answered, too.
-        this.#bytesAtEnd = this.#socket.bytesWritten;
-        return this.#armTimer("half-closed", this.#path.limits.halfClosedGraceMs);
+        return this.#timer.arm("half-closed", this.#path.limits.halfClosedGraceMs);
       case "body":
-        this.#exchange.onClientGone();
-        this.#socket.destroy();
-        return;
-      default:
-        this.#close();
+        return this.#giveUp();
+      case "head":
+      case "discarding":
+      case "full":
+        return this.#close();
     }
+  }
+
+  /** Nobody is there for an answer. */
+  #giveUp(): void {
+    this.#exchange.onClientGone();
+    this.#socket.destroy();
   }
 
   #onClose(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    this.#path.wheel.release(this.#timer);
+    this.#timer.release();
     this.#held = undefined;
     this.#exchange.onClientGone();
     this.outlet.detach();
@@ -326,7 +334,7 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
     this.#held = undefined;
     this.#isPaused = false;
     this.#socket.end();
-    this.#armTimer("linger", this.#path.limits.lingerMs);
+    this.#timer.arm("linger", this.#path.limits.lingerMs);
     if (!this.#isConsuming) this.#updateReading();
   }
 
@@ -341,19 +349,12 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
 
   // ---- time ----
 
-  #armTimer(use: TimerUse, delayMs: number, nowMs = this.#path.clock.now()): void {
-    this.#timerUse = use;
-    this.#hasMoved = false;
-    if (use === "stream") this.#idleMs = delayMs;
-    this.#path.wheel.arm(this.#timer, delayMs, nowMs);
+  onTimeout(phase: Phase): void {
+    this.#guard(() => this.#afterTimeout(phase));
   }
 
-  onTimer(): void {
-    this.#guard(() => this.#onTimeout());
-  }
-
-  #onTimeout(): void {
-    switch (this.#timerUse) {
+  #afterTimeout(phase: Phase): void {
+    switch (phase) {
       case "idle":
         return this.#close();
       case "head":
@@ -361,10 +362,9 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
           failure("client-timeout", `no complete head after ${this.#path.limits.headTimeoutMs} ms`),
         );
       case "stream":
-        if (this.#hasMoved) return this.#armTimer("stream", this.#idleMs);
         return this.#onStreamTimeout();
       case "half-closed":
-        return this.#onHalfClosedTimeout();
+        return this.#giveUp();
       case "linger":
         this.#socket.destroy();
         return;
@@ -372,22 +372,11 @@ export class ClientConnection implements Downstream, ByteReader, TimerOwner {
   }
 
   #onStreamTimeout(): void {
-    if (this.#state === "body") {
-      const cause = failure("client-timeout", "the request body stopped");
+    if (this.#state === "tunnel" || this.#state === "full") this.reset();
+    else if (this.#state === "body" && !this.#isPaused) {
       this.#state = "closing";
-      this.#exchange.refuse(cause);
-    } else if (this.#state === "tunnel") this.reset();
-    else this.#exchange.fail(failure("stream-idle-timeout"));
-  }
-
-  /** A client that takes bytes is there; one that took none since it ended its side is taken for gone. */
-  #onHalfClosedTimeout(): void {
-    if (this.#socket.bytesWritten > this.#bytesAtEnd) {
-      this.#bytesAtEnd = this.#socket.bytesWritten;
-      return this.#armTimer("half-closed", this.#path.limits.halfClosedGraceMs);
-    }
-    this.#exchange.onClientGone();
-    this.#socket.destroy();
+      this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
+    } else this.#exchange.fail(failure("stream-idle-timeout"));
   }
 
   #guard(step: () => void): void {

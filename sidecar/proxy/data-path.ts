@@ -9,7 +9,7 @@ import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "../http1/limits.ts";
 import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { ServiceResolver } from "../resolver.ts";
-import { emptySnapshot, SnapshotHolder } from "../snapshot.ts";
+import { emptySnapshot, type Snapshot, SnapshotHolder } from "../snapshot.ts";
 import { readGauges } from "./gauges.ts";
 import { requestIds } from "./request-id.ts";
 
@@ -57,6 +57,8 @@ export interface DataPath {
   readonly wheel: TimerWheel;
   readonly metrics: Metrics;
   readonly snapshots: SnapshotHolder;
+  /** What exchanges hold between requests, so that idle connections keep no old snapshot alive. */
+  readonly noSnapshot: Snapshot;
   readonly newRequestId: () => string;
   /** Requests that wait for the control plane now. */
   resolvingCount: number;
@@ -73,7 +75,8 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const wheel = new TimerWheel(options.clock);
   const metrics = new Metrics();
   const pool = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes };
-  const snapshots = new SnapshotHolder(emptySnapshot({ pool, random: options.random }));
+  const noSnapshot = emptySnapshot({ pool, random: options.random });
+  const snapshots = new SnapshotHolder(noSnapshot);
   snapshots.onSwap((next, previous) => {
     metrics.snapshotRevision.cell().value = next.revision;
     for (const service of previous.services.keys()) {
@@ -95,6 +98,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     wheel,
     metrics,
     snapshots,
+    noSnapshot,
     newRequestId: options.newRequestId ?? requestIds(),
     resolvingCount: 0,
     resolver: undefined,

@@ -41,6 +41,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   startedMs = 0;
   /** The same at the end of the last exchange. */
   endedMs = 0;
+  readonly direction: Direction;
   readonly attempt: Attempt;
   readonly request: RequestRelay;
   readonly tunnel: Tunnel;
@@ -64,18 +65,15 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#client = client;
     this.#path = path;
     this.#router = router;
-    this.snapshot = path.snapshots.current;
+    this.direction = router.direction;
+    this.snapshot = path.noSnapshot;
     this.#relay = new ResponseRelay(client);
     this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
     this.retry = new RetryState(path);
     this.#hold = new ServiceHold(path);
     this.request = new RequestRelay(client, this.attempt, this.retry);
-    this.tunnel = new Tunnel(client, this.attempt);
+    this.tunnel = new Tunnel(client, this.attempt, path, () => this.#end(this.#status, ""));
     this.#active = path.metrics.requestsActive.cell(router.direction);
-  }
-
-  get direction(): Direction {
-    return this.#router.direction;
   }
 
   get head(): MessageHead {
@@ -197,10 +195,11 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   }
 
   onResponseHead(head: MessageHead): BodyForm {
-    this.state = "responding";
     this.#status = head.status;
     this.request.settle();
-    return this.#relay.head(head, this.head, this.destination, this.#mayKeepAlive());
+    const form = this.#relay.head(head, this.head, this.destination, this.#mayKeepAlive());
+    this.state = "responding";
+    return form;
   }
 
   onResponseBody(bytes: Buffer, start: number, end: number): void {
@@ -223,7 +222,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.retry.countOutcome(this.destination, "answered");
     this.#relay.end(tail);
     this.#client.outlet.flush();
-    this.#finish(this.#status, "", !this.#relay.closes);
+    this.#end(this.#status, "");
+    this.#client.onExchangeDone(!this.#relay.closes);
   }
 
   /** May the client's connection be used again after this answer? */
@@ -303,7 +303,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const outlet = this.#client.outlet;
     outlet.addText(answerText(cause, { request: this.head, lines: allLines, closes, wallMs: this.#path.clock.wall() }));
     outlet.flush();
-    this.#finish(statusOf(cause), cause.reason, !closes);
+    this.#end(statusOf(cause), cause.reason);
+    this.#client.onExchangeDone(!closes);
   }
 
   /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
@@ -317,7 +318,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#path.metrics.internalErrors.cell(where).value++;
     this.#path.log.error({ err: error, where }, "an error in the sidecar ended one exchange");
     try {
-      this.fail(failure("internal-error"));
+      this.refuse(failure("internal-error")); // how far the request was read is not certain
     } catch {
       this.attempt.abort();
       this.#client.reset();
@@ -327,13 +328,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   /** The client's connection is gone. */
   onClientGone(): void {
     if (this.state === "idle") return this.#dispose();
-    if (this.state === "tunnel" && this.attempt.isOpen) {
-      // What was written towards the endpoint still goes out; its close, or the timer, ends the exchange.
-      this.attempt.outlet.flush();
-      this.attempt.endTunnelWrites();
-      this.#path.wheel.arm(this.#requestTimer, this.#path.limits.lingerMs);
-      return;
-    }
+    if (this.state === "tunnel" && this.attempt.isOpen) return this.tunnel.onClientGone();
     this.attempt.abort();
     this.#end(statusOf(failure("client-closed")), "client-closed");
     this.#dispose();
@@ -365,21 +360,15 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#status = status;
     this.request.settle();
     this.#path.wheel.cancel(this.#requestTimer);
-    this.#client.outlet.flush();
-    this.#client.startTunnel();
+    this.tunnel.begin();
   }
 
   #endTunnel(cause: Failure): void {
     this.retry.countOutcome(this.destination, "answered");
-    const wasCut = cause.detail !== "";
+    this.tunnel.end();
     this.#end(this.#status, "");
-    if (wasCut) this.#client.reset();
-    else this.#client.onExchangeDone(false);
-  }
-
-  #finish(status: number, reason: string, mayKeepAlive: boolean): void {
-    this.#end(status, reason);
-    this.#client.onExchangeDone(mayKeepAlive);
+    if (cause.detail === "") this.#client.onExchangeDone(false);
+    else this.#client.reset();
   }
 
   /** Counts it and lets go of everything. */
@@ -392,16 +381,15 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#isCounted = false;
     this.#active.value--;
     this.endedMs = this.#path.clock.now();
-    recordExchange(this.#path, this.#router.direction, this, status, reason);
+    recordExchange(this.#path, this, status, reason);
     this.state = "idle";
     this.request.clear();
     this.attempt.member = undefined;
     this.destination.clear();
     this.retry.clear();
-    this.snapshot = this.#path.snapshots.current;
+    this.snapshot = this.#path.noSnapshot;
   }
 
-  /** An error of the sidecar itself ends this exchange and nothing else. */
   #guard(step: () => void): void {
     try {
       step();

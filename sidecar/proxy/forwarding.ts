@@ -1,6 +1,8 @@
 // What a head says when it leaves: fields about the hop put in (RFC 9110 section 7.6.3, and the x-forwarded-* fields
 // that services know), fields that a rule changes changed. Taking out hop-by-hop fields is the encoder's work.
+
 import type { HeaderModifier, MeshResource } from "../../rules/resource.ts";
+import { ownCopy } from "../../runtime/latin1.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
@@ -37,7 +39,7 @@ export class HopLines {
     if ((head.fields.present & HOP_KINDS) !== 0)
       return this.#linesWith(head.has(FIELD.xForwardedProto), head.has(FIELD.xForwardedHost), head.authority);
     if (head.authority !== this.#authority) {
-      this.#authority = head.authority;
+      this.#authority = ownCopy(head.authority);
       this.#usual = this.#linesWith(false, false, head.authority);
     }
     return this.#usual;

@@ -12,6 +12,8 @@ export interface Listener {
   /** Open client connections. */
   readonly connectionCount: number;
   readonly isDraining: boolean;
+  /** From now on every answer says that its connection closes; new connections are still taken. */
+  announceDrain(): void;
   /**
    * Accepts no more, lets requests in progress end with `connection: close`, then resolves. After `deadlineMs` what is
    * left is cut.
@@ -99,6 +101,10 @@ class PortListener implements Listener, ConnectionOwner {
     this.#connections.delete(connection);
     this.#path.metrics.clientConnectionsActive.cell(this.#router.direction).value = this.#connections.size;
     if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  announceDrain(): void {
+    this.isDraining = true;
   }
 
   drain(deadlineMs: number): Promise<void> {

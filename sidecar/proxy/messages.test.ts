@@ -314,6 +314,22 @@ describe.each(MODES)("%s", (mode) => {
     expect(counted?.value.value).toBe(3);
   });
 
+  test("a client that ends in the middle of its next request is let go with the answer to the first", async () => {
+    const { port, app, listener } = await front(mode);
+    for (const rest of ["GET /cut HT", "POST /cut HTTP/1.1\r\nHost: app\r\nContent-Length: 9\r\n\r\nabc"]) {
+      const client = new Client(port);
+      client.socket.end(GET + rest);
+      const connection = await app.connection(app.connections.length);
+      await connection.receives("\r\n\r\n");
+      connection.socket.write(ok("answered"));
+      await client.receives("answered");
+      await client.ends();
+      client.socket.destroy();
+      await until(() => listener.connectionCount === 0);
+      connection.socket.destroy();
+    }
+  });
+
   test("a client that ends its side after the request still gets its answer", async () => {
     const { port, app } = await front(mode);
     const client = new Client(port);

@@ -149,7 +149,7 @@ export class Mirror implements AttemptOwner {
   #record(status: number): void {
     const { version } = this.#member.endpoint;
     const service = this.#service;
-    const cell = this.#path.metrics.traffic.cell({ service, backend: service, version, route: "", isMirror: true });
+    const cell = this.#path.metrics.trafficCell({ service, backend: service, version, route: "", kind: "mirror" });
     cell.record(status, "", this.#path.clock.now() - this.#sentMs);
   }
 }

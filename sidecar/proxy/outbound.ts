@@ -5,6 +5,7 @@ import type { RequestView, RouteHit } from "../../rules/routing/request-view.ts"
 import { redirectLocation } from "../../rules/routing/rewrite.ts";
 import { findRoute, hasRoutes } from "../../rules/routing/table.ts";
 import type { HostPort } from "../../runtime/address.ts";
+import { ownCopy } from "../../runtime/latin1.ts";
 import { type Cluster, membersFor } from "../cluster.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Resolution } from "../resolver.ts";
@@ -32,6 +33,8 @@ export function startOutbound(options: OutboundOptions): Promise<Listener> {
 
 /** Spellings of hosts remembered with what they mean; callers choose them, so their number is bounded. */
 const HOSTS_MAX = 1_024;
+/** Longer ones name nothing that is called often. */
+const HOST_LENGTH_MAX = 256;
 const CONTROL_PLANE_RETRY_MS = 1_000;
 
 export class OutboundRouter implements Router {
@@ -68,7 +71,7 @@ export class OutboundRouter implements Router {
     if (host === undefined) {
       host = parseServiceHost(authority, this.#path.namespace) ?? "outside";
       if (this.#hosts.size >= HOSTS_MAX) this.#hosts.clear();
-      this.#hosts.set(authority, host);
+      if (authority.length <= HOST_LENGTH_MAX) this.#hosts.set(ownCopy(authority), host);
     }
     return host;
   }

@@ -2,7 +2,7 @@
 import type { EndpointMember } from "../cluster.ts";
 import { FIELD } from "../http1/field.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
-import type { TrafficCell } from "../observe/traffic-figures.ts";
+import type { TrafficCell } from "../observe/traffic-cell.ts";
 import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -15,25 +15,29 @@ const unknownSources = new WeakMap<DataPath, SeriesSource>();
 /** Cells of rules that a release splits, by endpoint, or by cluster where none was chosen. */
 const routeCells = new WeakMap<RulePlan, Map<object, TrafficCell>>();
 
+/** Endpoints come and go while the service that calls them does not change: its memo is begun anew past this. */
+const SERIES_MEMO_MAX = 4_096;
+
 interface RecordedExchange extends RoutedExchange {
+  readonly direction: Direction;
   readonly startedMs: number;
   readonly endedMs: number;
   readonly attempt: { readonly member: EndpointMember | undefined };
   readonly retry: { readonly tries: number };
 }
 
-export function recordExchange(
-  path: DataPath,
-  direction: Direction,
-  exchange: RecordedExchange,
-  status: number,
-  reason: string,
-): void {
+/** Never throws: the exchange is over, and what could not be written down must not take its answer back. */
+export function recordExchange(path: DataPath, exchange: RecordedExchange, status: number, reason: string): void {
   const durationMs = exchange.endedMs - exchange.startedMs;
-  seriesOf(path, direction, exchange).record(status, reason, durationMs);
-  const { rule } = exchange.destination;
-  if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
-  if (path.accessLog !== undefined) logAccess(path.accessLog, direction, exchange, status, reason, durationMs);
+  try {
+    seriesOf(path, exchange).record(status, reason, durationMs);
+    const { rule } = exchange.destination;
+    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
+    if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
+  } catch (error) {
+    path.metrics.internalErrors.cell("record").value++;
+    path.log.error({ err: error }, "an exchange could not be written down");
+  }
 }
 
 /** A request that was refused before it became an exchange. */
@@ -47,14 +51,21 @@ export function recordRefusal(path: DataPath, direction: Direction, cause: Failu
   series.record(statusOf(cause), cause.reason, 0);
 }
 
-function seriesOf(path: DataPath, direction: Direction, exchange: RecordedExchange): RequestSeries {
+function seriesOf(path: DataPath, exchange: RecordedExchange): RequestSeries {
   const source = exchange.destination.source ?? unknownSource(path);
   const cluster = exchange.destination.cluster;
   const member = exchange.attempt.member;
   const key = member ?? cluster ?? source;
   let series = source.series.get(key);
   if (series === undefined) {
-    series = path.metrics.series(direction, source.service, cluster?.service ?? "", member?.endpoint.version ?? "");
+    series = path.metrics.series(
+      exchange.direction,
+      source.service,
+      cluster?.service ?? "",
+      member?.endpoint.version ?? "",
+    );
+    // Endpoints that have left stay keys here until then.
+    if (source.series.size >= SERIES_MEMO_MAX) source.series.clear();
     source.series.set(key, series);
   }
   return series;
@@ -65,18 +76,18 @@ function routeCellOf(path: DataPath, rule: RulePlan, exchange: RecordedExchange)
   if (source === undefined || cluster === undefined) return undefined;
   const { member } = exchange.attempt;
   let cells = routeCells.get(rule);
-  if (cells === undefined) {
+  if (cells === undefined || cells.size >= SERIES_MEMO_MAX) {
     cells = new Map();
     routeCells.set(rule, cells);
   }
   let cell = cells.get(member ?? cluster);
   if (cell === undefined) {
-    cell = path.metrics.traffic.cell({
+    cell = path.metrics.trafficCell({
       service: source.service,
       backend: cluster.service,
       version: member?.endpoint.version ?? "",
       route: `${rule.rule.route} ${rule.rule.ruleIndex}`,
-      isMirror: false,
+      kind: "request",
     });
     cells.set(member ?? cluster, cell);
   }
@@ -94,7 +105,6 @@ function unknownSource(path: DataPath): SeriesSource {
 
 function logAccess(
   log: NonNullable<DataPath["accessLog"]>,
-  direction: Direction,
   exchange: RecordedExchange,
   status: number,
   reason: string,
@@ -102,7 +112,7 @@ function logAccess(
 ): void {
   const { head, destination } = exchange;
   log({
-    direction,
+    direction: exchange.direction,
     method: head.method,
     target: head.target,
     authority: head.authority,

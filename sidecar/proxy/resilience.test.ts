@@ -131,6 +131,16 @@ test("the budget ends a retry storm with its own reason", async () => {
   expect(await exchangeBytes(port, GET)).toContain("x-weft-reason: retry-budget-exhausted");
 });
 
+test("moving on from an endpoint that takes no connection costs no budget", async () => {
+  const orders = await answering(ok("served"));
+  const { port } = await outboundRig({
+    rules:
+      serviceOf("orders", await goneAddress(), orders.address) +
+      policy("  retry: { backoff: { base: 1ms, max: 1ms }, budget: { percent: 0, minPerSecond: 0 } }"),
+  });
+  for (let index = 0; index < 20; index++) expect(await exchangeBytes(port, POST)).toContain("served");
+});
+
 test.each([
   ["request", "  timeout: { request: 60ms }", "request-timeout", 1],
   [
@@ -297,52 +307,6 @@ test("endpoints that stay keep their connections through changes of rules and of
   expect(comes.connections).toHaveLength(1);
 });
 
-test("draining ends idle connections, lets a request in progress finish with connection: close, then resolves", async () => {
-  const app = await startEndpoint();
-  const { port, listener } = await inboundRig(app.address);
-  const [idle, busy] = [new Client(port), new Client(port)];
-  busy.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
-  const connection = await app.connection(0);
-  await connection.receives("\r\n\r\n");
-  await until(() => listener.connectionCount === 2);
-  let isDrained = false;
-  const drained = listener.drain(5_000).then(() => {
-    isDrained = true;
-  });
-  await until(() => idle.hasEnded);
-  expect(isDrained).toBe(false);
-  connection.socket.write(ok("last"));
-  expect(await busy.receives("last")).toContain("\r\nConnection: close\r\n");
-  busy.socket.end();
-  idle.socket.end();
-  await drained;
-  const late = new Client(port);
-  await until(() => late.isClosed);
-  expect(late.error).toBe("ECONNREFUSED");
-});
-
-test("the drain deadline cuts what is left", async () => {
-  const app = await startEndpoint();
-  const { port, listener } = await inboundRig(app.address);
-  const client = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
-  await (await app.connection(0)).receives("\r\n\r\n");
-  await listener.drain(50);
-  await client.ends();
-  expect(listener.connectionCount).toBe(0);
-});
-
-test.each([
-  ["head", "GET / HTTP/1.1\r\nHo", { headTimeoutMs: 50 }, "HTTP/1.1 408 "],
-  ["body", "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nab", { bodyIdleTimeoutMs: 50 }, "HTTP/1.1 408 "],
-])("a %s that stops is timed out", async (_name, bytes, limits, expected) => {
-  const app = await startEndpoint();
-  const { port, path } = await inboundRig(app.address, { limits });
-  const client = new Client(port).send(bytes);
-  expect(await client.receives("x-weft-reason: client-timeout")).toContain(expected);
-  expect(await client.ends()).toBe("end");
-  expect(path.metrics.requests.cells.entries.size).toBe(1);
-});
-
 test("timeout.idle ends an exchange in which no byte moves", async () => {
   const silent = await startEndpoint();
   const { port } = await outboundRig({
@@ -351,21 +315,49 @@ test("timeout.idle ends an exchange in which no byte moves", async () => {
   expect(await exchangeBytes(port, GET)).toMatch(/^HTTP\/1.1 504 [\s\S]*x-weft-reason: stream-idle-timeout/);
 });
 
-test("idle client connections close after their time", async () => {
-  const app = await startEndpoint();
-  const { port } = await inboundRig(app.address, { limits: { clientIdleTimeoutMs: 40 } });
-  expect(await new Client(port).ends()).toBe("end");
+test("an endpoint that stops taking a body is the one that timed out, not the client", async () => {
+  const deaf = await startEndpoint((connection) => connection.socket.pause());
+  const { port } = await inboundRig(deaf.address, { limits: { bodyIdleTimeoutMs: 100 } });
+  const client = new Client(port).send("PUT / HTTP/1.1\r\nHost: app\r\nContent-Length: 100000000\r\n\r\n");
+  const block = Buffer.alloc(1 << 20);
+  const pump = (): void => {
+    while (!client.socket.destroyed && client.socket.write(block));
+    client.socket.once("drain", pump);
+  };
+  pump();
+  expect(await client.receives("x-weft-reason")).toContain("stream-idle-timeout");
 });
 
-test("one connection past the bound is closed at once", async () => {
-  const app = await answering(ok("x"));
-  const { port, listener, path } = await inboundRig(app.address, { limits: { clientConnectionsMax: 2 } });
-  const [first, second] = [new Client(port), new Client(port)];
-  await until(() => listener.connectionCount === 2);
-  const third = new Client(port);
-  await until(() => third.hasEnded || third.isClosed);
-  expect(path.metrics.clientConnections.cell("inbound", "refused").value).toBe(1);
-  first.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
-  await first.receives("200 OK");
-  expect(second.isClosed).toBe(false);
+test("an error inside one exchange ends that exchange with 500, counted, and nothing else", async () => {
+  const orders = await answering(ok("fine"));
+  const { port, path } = await outboundRig({ rules: serviceOf("orders", orders.address) });
+  path.resolver = {
+    resolve: () => {
+      throw new Error("a bug");
+    },
+  };
+  expect(await exchangeBytes(port, GET.replace("orders", "unknown"))).toContain("x-weft-reason: internal-error");
+  expect(await exchangeBytes(port, GET)).toContain("fine");
+  const counted = [...path.metrics.internalErrors.cells.entries.values()].map(({ value }) => value.value);
+  expect(counted).toEqual([1]);
+  expect(path.resolvingCount).toBe(0);
+});
+
+test("an upgraded connection is not counted against the request timeout, and ends when its endpoint fails", async () => {
+  const app = await startEndpoint();
+  const { port } = await outboundRig({
+    rules: serviceOf("orders", app.address) + policy("  timeout: { request: 80ms }"),
+  });
+  const client = new Client(port).send(
+    "GET / HTTP/1.1\r\nHost: orders\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n",
+  );
+  const connection = await app.connection(0);
+  await connection.receives("\r\n\r\n");
+  connection.socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n");
+  await client.receives("\r\n\r\n");
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  client.send("still here");
+  await connection.receives("still here");
+  connection.socket.resetAndDestroy();
+  expect(await client.ends()).toBe("ECONNRESET");
 });

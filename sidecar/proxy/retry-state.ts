@@ -67,6 +67,7 @@ export class RetryState {
     const plan = this.plan;
     if (plan === undefined || !isWorthRetrying(plan, cause) || this.#retries >= plan.attempts) return cause;
     if (this.hasSent && !this.#isSafe(destination, isBodyWhole)) return cause;
+    if (this.#isMove(cause, destination)) return undefined;
     if (!this.#takeBudget(destination)) return failure("retry-budget-exhausted", `${cause.reason} ${cause.detail}`);
     return undefined;
   }
@@ -89,6 +90,15 @@ export class RetryState {
       cluster.state.outcomes.set(outcome, cell);
     }
     cell.value++;
+  }
+
+  /**
+   * A connection that could not be made gave nobody work, so a request that moves on to an endpoint that it has not
+   * tried adds no load, and the budget has no say (the "transparent" retry of gRFC A6). A killed endpoint among a few
+   * would spend the budget in no time, until its lease ends.
+   */
+  #isMove(cause: Failure, { cluster }: Destination): boolean {
+    return cause.reason === "connect-failure" && cluster !== undefined && this.tried.length + 1 < cluster.states.size;
   }
 
   #isSafe(destination: Destination, isBodyWhole: boolean): boolean {

@@ -1,15 +1,28 @@
 // Bytes both ways after an upgrade or a CONNECT, until both sides have ended theirs. Each side ends by itself
 // (half-close); a side that fails takes the other with it.
+import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { Attempt } from "./attempt.ts";
-import type { Downstream } from "./contract.ts";
+import type { Downstream, TunnelEnd } from "./contract.ts";
+import type { DataPath } from "./data-path.ts";
 
-export class Tunnel {
+export class Tunnel implements TunnelEnd, TimerOwner {
   readonly #client: Downstream;
   readonly #attempt: Attempt;
+  readonly #path: DataPath;
+  readonly #onOver: () => void;
+  readonly #timer = new WheelTimer(this);
 
-  constructor(client: Downstream, attempt: Attempt) {
+  /** @param onOver the client went, and the endpoint did not follow in time */
+  constructor(client: Downstream, attempt: Attempt, path: DataPath, onOver: () => void) {
     this.#client = client;
     this.#attempt = attempt;
+    this.#path = path;
+    this.#onOver = onOver;
+  }
+
+  begin(): void {
+    this.#client.outlet.flush();
+    this.#client.startTunnel();
   }
 
   fromEndpoint(bytes: Buffer, start: number, end: number): void {
@@ -28,5 +41,20 @@ export class Tunnel {
   onClientEnd(): void {
     this.#attempt.outlet.flush();
     this.#attempt.endTunnelWrites();
+  }
+
+  /** What was written towards the endpoint still goes out; its close, or the timer, ends the exchange. */
+  onClientGone(): void {
+    this.onClientEnd();
+    this.#path.wheel.arm(this.#timer, this.#path.limits.lingerMs);
+  }
+
+  onTimer(): void {
+    this.#attempt.abort();
+    this.#onOver();
+  }
+
+  end(): void {
+    this.#path.wheel.release(this.#timer);
   }
 }

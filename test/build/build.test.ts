@@ -93,6 +93,7 @@ describe("the packed package", () => {
         "LICENSE",
         "CHANGELOG.md",
         "proto/weft/v1/discovery.proto",
+        "sidecar/workers/main.js",
         ...BINS.map((name) => `bin/${name}.js`),
       ]),
     );

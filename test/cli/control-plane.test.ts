@@ -56,6 +56,43 @@ test("one bad document among twenty good ones: nothing is applied, and the place
   expect(await revision()).toBe(0);
 });
 
+const HEAD = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: { name: bad }\n";
+const PARENT = "spec:\n  parentRefs: [{ kind: Service, name: orders }]\n";
+
+test.each([
+  ["YAML without an end", `${HEAD}spec: {`, /bad\.yaml:4:8: /],
+  ["a tab for indentation", `${HEAD}spec:\n\tparentRefs: []\n`, /bad\.yaml:5:1: /],
+  ["JSON that stops", '{ "kind": "Service", ', /bad\.yaml:1:\d+: /],
+  ["a word", "orders", /bad\.yaml:1:1: /],
+  ["an unknown kind", HEAD.replace("HTTPRoute", "HTTPRout"), /bad\.yaml:2:7: kind: .*did you mean HTTPRoute/],
+  ["a kind of another group", HEAD.replace("gateway.networking.k8s.io/v1", "v1"), /bad\.yaml:1:13: apiVersion: /],
+  [
+    "an unknown field",
+    `${HEAD}${PARENT}  rules: [{ backendRef: [] }]\n`,
+    /bad\.yaml:6:13: spec\.rules\[0\]\.backendRef: .*did you mean backendRefs/,
+  ],
+  [
+    "an unknown value",
+    `${HEAD}${PARENT}  rules: [{ matches: [{ path: { type: Prefix, value: / } }] }]\n`,
+    /bad\.yaml:6:39: spec\.rules\[0\]\.matches\[0\]\.path\.type: .*did you mean PathPrefix/,
+  ],
+  [
+    "a value of the wrong type",
+    `${HEAD}${PARENT}  rules: [{ timeouts: { request: 5 } }]\n`,
+    /bad\.yaml:6:34: spec\.rules\[0\]\.timeouts\.request: .*expected /,
+  ],
+  ["the same document twice", `${SERVICE_YAML}---\n${SERVICE_YAML}`, /bad\.yaml:\d+:\d+: .*Service default\/orders/],
+])("%s is refused with its place, by validate and apply alike", async (_what, content, place) => {
+  const before = await revision();
+  const path = rules("bad.yaml", content);
+  for (const command of ["validate", "apply"]) {
+    const result = await weft([command, "-f", path]);
+    expect(result).toMatchObject({ code: 2, stdout: "" });
+    expect(result.stderr).toMatch(place);
+  }
+  expect(await revision()).toBe(before);
+});
+
 test("what get -o yaml and -o json print applies again unchanged, List and all", async () => {
   const path = rules("orders.yaml", `${ROUTE_YAML}---\n${SERVICE_YAML}`);
   const first = await weft(["apply", "-f", path, "-m", "first", "--wait"]);

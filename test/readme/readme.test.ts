@@ -128,7 +128,8 @@ it(
           command,
           async () => {
             const result = await run(command, env);
-            return result.code === 0 && /stock/.test(result.stdout) ? result.stdout : undefined;
+            const wanted = command.startsWith("curl") ? /^in stock$/ : /stock/;
+            return result.code === 0 && wanted.test(result.stdout) ? result.stdout : undefined;
           },
           30_000,
         );

@@ -1,0 +1,107 @@
+// Resident memory of the sidecar: idle, with many idle connections, after many requests; and many connections at once.
+import type { LoadReport } from "./load/contract.ts";
+import { residentBytes } from "./load/cpu-time.ts";
+import type { RunningPeer } from "./peers/contract.ts";
+import { weft } from "./peers/weft.ts";
+import { ProxyField, SMALL } from "./proxy-field.ts";
+import type { BenchOptions, BenchResult, Figure } from "./result.ts";
+
+const MEBIBYTE = 1024 * 1024;
+const IDLE_MAX_MIB = 90;
+/** Mebibytes at most with so many idle connections, each of which has had one answer. */
+const HELD: readonly (readonly [connections: number, mebibytesMax: number])[] = [
+  [1_000, 110],
+  [5_000, 170],
+];
+const LOAD_CONNECTIONS = 64;
+const LOAD_SLICE_MS = 5_000;
+/** At scale 10 the five million of the target. */
+const LOAD_REQUESTS = 500_000;
+/** From the first slice of the load to the last; what is allocated later than the first slice is a leak. */
+const GROWTH_MAX_MIB = 8;
+const OPEN_CONNECTIONS = 8_000;
+const ACTIVE_CONNECTIONS = 2_000;
+const ACTIVE_MS = 4_000;
+const SETTLE_MS = 1_500;
+
+export async function run({ scale, note }: BenchOptions): Promise<BenchResult> {
+  const figures: Figure[] = [];
+  for (const part of [idleFigures, growthFigures, crowdFigures]) {
+    const field = await ProxyField.start([weft], note);
+    try {
+      await field.load.use(SMALL);
+      const [peer] = field.peers;
+      if (peer !== undefined) figures.push(...(await part(field, peer, { scale, note })));
+    } finally {
+      await field.stop();
+    }
+  }
+  return { bench: "proxy-memory", title: "Resident memory of the sidecar, and many connections at once.", figures };
+}
+
+async function idleFigures(field: ProxyField, peer: RunningPeer): Promise<Figure[]> {
+  const figures = [await memory(peer, "RSS idle", IDLE_MAX_MIB)];
+  for (const [connections, mebibytesMax] of HELD) {
+    await field.load.hold(peer, connections);
+    figures.push(await memory(peer, `RSS with ${connections} idle connections`, mebibytesMax));
+    await field.load.letGo();
+    await settle();
+  }
+  return figures;
+}
+
+async function growthFigures(field: ProxyField, peer: RunningPeer, options: BenchOptions): Promise<Figure[]> {
+  const wanted = LOAD_REQUESTS * options.scale;
+  let requests = 0;
+  let firstMiB = 0;
+  let lastMiB = 0;
+  while (requests < wanted) {
+    const report = await field.load.closedLoop(peer, LOAD_CONNECTIONS, Math.min(1, options.scale) * LOAD_SLICE_MS);
+    requests += report.requests;
+    lastMiB = residentBytes(peer.pids) / MEBIBYTE;
+    if (firstMiB === 0) firstMiB = lastMiB;
+    options.note(`${requests} requests: ${lastMiB.toFixed(1)} MiB`);
+  }
+  await settle();
+  const detail = `${requests} requests; ${firstMiB.toFixed(1)} MiB after the first ${LOAD_SLICE_MS / 1000} s`;
+  return [
+    { ...(await memory(peer, "RSS after a load", undefined)), detail },
+    {
+      name: "growth under load",
+      value: lastMiB - firstMiB,
+      unit: "MiB",
+      target: { kind: "at-most", value: GROWTH_MAX_MIB },
+      detail: "from the first slice of the load to the last",
+    },
+  ];
+}
+
+async function crowdFigures(field: ProxyField, peer: RunningPeer): Promise<Figure[]> {
+  await field.load.hold(peer, OPEN_CONNECTIONS - ACTIVE_CONNECTIONS);
+  const report: LoadReport = await field.load.closedLoop(peer, ACTIVE_CONNECTIONS, ACTIVE_MS);
+  const rss = await memory(peer, `RSS behind ${OPEN_CONNECTIONS} connections`, undefined);
+  return [
+    {
+      name: `errors with ${OPEN_CONNECTIONS} open connections, ${ACTIVE_CONNECTIONS} active`,
+      value: report.errors,
+      unit: "",
+      target: { kind: "at-most", value: 0 },
+      detail: `${report.requests} requests${report.firstError === "" ? "" : `; ${report.firstError}`}`,
+    },
+    rss,
+  ];
+}
+
+async function memory(peer: RunningPeer, name: string, mebibytesMax: number | undefined): Promise<Figure> {
+  await settle();
+  return {
+    name,
+    value: residentBytes(peer.pids) / MEBIBYTE,
+    unit: "MiB",
+    ...(mebibytesMax === undefined ? {} : { target: { kind: "at-most" as const, value: mebibytesMax } }),
+  };
+}
+
+function settle(): Promise<void> {
+  return new Promise((next) => setTimeout(next, SETTLE_MS));
+}

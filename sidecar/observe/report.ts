@@ -1,0 +1,80 @@
+// Figures of one process on their way to another, and the sum of several processes' figures. Plain data that survives a
+// structured clone. Not the exposition: what comes out of `joinReports` is rendered like any other families.
+import { CellFamily, type FamilyType, HistogramFamily, type JoinRule } from "./families.ts";
+
+/** One family with all of its numbers. */
+export interface FamilyReport {
+  readonly name: string;
+  readonly help: string;
+  readonly type: FamilyType;
+  readonly labels: readonly string[];
+  readonly join: JoinRule;
+  readonly cells: readonly CellReport[];
+  readonly histograms: readonly HistogramReport[];
+}
+
+export interface CellReport {
+  readonly values: readonly string[];
+  readonly value: number;
+}
+
+export interface HistogramReport {
+  readonly values: readonly string[];
+  readonly counts: Float64Array;
+  readonly sumMs: number;
+}
+
+/** What `families` hold now. */
+export function reportOf(families: readonly (CellFamily | HistogramFamily)[]): FamilyReport[] {
+  return families.map((family) => {
+    const { name, help, type, labels } = family;
+    if (family instanceof CellFamily) {
+      const cells = [...family.cells.entries.values()].map(({ values, value }) => ({ values, value: value.value }));
+      return { name, help, type, labels, join: family.join, cells, histograms: [] };
+    }
+    const entries = [...family.histograms.entries.values()];
+    const histograms = entries.map(({ values, value: { counts, sumMs } }) => ({ values, counts, sumMs }));
+    return { name, help, type, labels, join: "sum", cells: [], histograms };
+  });
+}
+
+/** A report without gauges: what remains true of a process that has ended. */
+export function countersOf(report: readonly FamilyReport[]): FamilyReport[] {
+  return report.filter(({ type }) => type !== "gauge");
+}
+
+/** Counters and histograms added up, gauges as their family says; families in the order of their first report. */
+export function joinReports(reports: readonly (readonly FamilyReport[])[]): (CellFamily | HistogramFamily)[] {
+  const joined = new Map<string, CellFamily | HistogramFamily>();
+  for (const report of reports) {
+    for (const family of report) {
+      let into = joined.get(family.name);
+      if (into === undefined) {
+        into = emptyFamily(family);
+        joined.set(family.name, into);
+      }
+      if (into instanceof CellFamily) addCells(into, family);
+      else addHistograms(into, family);
+    }
+  }
+  return [...joined.values()];
+}
+
+function emptyFamily({ name, help, type, labels, join }: FamilyReport): CellFamily | HistogramFamily {
+  if (type === "histogram") return new HistogramFamily(name, help, labels);
+  return new CellFamily(type, name, help, labels, join);
+}
+
+function addCells(into: CellFamily, report: FamilyReport): void {
+  for (const { values, value } of report.cells) {
+    const known = into.cells.entries.size;
+    const cell = into.cell(...values);
+    const isFirst = into.cells.entries.size > known;
+    if (into.join === "sum" || isFirst) cell.value += value;
+    else cell.value = into.join === "max" ? Math.max(cell.value, value) : Math.min(cell.value, value);
+  }
+}
+
+function addHistograms(into: HistogramFamily, report: FamilyReport): void {
+  for (const { values, counts, sumMs } of report.histograms) into.histogram(...values).add(counts, sumMs);
+}

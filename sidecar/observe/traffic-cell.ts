@@ -1,0 +1,47 @@
+// Counts of the requests that a release is judged by: those of one rule that go to one version, or copies of requests.
+// One object over the cells of the metrics, so that a request costs no lookup by labels.
+import type { Cell, CellFamily, HistogramFamily } from "./families.ts";
+import type { Histogram } from "./histogram.ts";
+
+export interface TrafficKey {
+  /** `namespace/name` of the service that was called, and of the one that the request went to. */
+  readonly service: string;
+  readonly backend: string;
+  readonly version: string;
+  /** Route and index of the rule; empty: of no rule in particular. */
+  readonly route: string;
+  readonly kind: "request" | "mirror";
+}
+
+/** A client that went away says nothing about the backend. */
+export function isJudged(reason: string): boolean {
+  return reason !== "client-closed";
+}
+
+export function isFailure(status: number): boolean {
+  return status >= 500;
+}
+
+export class TrafficCell {
+  readonly #ok: Cell;
+  readonly #failed: Cell;
+  readonly #duration: Histogram;
+
+  constructor(
+    { service, backend, version, route, kind }: TrafficKey,
+    requests: CellFamily,
+    durations: HistogramFamily,
+  ) {
+    this.#ok = requests.cell(service, backend, version, route, kind, "ok");
+    this.#failed = requests.cell(service, backend, version, route, kind, "failed");
+    this.#duration = durations.histogram(service, backend, version, route, kind);
+  }
+
+  /** One finished request. `reason` is empty when the answer is the endpoint's own. */
+  record(status: number, reason: string, durationMs: number): void {
+    if (!isJudged(reason)) return;
+    if (isFailure(status)) this.#failed.value++;
+    else this.#ok.value++;
+    this.#duration.record(durationMs);
+  }
+}

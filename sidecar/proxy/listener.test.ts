@@ -1,0 +1,70 @@
+// Listeners: drain, clients that are slow or silent, the bound on connections.
+import { afterEach, expect, test } from "vitest";
+import { answering, Client, cleanUp, inboundRig, ok, startEndpoint, until } from "./testing/rig.ts";
+
+afterEach(cleanUp);
+
+test("draining ends idle connections, lets a request in progress finish with connection: close, then resolves", async () => {
+  const app = await startEndpoint();
+  const { port, listener } = await inboundRig(app.address);
+  const [idle, busy] = [new Client(port), new Client(port)];
+  busy.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  const connection = await app.connection(0);
+  await connection.receives("\r\n\r\n");
+  await until(() => listener.connectionCount === 2);
+  let isDrained = false;
+  const drained = listener.drain(5_000).then(() => {
+    isDrained = true;
+  });
+  await until(() => idle.hasEnded);
+  expect(isDrained).toBe(false);
+  connection.socket.write(ok("last"));
+  expect(await busy.receives("last")).toContain("\r\nConnection: close\r\n");
+  busy.socket.end();
+  idle.socket.end();
+  await drained;
+  const late = new Client(port);
+  await until(() => late.isClosed);
+  expect(late.error).toBe("ECONNREFUSED");
+});
+
+test("the drain deadline cuts what is left", async () => {
+  const app = await startEndpoint();
+  const { port, listener } = await inboundRig(app.address);
+  const client = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  await (await app.connection(0)).receives("\r\n\r\n");
+  await listener.drain(50);
+  await client.ends();
+  expect(listener.connectionCount).toBe(0);
+});
+
+test.each([
+  ["head", "GET / HTTP/1.1\r\nHo", { headTimeoutMs: 50 }, "HTTP/1.1 408 "],
+  ["body", "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nab", { bodyIdleTimeoutMs: 50 }, "HTTP/1.1 408 "],
+])("a %s that stops is timed out", async (_name, bytes, limits, expected) => {
+  const app = await startEndpoint();
+  const { port, path } = await inboundRig(app.address, { limits });
+  const client = new Client(port).send(bytes);
+  expect(await client.receives("x-weft-reason: client-timeout")).toContain(expected);
+  expect(await client.ends()).toBe("end");
+  expect(path.metrics.requests.cells.entries.size).toBe(1);
+});
+
+test("idle client connections close after their time", async () => {
+  const app = await startEndpoint();
+  const { port } = await inboundRig(app.address, { limits: { clientIdleTimeoutMs: 40 } });
+  expect(await new Client(port).ends()).toBe("end");
+});
+
+test("one connection past the bound is closed at once", async () => {
+  const app = await answering(ok("x"));
+  const { port, listener, path } = await inboundRig(app.address, { limits: { clientConnectionsMax: 2 } });
+  const [first, second] = [new Client(port), new Client(port)];
+  await until(() => listener.connectionCount === 2);
+  const third = new Client(port);
+  await until(() => third.hasEnded || third.isClosed);
+  expect(path.metrics.clientConnections.cell("inbound", "refused").value).toBe(1);
+  first.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  await first.receives("200 OK");
+  expect(second.isClosed).toBe(false);
+});

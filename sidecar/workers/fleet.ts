@@ -1,0 +1,277 @@
+// The data path carried by several processes on the same ports; the kernel spreads connections over them. This process
+// carries none: it hands every worker the same configuration and the same orders, adds up their figures and replaces
+// those that end. One worker's life is seat.ts, what a worker does is worker.ts.
+import { createServer } from "node:net";
+import type { Resource } from "../../rules/resource.ts";
+import { type HostPort, parseHostPort } from "../../runtime/address.ts";
+import { type Clock, every, sleep, type Timer } from "../../runtime/clock.ts";
+import type { Log, LogLevel } from "../../runtime/log.ts";
+import type { Random } from "../../runtime/random.ts";
+import type { ClusterView } from "../admin/cluster-view.ts";
+import { CellFamily, type HistogramFamily } from "../observe/families.ts";
+import { countersOf, type FamilyReport, joinReports, reportOf } from "../observe/report.ts";
+import type { ServiceResolver } from "../resolver.ts";
+import type { ListenerName, OutboundUse, Traffic } from "../traffic.ts";
+import { configurationChange } from "./configuration-change.ts";
+import { joinClusters } from "./join-clusters.ts";
+import type { ListenOrder, WorkerReport, WorkerSettings } from "./protocol.ts";
+import { REPORT_EVERY_MS, Seat } from "./seat.ts";
+import { type OnQuestion, OrderError, WorkerProcess } from "./worker-process.ts";
+
+/** For figures and views: whoever does not answer in time is left out, or stands there with what is known. */
+const ANSWER_MS = 2_000;
+/** For closing listeners and writing what is left of the access log. */
+const CLOSE_MS = 1_000;
+
+export interface FleetOptions {
+  /** Processes. */
+  readonly concurrency: number;
+  readonly worker: Omit<WorkerSettings, "number">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly createWorker?: (onQuestion: OnQuestion) => WorkerProcess;
+}
+
+/** One process of the fleet, for the admin page. */
+export interface WorkerView {
+  readonly number: number;
+  readonly pid: number;
+  readonly state: string;
+  readonly restarts: number;
+  /** Finished by this process, as of its last report. */
+  readonly requests: number;
+}
+
+interface Configuration {
+  readonly resources: ReadonlyMap<string, Resource>;
+  readonly revision: number;
+}
+
+export class Fleet implements Traffic {
+  readonly #options: FleetOptions;
+  readonly #seats: Seat[];
+  readonly #open = new Map<ListenerName, ListenOrder>();
+  readonly #workers = new CellFamily("gauge", "weft_workers", "Worker processes that serve.", []);
+  readonly #restarts = new CellFamily(
+    "counter",
+    "weft_worker_restarts_total",
+    "Worker processes that ended by themselves and were replaced.",
+    [],
+  );
+  /** Of this process; joined with those of the workers. */
+  readonly #bugs = new CellFamily("counter", "weft_internal_errors_total", "", ["where"]);
+  #configuration: Configuration = { resources: new Map(), revision: 0 };
+  #logLevel: LogLevel;
+  #resolver: ServiceResolver | undefined;
+  #ticks: Timer | undefined;
+  /** Counters of workers that have ended. */
+  #retired: readonly FamilyReport[] = [];
+  #retiredOutbound = 0;
+  /** What changes all workers goes one after the other, so that a worker that comes misses nothing. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: FleetOptions) {
+    const { concurrency, clock, random, log } = options;
+    this.#options = options;
+    this.#logLevel = options.worker.logLevel;
+    this.#seats = Array.from({ length: concurrency }, (_, index) => {
+      const number = index + 1;
+      return new Seat({
+        number,
+        clock,
+        random,
+        log,
+        createWorker: () => this.#createWorker(),
+        welcome: (worker, serves) => this.#welcome(worker, number, serves),
+        onLost: (last) => this.#onLost(last),
+      });
+    });
+  }
+
+  /** Starts all workers. Rejects when one of them cannot be. */
+  static async create(options: FleetOptions): Promise<Fleet> {
+    const fleet = new Fleet(options);
+    try {
+      await Promise.all(fleet.#seats.map((seat) => seat.start()));
+    } catch (error) {
+      await fleet.close();
+      throw error;
+    }
+    fleet.#ticks = every(options.clock, REPORT_EVERY_MS, () => fleet.#tick());
+    return fleet;
+  }
+
+  /** All workers build the update before any acts on it; resolves when all act on it. */
+  publish(resources: ReadonlyMap<string, Resource>, revision: number): Promise<void> {
+    return this.#inTurn(() => this.#publish({ resources, revision }));
+  }
+
+  setResolver(resolver: ServiceResolver): void {
+    this.#resolver = resolver;
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#logLevel = level;
+    this.#options.log.level = level;
+    for (const worker of this.#running()) worker.ask("setLogLevel", level).catch(() => {});
+  }
+
+  openOutbound(listen: HostPort): Promise<string> {
+    return this.#inTurn(() => this.#listen({ listener: "outbound", at: listen, app: undefined }));
+  }
+
+  openInbound(listen: HostPort, app: HostPort): Promise<string> {
+    return this.#inTurn(() => this.#listen({ listener: "inbound", at: listen, app }));
+  }
+
+  announceDrain(): void {
+    for (const worker of this.#running()) worker.ask("announceDrain", undefined).catch(() => {});
+  }
+
+  async drain(listener: ListenerName, deadlineMs: number): Promise<void> {
+    // A worker that comes later does not open it again.
+    this.#open.delete(listener);
+    await Promise.allSettled(this.#running().map((worker) => worker.ask("drain", { listener, deadlineMs })));
+  }
+
+  outboundUse(): OutboundUse {
+    const uses = this.#seats.flatMap(({ lastReport }) => (lastReport === undefined ? [] : [lastReport.outbound]));
+    return {
+      active: uses.reduce((sum, { active }) => sum + active, 0),
+      total: uses.reduce((sum, { total }) => sum + total, this.#retiredOutbound),
+    };
+  }
+
+  countBug(): void {
+    this.#bugs.cell("process").value++;
+  }
+
+  async families(): Promise<readonly (CellFamily | HistogramFamily)[]> {
+    await this.#inTime(Promise.all(this.#seats.map((seat) => seat.report())));
+    this.#workers.cell().value = this.#running().length;
+    this.#restarts.cell().value = this.#seats.reduce((sum, { restarts }) => sum + restarts, 0);
+    const reports = this.#seats.flatMap(({ lastReport }) => (lastReport === undefined ? [] : [lastReport.families]));
+    return [...joinReports([...reports, this.#retired, reportOf([this.#bugs])]), this.#workers, this.#restarts];
+  }
+
+  async clusters(): Promise<readonly ClusterView[]> {
+    const views: (readonly ClusterView[])[] = [];
+    const asked = this.#running().map(async (worker) => views.push(await worker.ask("clusters", undefined)));
+    await this.#inTime(Promise.allSettled(asked));
+    return joinClusters(views);
+  }
+
+  workers(): readonly WorkerView[] {
+    return this.#seats.map(({ number, pid, stateName: state, restarts, lastReport }) => {
+      const requests = lastReport?.families.find(({ name }) => name === "weft_requests_total")?.cells ?? [];
+      return { number, pid, state, restarts, requests: requests.reduce((sum, { value }) => sum + value, 0) };
+    });
+  }
+
+  /** Ends all workers: in order where they answer, at once where they do not. */
+  async close(): Promise<void> {
+    this.#ticks?.cancel();
+    const workers = this.#seats.flatMap((seat) => seat.stop() ?? []);
+    const closing = workers.map((worker) => worker.ask("close", undefined).then(() => worker.dismiss()));
+    const ended = Promise.all([Promise.allSettled(closing), ...workers.map(({ exited }) => exited)]);
+    await Promise.race([ended, sleep(this.#options.clock, CLOSE_MS)]);
+    this.cut();
+    await Promise.all(workers.map(({ exited }) => exited));
+  }
+
+  /** Ends all workers now. */
+  cut(): void {
+    for (const seat of this.#seats) {
+      const worker = seat.stop();
+      if (worker?.hasExited === false) worker.kill();
+    }
+  }
+
+  #createWorker(): WorkerProcess {
+    const onQuestion: OnQuestion = (service, answer) => {
+      if (this.#resolver === undefined) answer("unavailable");
+      else this.#resolver.resolve(service, answer);
+    };
+    return this.#options.createWorker?.(onQuestion) ?? new WorkerProcess(onQuestion);
+  }
+
+  /** Tells a new worker all that the others were told. */
+  async #welcome(worker: WorkerProcess, number: number, serves: () => void): Promise<void> {
+    await worker.ask("start", { ...this.#options.worker, number, logLevel: this.#logLevel });
+    await this.#inTurn(async () => {
+      const nothing = { resources: new Map(), revision: 0 };
+      await worker.ask("prepare", configurationChange(nothing, this.#configuration));
+      await worker.ask("commit", undefined);
+      for (const order of this.#open.values()) await worker.ask("listen", order);
+      serves();
+    });
+  }
+
+  async #publish(next: Configuration): Promise<void> {
+    const change = configurationChange(this.#configuration, next);
+    const workers = this.#running();
+    const prepared = await Promise.allSettled(workers.map((worker) => worker.ask("prepare", change)));
+    const refusal = prepared.find((outcome) => outcome.status === "rejected" && outcome.reason instanceof OrderError);
+    if (refusal?.status === "rejected") {
+      await Promise.allSettled(workers.map((worker) => worker.ask("abort", undefined)));
+      throw refusal.reason;
+    }
+    const committed = workers.map(async (worker) => {
+      try {
+        await worker.ask("commit", undefined);
+      } catch (error) {
+        // It has ended, or cannot do what it prepared. Its successor begins with this configuration.
+        if (error instanceof OrderError) worker.kill();
+      }
+    });
+    await Promise.all(committed);
+    this.#configuration = next;
+  }
+
+  /** The first worker chooses the port where it is 0; the others follow. */
+  async #listen(order: ListenOrder): Promise<string> {
+    const { at, listener } = order;
+    if (at.port !== 0) await assertFree(at);
+    const [first, ...others] = this.#running();
+    if (first === undefined) throw new Error("no worker process runs");
+    const address = await first.ask("listen", order);
+    const bound = { ...order, at: { host: at.host, port: parseHostPort(address)?.port ?? at.port } };
+    await Promise.all(others.map((worker) => worker.ask("listen", bound)));
+    this.#open.set(listener, bound);
+    return address;
+  }
+
+  #tick(): void {
+    for (const seat of this.#seats) seat.tick();
+  }
+
+  #onLost(last: WorkerReport | undefined): void {
+    if (last === undefined) return;
+    this.#retired = reportOf(joinReports([this.#retired, countersOf(last.families)]));
+    this.#retiredOutbound += last.outbound.total;
+  }
+
+  #running(): WorkerProcess[] {
+    return this.#seats.flatMap(({ worker }) => worker ?? []);
+  }
+
+  #inTurn<Value>(step: () => Promise<Value>): Promise<Value> {
+    const result = this.#turn.then(step);
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  async #inTime(answers: Promise<unknown>): Promise<void> {
+    await Promise.race([answers, sleep(this.#options.clock, ANSWER_MS)]);
+  }
+}
+
+/** Sockets that share a port do not notice others that share it, too, such as those of another sidecar. */
+function assertFree({ host, port }: HostPort): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+  });
+}
