@@ -12,6 +12,10 @@ import { percentile } from "./result.ts";
 export const SMALL: Workload = { request: "none", requestBytes: 0, response: "length", responseBytes: 27 };
 export const CHUNKED: Workload = { request: "chunked", requestBytes: 4_096, response: "chunked", responseBytes: 4_096 };
 
+const WARM_UP_REQUESTS = 30_000;
+/** Large bodies are few requests, and warm as soon. */
+const WARM_UP_TRIES_MAX = 4;
+
 /** Samples of one proxy: a report per round. */
 export interface Sampled {
   readonly name: string;
@@ -54,20 +58,15 @@ export class ProxyField {
   }
 
   /**
-   * Asks each proxy in turn, `rounds` times, after a round that warms up and is not counted. The order is turned round
-   * every time, so that none always follows the same neighbour.
+   * Asks each proxy in turn, `rounds` times, after warming them up. The order is turned round every time, so that none
+   * always follows the same neighbour.
    */
   async rounds(rounds: number, measure: (peer: RunningPeer) => Promise<LoadReport>): Promise<Sampled[]> {
-    const sampled = this.peers.map(({ name }) => ({ name, reports: [] as LoadReport[] }));
-    for (let round = -1; round < rounds; round++) {
+    const sampled = this.peers.map((peer) => ({ name: peer.name, peer, reports: [] as LoadReport[] }));
+    for (const { peer } of sampled) await warmUp(peer, measure);
+    for (let round = 0; round < rounds; round++) {
       const order = round % 2 === 0 ? [...sampled] : [...sampled].reverse();
-      for (const one of order) {
-        const peer = this.peer(one.name);
-        if (peer === undefined) continue;
-        const report = await measure(peer);
-        if (report.errors > 0) throw new Error(`${one.name}: ${report.errors} errors, the first: ${report.firstError}`);
-        if (round >= 0) one.reports.push(report);
-      }
+      for (const { peer, reports } of order) reports.push(await withoutErrors(peer, measure));
     }
     return sampled;
   }
@@ -77,6 +76,22 @@ export class ProxyField {
     this.load.stop();
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** Counted in requests, because on a busy machine a second is few of them, and compilers wait for many. */
+async function warmUp(peer: RunningPeer, measure: (peer: RunningPeer) => Promise<LoadReport>): Promise<void> {
+  let requests = 0;
+  for (let tries = 0; tries < WARM_UP_TRIES_MAX && requests < WARM_UP_REQUESTS; tries++)
+    requests += (await withoutErrors(peer, measure)).requests;
+}
+
+async function withoutErrors(
+  peer: RunningPeer,
+  measure: (peer: RunningPeer) => Promise<LoadReport>,
+): Promise<LoadReport> {
+  const report = await measure(peer);
+  if (report.errors > 0) throw new Error(`${peer.name}: ${report.errors} errors, the first: ${report.firstError}`);
+  return report;
 }
 
 /** The median of a figure over the rounds. */

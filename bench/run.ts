@@ -6,11 +6,13 @@ import { type BenchModule, type BenchResult, type Figure, meetsTarget } from "./
 /** In the order in which they run: rooms first, then whole programs. */
 const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   routing: () => import("./routing.ts"),
+  balance: () => import("./balance.ts"),
   proxy: () => import("./proxy.ts"),
   "proxy-features": () => import("./proxy-features.ts"),
   "proxy-latency": () => import("./proxy-latency.ts"),
   "proxy-bodies": () => import("./proxy-bodies.ts"),
   "proxy-memory": () => import("./proxy-memory.ts"),
+  "slow-reader": () => import("./slow-reader.ts"),
   "rule-change": () => import("./rule-change.ts"),
   "apply-wait": () => import("./apply-wait.ts"),
   cli: () => import("./cli.ts"),

@@ -17,18 +17,27 @@ export class ProcessLoad {
   heapPercent = 0;
   readonly #clock: Clock;
   readonly #readHeap: () => HeapFigures;
-  readonly #timer: Timer;
-  #dueMs: number;
+  #timer: Timer | undefined = undefined;
+  #dueMs = 0;
 
   constructor(clock: Clock, readHeap: () => HeapFigures = v8Heap) {
     this.#clock = clock;
     this.#readHeap = readHeap;
-    this.#dueMs = clock.now() + INTERVAL_MS;
-    this.#timer = every(clock, INTERVAL_MS, () => this.#take());
   }
 
+  /** Begins to take figures; idempotent. An idle process that nobody asks is not woken for them. */
+  start(): void {
+    if (this.#timer !== undefined) return;
+    this.#dueMs = this.#clock.now() + INTERVAL_MS;
+    this.#timer = every(this.#clock, INTERVAL_MS, () => this.#take());
+  }
+
+  /** Takes no more figures; those there are become 0. */
   stop(): void {
-    this.#timer.cancel();
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.eventLoopDelayMs = 0;
+    this.heapPercent = 0;
   }
 
   #take(): void {

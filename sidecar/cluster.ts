@@ -3,96 +3,23 @@
 // the next, so that a change of rules or endpoints costs no connection.
 
 import type { Endpoint, LoadBalancerAlgorithm, TrafficPolicyResource } from "../rules/resource.ts";
-import { type HostPort, parseHostPort } from "../runtime/address.ts";
+import { parseHostPort } from "../runtime/address.ts";
 import type { Random } from "../runtime/random.ts";
-import { type Balancer, type CandidateSet, candidateSet } from "./balance/contract.ts";
-import { PeakEwma } from "./balance/latency.ts";
-import type { Member } from "./balance/member-set.ts";
+import type { Balancer } from "./balance/contract.ts";
+import { MemberSet, type SelectionSettings } from "./balance/member-set.ts";
 import { BALANCERS } from "./balance/table.ts";
+import { EndpointMember, EndpointState } from "./cluster-endpoint.ts";
+import { type ClusterEvents, ClusterState } from "./cluster-state.ts";
 import { planRetry, type RetryPlan } from "./policy/retry.ts";
-import { RetryBudget } from "./policy/retry-budget.ts";
-import { Pool } from "./upstream/pool.ts";
 import type { PoolTools } from "./upstream/tools.ts";
 
 /** What clusters are built with. */
 export interface ClusterTools {
   readonly pool: PoolTools;
   readonly random: Random;
-}
-
-/** What outlives snapshots of one endpoint address. */
-export class EndpointState {
-  readonly pool: Pool;
-  activeRequests = 0;
-  isHealthy = true;
-  readonly latency = new PeakEwma();
-  /** Since when it takes traffic. */
-  healthySinceMs: number;
-  /** 0..1 as the endpoint reports it; negative: it does not. */
-  utilization = -1;
-
-  constructor(target: HostPort, policy: TrafficPolicyResource, tools: ClusterTools) {
-    this.pool = new Pool(target, policy.connectionPool, tools.pool);
-    this.healthySinceMs = tools.pool.clock.now();
-  }
-}
-
-/** One endpoint in one snapshot. */
-export class EndpointMember implements Member {
-  readonly endpoint: Endpoint;
-  /** HOST:PORT that this member stands for. */
-  readonly address: string;
-  readonly weight: number;
-  share: number;
-  credit = 0;
-  readonly state: EndpointState;
-
-  constructor(endpoint: Endpoint, address: string, state: EndpointState) {
-    this.endpoint = endpoint;
-    this.address = address;
-    this.weight = endpoint.weight;
-    this.share = endpoint.weight;
-    this.state = state;
-  }
-
-  get key(): string {
-    return this.address;
-  }
-
-  get zone(): string {
-    return this.endpoint.zone;
-  }
-
-  get latency(): PeakEwma {
-    return this.state.latency;
-  }
-
-  get healthySinceMs(): number {
-    return this.state.healthySinceMs;
-  }
-
-  get utilization(): number {
-    return this.state.utilization;
-  }
-
-  get activeRequests(): number {
-    return this.state.activeRequests;
-  }
-
-  get isHealthy(): boolean {
-    return this.state.isHealthy;
-  }
-}
-
-/** What outlives snapshots of one service. */
-export interface ClusterState {
-  readonly budget: RetryBudget;
-  readonly algorithm: LoadBalancerAlgorithm;
-  readonly balancer: Balancer;
-  /** Requests in progress to the service from this sidecar, for `maxRequests`. */
-  activeRequests: number;
-  /** Memo of the data path: counters of attempts by outcome. */
-  readonly outcomes: Map<string, { value: number }>;
+  /** Where this sidecar runs; "" when nobody said. */
+  readonly zone: string;
+  readonly events: ClusterEvents;
 }
 
 export interface Cluster {
@@ -101,10 +28,16 @@ export interface Cluster {
   readonly policy: TrafficPolicyResource;
   readonly retry: RetryPlan;
   readonly state: ClusterState;
+  /** The balancer and what it was built for; goes on as long as that is the same. */
+  readonly balancing: {
+    readonly algorithm: LoadBalancerAlgorithm;
+    readonly factor: number;
+    readonly balancer: Balancer;
+  };
   /** Sets of ports that some endpoint has an address of its own for. */
-  readonly setsByPort: ReadonlyMap<number, CandidateSet<EndpointMember>>;
+  readonly setsByPort: ReadonlyMap<number, MemberSet<EndpointMember>>;
   /** For every other port. */
-  readonly set: CandidateSet<EndpointMember>;
+  readonly set: MemberSet<EndpointMember>;
   /** By endpoint id and address. */
   readonly states: ReadonlyMap<string, EndpointState>;
 }
@@ -132,24 +65,26 @@ export function buildCluster(
   tools: ClusterTools,
 ): Cluster {
   const states = new Map<string, EndpointState>();
+  const state = previous?.state ?? new ClusterState(service, tools.pool.clock, tools.random, tools.events);
+  const selection = selectionOf(policy, tools.zone);
   const memberOf = (endpoint: Endpoint, index: number, address: string): EndpointMember => {
     const key = `${endpoint.id} ${address}`;
-    let state = states.get(key) ?? previous?.states.get(key);
-    if (state === undefined) {
+    let known = states.get(key) ?? previous?.states.get(key);
+    if (known === undefined) {
       const target = parseHostPort(address);
       if (target === undefined) throw new AddressError(index, address);
-      state = new EndpointState(target, policy, tools);
+      known = new EndpointState(target, address, policy, tools.pool);
     }
-    states.set(key, state);
-    return new EndpointMember(endpoint, address, state);
+    states.set(key, known);
+    return new EndpointMember(endpoint, address, known);
   };
-  const setOf = (port: string): CandidateSet<EndpointMember> => {
+  const setOf = (port: string): MemberSet<EndpointMember> => {
     const members: EndpointMember[] = [];
     for (const [index, endpoint] of endpoints.entries()) {
       const address = endpoint.addresses[port] ?? endpoint.address;
       if (address !== "") members.push(memberOf(endpoint, index, address));
     }
-    return candidateSet(members);
+    return new MemberSet(members, selection, state.health);
   };
   const ports = new Set(endpoints.flatMap((endpoint) => Object.keys(endpoint.addresses)));
   const setsByPort = new Map([...ports].map((port) => [Number(port), setOf(port)]));
@@ -157,37 +92,81 @@ export function buildCluster(
     service,
     policy,
     retry: policy === previous?.policy ? previous.retry : planRetry(policy.retry),
-    state: clusterState(policy, previous, tools),
+    state,
+    balancing: balancingOf(policy, previous, tools),
     setsByPort,
     set: setOf(""),
     states,
   };
 }
 
-function clusterState(policy: TrafficPolicyResource, previous: Cluster | undefined, tools: ClusterTools): ClusterState {
-  const algorithm = policy.loadBalancer.algorithm;
-  if (previous !== undefined && previous.state.algorithm === algorithm) return previous.state;
+function selectionOf({ loadBalancer, outlierDetection }: TrafficPolicyResource, zone: string): SelectionSettings {
+  const { slowStartMs, adaptive, zonePreference } = loadBalancer;
   return {
-    budget: previous?.state.budget ?? new RetryBudget(),
+    slowStartMs,
+    adaptive,
+    panicThreshold: outlierDetection?.panicThreshold ?? 0,
+    zone: zonePreference === undefined ? "" : zone,
+    zoneMinHealthyPercent: zonePreference?.minHealthyPercent ?? 0,
+  };
+}
+
+function balancingOf(
+  { loadBalancer }: TrafficPolicyResource,
+  previous: Cluster | undefined,
+  tools: ClusterTools,
+): Cluster["balancing"] {
+  const { algorithm, hashBalanceFactor: factor } = loadBalancer;
+  const before = previous?.balancing;
+  if (before?.algorithm === algorithm && before.factor === factor) return before;
+  const { random, pool } = tools;
+  return {
     algorithm,
-    balancer: BALANCERS[algorithm]({ random: tools.random, clock: tools.pool.clock, hashBalanceFactor: 0 }),
-    activeRequests: 0,
-    outcomes: new Map(),
+    factor,
+    balancer: BALANCERS[algorithm]({ random, clock: pool.clock, hashBalanceFactor: factor }),
   };
 }
 
 /** The endpoints for a port of the service. */
-export function membersFor(cluster: Cluster, port: number): CandidateSet<EndpointMember> {
+export function membersFor(cluster: Cluster, port: number): MemberSet<EndpointMember> {
   if (cluster.setsByPort.size === 0) return cluster.set;
   return cluster.setsByPort.get(port) ?? cluster.set;
 }
 
-/** After `next` took the place of `previous`: pools get their new bounds, pools of endpoints that left drain. */
+/**
+ * An endpoint of `members` for one attempt; undefined when none may be used.
+ * @param tried endpoints to avoid while there are others
+ * @param hash of the request, for balancers that go by it
+ */
+export function chooseEndpoint(
+  cluster: Cluster,
+  members: MemberSet<EndpointMember>,
+  tried: readonly EndpointMember[],
+  hash: number,
+  tools: ClusterTools,
+): EndpointMember | undefined {
+  const { balancer } = cluster.balancing;
+  const nowMs = tools.pool.clock.now();
+  cluster.state.refreshHealth(nowMs);
+  const member = balancer.pick(members.select(nowMs, balancer.usesHash, hash, tools.random), tried, hash);
+  if (tried.length === 0 || (member !== undefined && !tried.includes(member))) return member;
+  return balancer.pick(members.everywhere, tried, hash) ?? member;
+}
+
+/**
+ * `next` took the place of `previous`: its policy acts, pools get their new bounds, those of endpoints that left drain,
+ * and what ran for a service that is gone stops.
+ */
 export function settleCluster(previous: Cluster | undefined, next: Cluster | undefined): void {
   if (previous === next) return;
   for (const [key, state] of previous?.states ?? []) {
-    if (next?.states.get(key) !== state) state.pool.drain();
+    if (next?.states.get(key) === state) continue;
+    state.pool.drain();
+    state.breaker?.close();
   }
-  if (next === undefined || next.policy === previous?.policy) return;
+  if (previous !== undefined && next?.state !== previous.state) previous.state.close();
+  if (next === undefined) return;
+  next.state.settle(next.policy, [...next.states.values()]);
+  if (next.policy === previous?.policy) return;
   for (const state of next.states.values()) state.pool.configure(next.policy.connectionPool);
 }

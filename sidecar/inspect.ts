@@ -1,6 +1,6 @@
 // What the admin pages show of the sidecar: plain data made of its parts. How it is laid out on a page is admin/.
 import type { ClusterView, EndpointView } from "./admin/cluster-view.ts";
-import type { EndpointMember } from "./cluster.ts";
+import { type EndpointMember, healthInWords } from "./cluster-endpoint.ts";
 import type { Configuration } from "./discovery/configuration.ts";
 import type { Registration, Source } from "./discovery/source.ts";
 import type { ServiceEntry, Snapshot } from "./snapshot.ts";
@@ -52,7 +52,7 @@ function endpointView({ endpoint, address, weight, state }: EndpointMember): End
     version: endpoint.version,
     zone: endpoint.zone,
     weight,
-    health: state.isHealthy ? "healthy" : "unhealthy",
+    health: healthInWords(state),
     activeRequests: state.activeRequests,
     openConnections: pool.idleCount + pool.leasedCount + pool.connectingCount,
   };

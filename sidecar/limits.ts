@@ -1,5 +1,5 @@
 // Bounds and times of the data path that no rule sets: what one connection, one exchange and the whole process may
-// take. The bounds of one HTTP/1.1 message are http1/limits.ts; what rules set is in TrafficPolicyResource.
+// take. Those of clients are flags (bootstrap.ts). The bounds of one HTTP/1.1 message are http1/limits.ts; what rules set is in TrafficPolicyResource.
 
 export interface DataPathLimits {
   /** Client connections per listener; one more is closed at once and counted. */

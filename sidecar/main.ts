@@ -1,11 +1,16 @@
 #!/usr/bin/env node
 // weft-sidecar: connects the program to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
+import { relaunch } from "./relaunch.ts";
 
-import { systemClock } from "../runtime/clock.ts";
-import { createLog } from "../runtime/log.ts";
-import { systemRandom } from "../runtime/random.ts";
-import { bootstrap } from "./bootstrap.ts";
-import { runSidecar } from "./run.ts";
+const { execPath, execArgv, argv, env, channel, execve } = process;
+relaunch({ execPath, execArgv, argv, env, hasChannel: channel !== undefined, execve: execve?.bind(process) });
+
+// Loaded behind the relaunch, which would otherwise load everything twice.
+const { systemClock } = await import("../runtime/clock.ts");
+const { createLog } = await import("../runtime/log.ts");
+const { systemRandom } = await import("../runtime/random.ts");
+const { bootstrap } = await import("./bootstrap.ts");
+const { runSidecar } = await import("./run.ts");
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** Passed on to the app as they are. */
@@ -33,6 +38,7 @@ if (asked.outcome === "exit") {
     stdout: process.stdout,
     env: process.env,
     sendSignal: (pid, signal) => process.kill(pid, signal),
+    compactMemory: () => void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),
     print: (line) => process.stdout.write(`${line}\n`),
     complain: (text) => process.stderr.write(`${text}\n`),
     onStop: (stop) => {

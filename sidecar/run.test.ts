@@ -29,6 +29,7 @@ test.each(["1", "2"])(
       env: {},
       sendSignal: () => {},
       print: (line) => ready.resolve(JSON.parse(line)),
+      compactMemory: () => {},
       complain: (text) => ready.reject(new Error(text)),
       onStop: (callback) => {
         stop = callback;

@@ -13,6 +13,8 @@ import { StartFailure } from "./start-failure.ts";
 /** How long the app waits for a configuration before it is started without one: calls are then answered 503. */
 const APP_START_WAIT_MS = 10_000;
 const CODE_SIGNAL_BASE = 128;
+/** What was read at the start is let go of by then. */
+const COMPACT_AFTER_MS = 250;
 
 export type StopSignal = "SIGTERM" | "SIGINT";
 
@@ -20,6 +22,8 @@ export type StopSignal = "SIGTERM" | "SIGINT";
 export interface RunFloor extends StartFloor {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly sendSignal: SendSignal;
+  /** Gives back what starting left behind; does nothing where it cannot. */
+  readonly compactMemory: () => void;
   /** One line on stdout. */
   readonly print: (line: string) => void;
   /** For people, on stderr. */
@@ -67,7 +71,7 @@ class Run {
   }
 
   async toTheEnd(): Promise<number> {
-    const { onStop, onExit, onAppSignal, print } = this.#floor;
+    const { onStop, onExit, onAppSignal, print, clock, compactMemory } = this.#floor;
     onStop((signal) => this.#stop(signal));
     onExit(() => {
       this.#sidecar?.cut();
@@ -78,6 +82,7 @@ class Run {
     // While it starts, ending is the better answer; from here on others depend on it.
     this.#floor.surviveBugs((error) => sidecar.onBug(error));
     print(JSON.stringify(sidecar.readyLine));
+    void sidecar.configured.then(() => clock.after(COMPACT_AFTER_MS, compactMemory));
     if (this.#stopSignal !== undefined) void this.#end(this.#stopSignal);
     else if (this.#settings.command.length > 0) void this.#runApp(sidecar);
     onAppSignal((signal) => this.#app?.signal(signal));

@@ -3,15 +3,18 @@ import { expect, test } from "vitest";
 import { compilePolicy } from "../rules/compile/policy.ts";
 import type { Endpoint, EndpointsResource, Resource, ServiceResource } from "../rules/resource.ts";
 import { resourceName } from "../rules/resource.ts";
+import { silentLog } from "../runtime/log.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { seededRandom } from "../runtime/random.ts";
 import { TimerWheel } from "../runtime/timer-wheel.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { clusterLog } from "./proxy/cluster-log.ts";
 import { buildSnapshot, emptySnapshot, SnapshotHolder } from "./snapshot.ts";
 
 function empty() {
   const clock = new ManualClock();
   const pool = { clock, wheel: new TimerWheel(clock), readMode: "shared", writeBufferBytes: 65_536 } as const;
-  return emptySnapshot({ pool, random: seededRandom(1) });
+  return emptySnapshot({ pool, random: seededRandom(1), zone: "", events: clusterLog(silentLog(), new Metrics()) });
 }
 
 function service(name: string, change: Partial<ServiceResource> = {}): ServiceResource {

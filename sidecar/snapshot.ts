@@ -187,6 +187,8 @@ export class SnapshotHolder {
     const previous = this.#current;
     this.#current = next;
     for (const [service, entry] of previous.services) settleCluster(entry.cluster, next.services.get(service)?.cluster);
+    for (const [service, entry] of next.services)
+      if (!previous.services.has(service)) settleCluster(undefined, entry.cluster);
     for (const listener of this.#listeners) listener(next, previous);
   }
 

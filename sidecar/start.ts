@@ -12,13 +12,12 @@ import { PROGRAM_VERSION } from "../runtime/version.ts";
 import type { LineSink } from "./access-log.ts";
 import { adminRoutes } from "./admin/admin-pages.ts";
 import { type PageServer, type Route, servePages } from "./admin/http-server.ts";
-import { statusRoutes } from "./admin/status-pages.ts";
+import { type ReadinessReport, statusRoutes } from "./admin/status-pages.ts";
 import { AppProbe } from "./app/app-probe.ts";
-import type { SidecarSettings } from "./bootstrap.ts";
+import type { ConfigurationSource, SidecarSettings } from "./bootstrap.ts";
 import { ConditionMetrics } from "./condition.ts";
 import { Configuration } from "./discovery/configuration.ts";
-import { ControlPlaneSource } from "./discovery/control-plane-source.ts";
-import { RulesSource } from "./discovery/rules-source.ts";
+import type { ControlPlaneSourceOptions } from "./discovery/control-plane-source.ts";
 import type { Registration, Source } from "./discovery/source.ts";
 import { advertisedAddress, workloadId } from "./identity.ts";
 import { configDump } from "./inspect.ts";
@@ -73,7 +72,8 @@ export interface Sidecar {
  */
 export async function startSidecar(settings: SidecarSettings, floor: StartFloor, quit: () => void): Promise<Sidecar> {
   const traffic = await createTraffic(settings, floor);
-  const sidecar = new RunningSidecar(settings, floor, traffic, quit);
+  const createSource = await sourceFactory(settings.source, floor.random);
+  const sidecar = new RunningSidecar(settings, floor, traffic, { createSource, quit });
   try {
     await sidecar.start();
     return sidecar;
@@ -86,11 +86,34 @@ export async function startSidecar(settings: SidecarSettings, floor: StartFloor,
 /** One process carries the traffic itself; to carry it in several, workers are started. */
 function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Traffic> {
   const { clock, random, log, stdout } = floor;
-  const { namespace, concurrency, limits, http1Limits, logLevel } = settings;
+  const { namespace, concurrency, limits, http1Limits, logLevel, zone } = settings;
   const service = qualifiedName(namespace, settings.service);
-  const path = { namespace, service, limits, http1Limits };
+  const path = { namespace, service, limits, http1Limits, zone };
   if (concurrency === 1) return LocalTraffic.create({ clock, random, log, ...path }, stdout);
   return Fleet.create({ concurrency, worker: { ...path, logLevel }, clock, random, log });
+}
+
+type SourceParts = Pick<
+  ControlPlaneSourceOptions,
+  "service" | "configuration" | "clock" | "log" | "traffic" | "onApplied"
+>;
+type CreateSource = (parts: SourceParts) => Source;
+
+/** Loads what the settings ask for and not the other: gRPC takes 15 MiB of memory, the rule language's schemas as much. */
+async function sourceFactory(source: ConfigurationSource, random: Random): Promise<CreateSource> {
+  if (source.type === "rules") {
+    const { RulesSource } = await import("./discovery/rules-source.ts");
+    return (parts) => new RulesSource({ ...parts, path: source.path });
+  }
+  const { ControlPlaneSource } = await import("./discovery/control-plane-source.ts");
+  const address = formatHostPort(source.address.host, source.address.port);
+  const identity = { incarnation: randomUUID(), programVersion: PROGRAM_VERSION };
+  return (parts) => new ControlPlaneSource({ ...parts, ...identity, address, cacheFile: source.cacheFile, random });
+}
+
+interface SidecarTools {
+  readonly createSource: CreateSource;
+  readonly quit: () => void;
 }
 
 class RunningSidecar implements Sidecar {
@@ -109,7 +132,7 @@ class RunningSidecar implements Sidecar {
   #registration: Registration;
   #readyLine: ReadyLine;
 
-  constructor(settings: SidecarSettings, floor: StartFloor, traffic: Traffic, quit: () => void) {
+  constructor(settings: SidecarSettings, floor: StartFloor, traffic: Traffic, { createSource, quit }: SidecarTools) {
     this.#settings = settings;
     this.#floor = floor;
     this.#traffic = traffic;
@@ -120,7 +143,17 @@ class RunningSidecar implements Sidecar {
       publish: (resources, revision) => traffic.publish(resources, revision),
       wall: () => floor.clock.wall(),
     });
-    this.#source = this.#createSource();
+    this.#source = createSource({
+      service: this.#service,
+      configuration: this.#configuration,
+      clock: floor.clock,
+      log: floor.log,
+      traffic: {
+        counts: async () => countTraffic(await traffic.families()),
+        isReleaseLive: () => isReleaseLive(Array.from(this.#configuration.held.values(), ({ resource }) => resource)),
+      },
+      onApplied: () => this.#applied(),
+    });
     traffic.setResolver(this.#source.resolver);
     const { app } = settings;
     this.#readiness = new Readiness(
@@ -196,31 +229,6 @@ class RunningSidecar implements Sidecar {
     await this.#source.begin(this.#registration);
   }
 
-  #createSource(): Source {
-    const { source } = this.#settings;
-    const { clock, random, log } = this.#floor;
-    const common = {
-      service: this.#service,
-      configuration: this.#configuration,
-      clock,
-      log,
-      onApplied: () => this.#applied(),
-    };
-    if (source.type === "rules") return new RulesSource({ ...common, path: source.path });
-    return new ControlPlaneSource({
-      ...common,
-      address: formatHostPort(source.address.host, source.address.port),
-      cacheFile: source.cacheFile,
-      incarnation: randomUUID(),
-      programVersion: PROGRAM_VERSION,
-      random,
-      traffic: {
-        counts: async () => countTraffic(await this.#traffic.families()),
-        isReleaseLive: () => isReleaseLive(Array.from(this.#configuration.held.values(), ({ resource }) => resource)),
-      },
-    });
-  }
-
   async #listen(): Promise<Pick<ReadyLine, "outbound" | "inbound" | "admin" | "status">> {
     const { admin, status, inbound, outbound, app } = this.#settings;
     const traffic = this.#traffic;
@@ -242,7 +250,7 @@ class RunningSidecar implements Sidecar {
   }
 
   #statusRoutes(): Route[] {
-    return statusRoutes({ readiness: () => this.#readiness.report(), prometheus: () => this.#prometheus() });
+    return statusRoutes({ readiness: () => this.#readinessReport(), prometheus: () => this.#prometheus() });
   }
 
   #adminRoutes(): Route[] {
@@ -258,8 +266,19 @@ class RunningSidecar implements Sidecar {
         void this.#traffic.drain("inbound", this.#settings.drainMs);
       },
       quit: this.#quit,
+      profileWorker: (number, durationMs) =>
+        this.#traffic instanceof Fleet ? this.#traffic.profile(number, durationMs) : undefined,
       sleep: (delayMs) => sleep(clock, delayMs),
     });
+  }
+
+  #readinessReport(): ReadinessReport {
+    const report = this.#readiness.report();
+    if (!(this.#traffic instanceof Fleet)) return report;
+    const workers = this.#traffic.workers();
+    const serving = workers.filter(({ state }) => state === "running").length;
+    const lines = [...report.lines, `worker processes: ${serving} of ${workers.length} serve`];
+    return { isReady: report.isReady && serving > 0, lines };
   }
 
   #configDump(): object {

@@ -1,13 +1,15 @@
 // Starts the real programs for end-to-end tests and ends them again: processes, ready lines, temporary folders.
 // Not a test itself, and knows nothing of what the programs do.
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-const READY_TIMEOUT_MS = 20_000;
+const READY_TIMEOUT_MS = 40_000;
 const STOP_TIMEOUT_MS = 20_000;
+const FREE_PORTS = { from: 20_000, to: 32_000 } as const;
 export const REPOSITORY = resolve(import.meta.dirname, "..");
 
 export const PROGRAMS = {
@@ -154,15 +156,21 @@ export async function cleanUp(): Promise<void> {
   folders.clear();
 }
 
-/** A port that was free a moment ago. Prefer port 0 where the program reports what it got. */
-export function freePort(): Promise<number> {
-  return new Promise((settle, fail) => {
-    const server = createServer().once("error", fail);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = address !== null && typeof address === "object" ? address.port : 0;
-      server.close(() => settle(port));
-    });
+/**
+ * A port that was free a moment ago. Prefer port 0 where the program reports what it got. From below the range that
+ * systems hand out for port 0 (32768 on Linux, RFC 6335 says 49152), or what is started next might get this very port.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(FREE_PORTS.from, FREE_PORTS.to);
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const server = createServer().once("error", () => settle(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => settle(true)));
   });
 }
 
@@ -170,7 +178,7 @@ export function freePort(): Promise<number> {
 export async function eventually<Value>(
   what: string,
   ask: () => Value | undefined | false | Promise<Value | undefined | false>,
-  timeoutMs = 10_000,
+  timeoutMs = 20_000,
 ): Promise<Value> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -37,7 +37,8 @@ export async function launch({ name, command, port, env, hasWorkers }: LaunchOpt
     if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}:\n${errors}`);
     return canConnect(port);
   });
-  const pids = hasWorkers === true ? childrenOf(child) : [child.pid ?? 0];
+  const pids =
+    hasWorkers === true ? await eventually(`${name} has workers`, () => childrenOf(child)) : [child.pid ?? 0];
   const stop = async (): Promise<void> => {
     isStopping = true;
     child.kill("SIGTERM");
@@ -59,7 +60,7 @@ function canConnect(port: number): Promise<boolean> {
   });
 }
 
-function childrenOf({ pid = 0 }: ChildProcess): number[] {
+function childrenOf({ pid = 0 }: ChildProcess): number[] | undefined {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim();
-  return text.split(" ").map(Number);
+  return text === "" ? undefined : text.split(" ").map(Number);
 }

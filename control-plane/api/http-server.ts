@@ -5,6 +5,8 @@ import type { MetricsRegistry } from "../metrics.ts";
 
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** How often connections past those times are looked for: silent ones must not keep others out for long. */
+const TIMEOUT_CHECK_MS = 2_000;
 const CONNECTIONS_MAX = 1_000;
 
 export interface HttpServerOptions {
@@ -28,7 +30,11 @@ interface Answer {
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const server = createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    },
     (request, response) => respond(request, response, answer(request, options)),
   );
   server.maxConnections = CONNECTIONS_MAX;

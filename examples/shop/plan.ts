@@ -1,5 +1,6 @@
 // What the shop consists of and where each part listens: the one table that everything else reads. Starts nothing;
 // finds out whether the ports are free.
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
 /** The shop's services in the order in which they are started. */
@@ -39,6 +40,7 @@ const BLOCK = 10;
 const OFFSETS: ServicePorts = { app: 8, outbound: 1, inbound: 6, admin: 0, status: 2 };
 const PORT_NAMES = Object.keys(OFFSETS) as readonly (keyof ServicePorts)[];
 const HOST = "127.0.0.1";
+const FREE_PORTS = { from: 20_000, to: 32_000 } as const;
 
 /** The highest first port that leaves room for every service's block. */
 export const PORT_BASE_MAX = 65_535 - SHOP_SERVICES.length * BLOCK;
@@ -59,7 +61,7 @@ export function planShop(grpc: string, http: string, portBase: number): ShopPlan
   return { grpc, http, services };
 }
 
-/** The plan on ports that are free now, asked of the system all at once so that no two are the same. */
+/** The plan on ports that are free now. */
 export async function planShopOnFreePorts(): Promise<ShopPlan> {
   const free = await freePorts(2 + SHOP_SERVICES.length * PORT_NAMES.length);
   const next = (): number => free.pop() ?? 0;
@@ -121,22 +123,15 @@ function tryBinding(host: string, port: number): Promise<string | undefined> {
   });
 }
 
+/**
+ * From below the range that systems hand out by themselves (32768 on Linux, RFC 6335 says 49152): a port that is free
+ * now is still free when its process starts, however many connections and programs have got theirs meanwhile.
+ */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((settle, fail) => {
-          const server = createServer();
-          server.once("error", fail);
-          server.listen(0, HOST, () => settle(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((settle) => server.close(settle))));
-  return ports;
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(FREE_PORTS.from, FREE_PORTS.to);
+    if (!ports.has(port) && (await tryBinding(HOST, port)) === undefined) ports.add(port);
+  }
+  return [...ports];
 }

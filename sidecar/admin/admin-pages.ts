@@ -19,6 +19,8 @@ export interface AdminSources {
   readonly drain: () => void;
   /** Ends the process as SIGTERM does. */
   readonly quit: () => void;
+  /** A CPU profile of the worker process of this number; undefined when there is none. */
+  readonly profileWorker: (number: number, durationMs: number) => Promise<object> | undefined;
   /** Resolves after so many milliseconds. */
   readonly sleep: (delayMs: number) => Promise<void>;
 }
@@ -81,8 +83,8 @@ export function adminRoutes(sources: AdminSources): Route[] {
     {
       path: "/profile",
       method: "get",
-      does: `CPU profile for Chrome DevTools; ?seconds=N, at most ${PROFILE_SECONDS_MAX}`,
-      answer: (request) => profile(profiler, sources.sleep, request),
+      does: `CPU profile for Chrome DevTools; ?seconds=N, at most ${PROFILE_SECONDS_MAX}; ?worker=N with --concurrency`,
+      answer: (request) => profile(profiler, sources, request),
     },
   ];
 }
@@ -111,12 +113,17 @@ function statsPage(exposition: string, { query }: PageRequest): Page {
 
 async function profile(
   profiler: CpuProfiler,
-  sleep: (delayMs: number) => Promise<void>,
+  { sleep, profileWorker }: AdminSources,
   { query }: PageRequest,
 ): Promise<Page> {
   const seconds = Number(query.get("seconds") ?? PROFILE_SECONDS_DEFAULT);
   if (!(seconds > 0 && seconds <= PROFILE_SECONDS_MAX)) {
     return textPage(`seconds must be a number above 0 and at most ${PROFILE_SECONDS_MAX}`, 400);
+  }
+  const worker = query.get("worker");
+  if (worker !== null) {
+    const taken = profileWorker(Number(worker), seconds * 1_000);
+    return taken === undefined ? textPage(`no worker process ${worker}`, 404) : jsonPage(await taken);
   }
   if (profiler.isRunning) return textPage("a profile is being taken already", 409);
   const body = JSON.stringify(await profiler.take(() => sleep(seconds * 1_000)));

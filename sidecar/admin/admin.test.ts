@@ -43,6 +43,7 @@ const sources: AdminSources = {
   setLogLevel: (level) => calls.push(`level ${level}`),
   drain: () => calls.push("drain"),
   quit: () => calls.push("quit"),
+  profileWorker: (number) => (number === 1 ? Promise.resolve({ nodes: [] }) : undefined),
   sleep: (delayMs) => new Promise((wake) => setTimeout(wake, delayMs)),
 };
 

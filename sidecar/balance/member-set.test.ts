@@ -5,6 +5,7 @@ import { type FakeMember, fakeMember, fakeMembers } from "./fixtures.ts";
 import { hashText } from "./hash.ts";
 import { affinityCookieLine, hashedText } from "./hash-on.ts";
 import { MemberSet, type SelectionSettings } from "./member-set.ts";
+import { reportedUtilization } from "./reported-load.ts";
 import { adaptiveFactors, slowStartFactor } from "./share.ts";
 
 const SETTINGS: SelectionSettings = {
@@ -181,4 +182,18 @@ describe("what is hashed", () => {
   test("a cookie for a caller without one is a complete field line", () => {
     expect(affinityCookieLine("sid", "4f2a")).toBe("set-cookie: sid=4f2a; Path=/; HttpOnly\r\n");
   });
+});
+
+test.each([
+  ["TEXT cpu_utilization=0.3, mem_utilization=0.8", 0.3],
+  ["TEXT cpu_utilization=0.3,application_utilization=1.2", 1.2],
+  ['JSON {"cpu_utilization": 0.25}', 0.25],
+  ["JSON {", -1],
+  ["JSON null", -1],
+  ["TEXT cpu_utilization=much", -1],
+  ["TEXT cpu_utilization=-1", -1],
+  ["BIN AAAA", -1],
+  ["", -1],
+])("a reported load of %j is %d", (field, utilization) => {
+  expect(reportedUtilization(field)).toBe(utilization);
 });

@@ -82,6 +82,11 @@ export class MemberSet<M extends Member> {
     return usesHash ? this.#everyoneFar : this.#far;
   }
 
+  /** All with a weight, wherever they are: where a retry goes when its zone has nobody else. */
+  get everywhere(): CandidateSet<M> {
+    return this.#everyone;
+  }
+
   #refresh(nowMs: number): void {
     this.#seenVersion = this.#health.version;
     const { members } = this.#everyone;

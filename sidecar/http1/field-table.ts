@@ -58,6 +58,14 @@ export class FieldTable {
     return (this.present & (1 << kind)) === 0 ? undefined : this.valueAt(this.first[kind] as number);
   }
 
+  /** Is this the first value of a known kind? Cuts nothing out. */
+  isKnown(kind: number, value: string): boolean {
+    if ((this.present & (1 << kind)) === 0) return false;
+    const at = ((this.first[kind] as number) << 2) + 2;
+    const start = this.offsets[at] as number;
+    return (this.offsets[at + 1] as number) - start === value.length && this.text.startsWith(value, start);
+  }
+
   nameAt(index: number): string {
     return this.text.slice(this.offsets[index << 2], this.offsets[(index << 2) + 1]);
   }

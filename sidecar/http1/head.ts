@@ -45,7 +45,11 @@ export class MessageHead {
   /** Request: where path and query begin in `text` (equal to secondEnd when there is none). */
   originStart = 0;
 
+  /** Methods repeat on a connection: the last one is compared with, not cut out and hashed again. */
   #method = "";
+  #isMethodKnown = false;
+  /** As the method: the Host that was accepted last; "" before the first. */
+  lastHost = "";
   #path: string | undefined;
   #query = "";
 
@@ -56,7 +60,11 @@ export class MessageHead {
 
   /** Request: as sent; methods are case-sensitive. */
   get method(): string {
-    if (this.#method === "") this.#method = this.fields.text.slice(0, this.firstEnd);
+    if (this.#isMethodKnown) return this.#method;
+    const text = this.fields.text;
+    if (this.#method.length !== this.firstEnd || !text.startsWith(this.#method))
+      this.#method = text.slice(0, this.firstEnd);
+    this.#isMethodKnown = true;
     return this.#method;
   }
 
@@ -138,7 +146,7 @@ export class MessageHead {
     this.authority = "";
     this.isAbsoluteForm = false;
     this.isConnect = false;
-    this.#method = "";
+    this.#isMethodKnown = false;
     this.#path = undefined;
     this.#query = "";
   }

@@ -101,6 +101,56 @@ export class Metrics {
     "Durations of the requests counted in weft_rollout_requests_total.",
     ["service", "backend", "version", "route", "kind"],
   );
+  readonly fallbacks = new CellFamily(
+    "counter",
+    "weft_fallbacks_total",
+    "Requests that a policy's fallback answered, by what it was.",
+    ["service", "kind"],
+  );
+  readonly circuitTransitions = new CellFamily(
+    "counter",
+    "weft_circuit_breaker_transitions_total",
+    "Changes of state of circuit breakers, by the new state.",
+    ["service", "state"],
+  );
+  readonly circuits = new CellFamily("gauge", "weft_circuit_breakers", "Circuit breakers, by state.", [
+    "service",
+    "state",
+  ]);
+  readonly ejections = new CellFamily(
+    "counter",
+    "weft_outlier_ejections_total",
+    "Endpoints taken out by outlier detection, by cause.",
+    ["service", "cause"],
+  );
+  readonly ejectionsRefused = new CellFamily(
+    "counter",
+    "weft_outlier_ejections_refused_total",
+    "Ejections that would have left fewer endpoints than keepAtLeast.",
+    ["service", "cause"],
+  );
+  readonly probes = new CellFamily(
+    "counter",
+    "weft_health_check_probes_total",
+    "Active health checks of endpoints, by outcome.",
+    ["service", "outcome"],
+  );
+  readonly limited = new CellFamily(
+    "counter",
+    "weft_limited_requests_total",
+    "Requests that an inbound limit refused, or would have refused in report-only mode.",
+    ["limit", "decision"],
+  );
+  readonly concurrency = new CellFamily(
+    "gauge",
+    "weft_concurrency",
+    "Inbound concurrency: the limit now, requests in flight, requests that wait.",
+    ["limit", "what"],
+  );
+  readonly faults = new CellFamily("counter", "weft_faults_injected_total", "Faults injected on the way in.", [
+    "fault",
+    "kind",
+  ]);
   readonly clientConnections = new CellFamily(
     "counter",
     "weft_client_connections_total",
@@ -179,6 +229,15 @@ export class Metrics {
       this.mirrored,
       this.rolloutRequests,
       this.rolloutDuration,
+      this.fallbacks,
+      this.circuitTransitions,
+      this.circuits,
+      this.ejections,
+      this.ejectionsRefused,
+      this.probes,
+      this.limited,
+      this.concurrency,
+      this.faults,
       this.clientConnections,
       this.clientConnectionsActive,
       this.poolConnections,
@@ -187,6 +246,13 @@ export class Metrics {
       this.snapshotRevision,
       this.internalErrors,
     ];
+  }
+
+  /** Families whose first label is a service that is called. */
+  #byService(): CellFamily[] {
+    const attempts = [this.attempts, this.retries, this.retriesSkipped, this.mirrored, this.fallbacks];
+    attempts.push(this.rolloutRequests);
+    return [...attempts, this.circuitTransitions, this.circuits, this.ejections, this.ejectionsRefused, this.probes];
   }
 
   /** Forgets the series of services that `isKnown` denies; called after a swap removed some. */
@@ -200,8 +266,7 @@ export class Metrics {
       set.drop((values) => values[0] === "outbound" && isStale(values[1] ?? ""));
     }
     this.rolloutDuration.histograms.drop((values) => isStale(values[0] ?? ""));
-    for (const family of [this.attempts, this.retries, this.retriesSkipped, this.mirrored, this.rolloutRequests])
-      family.cells.drop((values) => isStale(values[0] ?? ""));
+    for (const family of this.#byService()) family.cells.drop((values) => isStale(values[0] ?? ""));
     for (const family of [this.poolConnections, this.poolPending, this.endpoints])
       family.cells.drop((values) => isStale(values[0] ?? ""));
   }

@@ -16,16 +16,22 @@ export interface ConcurrencySettings {
 export type Admission = "admitted" | "waiting" | "full";
 
 export class ConcurrencyLimit {
-  readonly settings: ConcurrencySettings;
+  settings: ConcurrencySettings;
   /** Undefined: `max` is the limit. */
-  readonly #adaptive: AdaptiveLimit | undefined;
+  adaptive: AdaptiveLimit | undefined;
   /** In the order in which they came. */
   readonly #waiters = new Set<ConcurrencyWaiter>();
   #inFlight = 0;
 
   constructor(settings: ConcurrencySettings, adaptive: AdaptiveLimit | undefined) {
     this.settings = settings;
-    this.#adaptive = adaptive;
+    this.adaptive = adaptive;
+  }
+
+  /** New bounds act from the next request on; places taken stay taken. */
+  configure(settings: ConcurrencySettings, adaptive: AdaptiveLimit | undefined): void {
+    this.settings = settings;
+    this.adaptive = adaptive;
   }
 
   get inFlight(): number {
@@ -38,7 +44,7 @@ export class ConcurrencyLimit {
 
   /** Requests that may run now. */
   get limit(): number {
-    return this.#adaptive?.limit ?? this.settings.max;
+    return this.adaptive?.limit ?? this.settings.max;
   }
 
   /**
@@ -67,7 +73,7 @@ export class ConcurrencyLimit {
 
   /** A request that had a place is done. @param latencyMs negative: it says nothing about the service */
   release(latencyMs: number, nowMs: number): void {
-    if (latencyMs >= 0) this.#adaptive?.observe(latencyMs, this.#inFlight, nowMs);
+    if (latencyMs >= 0) this.adaptive?.observe(latencyMs, this.#inFlight, nowMs);
     this.#inFlight--;
     for (const waiter of this.#waiters) {
       if (this.#inFlight >= this.limit) return;

@@ -1,5 +1,6 @@
 // A map that forgets what was used least recently once it is full. Entries are linked to each other, so that a hit
-// neither allocates nor rehashes.
+// neither allocates nor rehashes. Keys are kept as copies: a piece of a request's head would keep all of it.
+import { ownCopy } from "../../runtime/latin1.ts";
 
 interface Entry<Value> {
   readonly key: string;
@@ -36,8 +37,8 @@ export class LruMap<Value> {
       this.#entries.delete(this.#oldest.key);
       this.#unlink(this.#oldest);
     }
-    const entry: Entry<Value> = { key, value: build(), newer: undefined, older: undefined };
-    this.#entries.set(key, entry);
+    const entry: Entry<Value> = { key: ownCopy(key), value: build(), newer: undefined, older: undefined };
+    this.#entries.set(entry.key, entry);
     this.#append(entry);
     return entry.value;
   }

@@ -2,9 +2,9 @@
 // Decides from figures that somebody else takes (runtime/process-load.ts).
 
 export interface SheddingSettings {
-  /** Undefined: not looked at. */
-  readonly eventLoopDelayMs: number | undefined;
-  readonly heapPercent: number | undefined;
+  /** 0: not looked at; so of the next. */
+  readonly eventLoopDelayMs: number;
+  readonly heapPercent: number;
 }
 
 export interface ProcessFigures {
@@ -29,8 +29,8 @@ export function shedBelow(settings: SheddingSettings, figures: ProcessFigures): 
   return Math.min(PRIORITY_MAX, 3 + Math.floor((pressure - 1) * 12));
 }
 
-function pressureOf(figure: number, bound: number | undefined): number {
-  return bound === undefined || bound <= 0 ? 0 : figure / bound;
+function pressureOf(figure: number, bound: number): number {
+  return bound <= 0 ? 0 : figure / bound;
 }
 
 /** The priority that a request claims; one digit, everything else is the default. Only mesh peers are believed. */

@@ -33,6 +33,16 @@ test("keys have buckets of their own, as many as maxKeys; the least recent is fo
   expect(take(buckets, "b", 0)).toBe(true);
 });
 
+test("long keys are told apart by their digest", () => {
+  const buckets = new TokenBuckets({ ...SETTINGS, burst: 1 });
+  const long = "x".repeat(10_000);
+  expect([take(buckets, `${long}a`, 0), take(buckets, `${long}a`, 0), take(buckets, `${long}b`, 0)]).toEqual([
+    true,
+    false,
+    true,
+  ]);
+});
+
 test("the fields say what is left of which policy and when it is whole again", () => {
   const buckets = new TokenBuckets({ requests: 100, perMs: 60_000, burst: 100, maxKeys: 1 });
   for (let request = 0; request < 40; request++) take(buckets, "", 0);

@@ -1,5 +1,6 @@
 // Rate limits: a token bucket per key, for a bounded number of keys. A bucket holds `burst` tokens and gains `requests`
 // of them per `perMs`, continuously. Tells what the `ratelimit` and `retry-after` fields say.
+import { createHash } from "node:crypto";
 import { LruMap } from "./lru-map.ts";
 
 export interface RateSettings {
@@ -43,7 +44,7 @@ export class TokenBuckets {
   /** Is there a token for `key`? Takes none; `take`, `remaining` and `waitMs` are about this key until the next call. */
   has(key: string, nowMs: number): boolean {
     const { burst } = this.settings;
-    const bucket = this.#buckets.take(key, () => new Bucket(burst, nowMs));
+    const bucket = this.#buckets.take(boundedKey(key), () => new Bucket(burst, nowMs));
     const elapsedMs = nowMs - bucket.atMs;
     if (elapsedMs > 0) {
       bucket.tokens = Math.min(burst, bucket.tokens + elapsedMs * this.#perMs);
@@ -72,6 +73,13 @@ export class TokenBuckets {
   get resetMs(): number {
     return (this.settings.burst - this.#current.tokens) / this.#perMs;
   }
+}
+
+/** A stranger chooses the keys: what is longer than this is remembered by its digest. */
+const KEY_LENGTH_MAX = 128;
+
+function boundedKey(key: string): string {
+  return key.length <= KEY_LENGTH_MAX ? key : createHash("sha256").update(key).digest("base64");
 }
 
 /**

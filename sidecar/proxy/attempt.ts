@@ -1,7 +1,9 @@
 // One try of a request at one endpoint: waits for a connection, reads the answer, gives the connection back. Returns
 // outcomes to its owner and never decides about another try. One object per client connection, used again and again.
 import { type TimerOwner, type TimerWheel, WheelTimer } from "../../runtime/timer-wheel.ts";
-import type { EndpointMember } from "../cluster.ts";
+import { reportedUtilization } from "../balance/reported-load.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
+import type { AttemptOutcome, BreakerTickets, ClusterState } from "../cluster-state.ts";
 import { BodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED } from "../http1/contract.ts";
 import { ResponseDecoder } from "../http1/decoder.ts";
@@ -10,6 +12,7 @@ import type { Http1Limits } from "../http1/limits.ts";
 import type { UpstreamConnection } from "../upstream/connection.ts";
 import { learnIdleTime, type PoolWaiter } from "../upstream/pool.ts";
 import type { AttemptOwner } from "./contract.ts";
+import { outcomeOfFailure, outcomeOfStatus } from "./outcome.ts";
 import { Outlet } from "./outlet.ts";
 import { type Failure, failure } from "./reasons.ts";
 
@@ -18,6 +21,7 @@ type AttemptState = "idle" | "waiting" | "head" | "body" | "tunnel";
 
 /** Position that says: this attempt is over, or its turn is; touch nothing more. */
 const OVER = -1;
+const NO_TICKETS: BreakerTickets = { service: 0, endpoint: 0 };
 
 export class Attempt implements PoolWaiter, TimerOwner {
   state: AttemptState = "idle";
@@ -29,6 +33,12 @@ export class Attempt implements PoolWaiter, TimerOwner {
   hasAnswered = false;
   /** The connection itself becomes the tunnel; no request is written on it. */
   isRawTunnel = false;
+  /** Who is told how it ended; undefined: nobody, because nothing is decided by it or it is a mirror's. */
+  cluster: ClusterState | undefined = undefined;
+  /** What breakers let through for it. */
+  tickets: BreakerTickets = NO_TICKETS;
+  #startedMs = 0;
+  #isReported = false;
   readonly #owner: AttemptOwner;
   readonly #wheel: TimerWheel;
   readonly #timer = new WheelTimer(this);
@@ -64,6 +74,9 @@ export class Attempt implements PoolWaiter, TimerOwner {
     this.state = "waiting";
     this.hasAnswered = false;
     this.#interimCount = 0;
+    this.isReused = false;
+    this.#isReported = this.cluster === undefined;
+    if (this.cluster !== undefined) this.#startedMs = this.cluster.now();
     member.state.activeRequests++;
     this.#decoder.reset();
     this.#decoder.expect(method, upgrades);
@@ -74,9 +87,11 @@ export class Attempt implements PoolWaiter, TimerOwner {
     else if (!pool.enqueue(this)) this.#fail(failure("pool-overflow"));
   }
 
-  /** Gives up; the owner is not told. */
-  abort(): void {
-    if (!this.isOver) this.#leave(false);
+  /** Gives up; the owner is not told. @param outcome what it says about the endpoint */
+  abort(outcome: AttemptOutcome = "none"): void {
+    if (this.isOver) return;
+    this.#report(outcome);
+    this.#leave(false);
   }
 
   /** The client's connection is gone for good. */
@@ -149,6 +164,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
     this.outlet.attach(connection);
     if (this.isRawTunnel) {
       this.state = "tunnel";
+      this.#report("success");
       this.#wheel.cancel(this.#timer);
     }
     this.#owner.onAttemptOpen();
@@ -175,6 +191,8 @@ export class Attempt implements PoolWaiter, TimerOwner {
     if (at === REFUSED) return this.#fail(failure("bad-response", this.#decoder.refusal?.detail));
     const head = this.#decoder.head;
     if (head.framing === "tunnel") return this.#openTunnel(head, at);
+    if (this.cluster?.readsLoad === true) this.#readLoad(head);
+    if (head.status >= 200) this.#report(outcomeOfStatus(head.status));
     if (head.status < 200) return this.#passInterim(head, at);
     if (this.#connection !== undefined) learnIdleTime(this.#connection, head.keepAliveTimeoutSeconds);
     if (this.#owner.wantsRetry(head)) return this.#giveWay(bytes, at, end);
@@ -195,6 +213,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
   #openTunnel(head: MessageHead, at: number): number {
     this.state = "tunnel";
     this.#wheel.cancel(this.#timer);
+    this.#report("success");
     this.#owner.onTunnelOpen(head);
     return this.isOver ? OVER : at;
   }
@@ -231,9 +250,24 @@ export class Attempt implements PoolWaiter, TimerOwner {
 
   #fail(reason: Failure): number {
     if (this.isOver) return OVER;
+    // The close of a reused connection is most likely the end of its idle time, not a fault of the endpoint.
+    const isRace = this.isReused && !this.hasAnswered && reason.reason === "upstream-reset";
+    this.#report(isRace ? "none" : outcomeOfFailure(reason.reason));
     this.#leave(false);
     this.#owner.onAttemptFailed(reason);
     return OVER;
+  }
+
+  /** Tells once: when the answer's head is there, or when there will be none. */
+  #report(outcome: AttemptOutcome): void {
+    if (this.#isReported) return;
+    this.#isReported = true;
+    if (this.member !== undefined) this.cluster?.report(this.member.state, this.tickets, outcome, this.#startedMs);
+  }
+
+  #readLoad(head: MessageHead): void {
+    const field = head.value("endpoint-load-metrics");
+    if (field !== undefined && this.member !== undefined) this.member.state.utilization = reportedUtilization(field);
   }
 
   /** An error of the sidecar itself ends the exchange and nothing else. Not for every read: it takes a closure. */

@@ -1,7 +1,7 @@
 // The part of a request body that is kept: what came before a connection was there, and what may have to be sent
 // again. Bounded; past the bound it forgets everything, and the request cannot be repeated any more.
 import { latin1 } from "../../runtime/latin1.ts";
-import { copyOf, type Outlet, TEXT_WRITE_MAX } from "./outlet.ts";
+import { copyOf, type Outlet, TEXT_PIECE_MAX } from "./outlet.ts";
 
 export class BodyLog {
   readonly #pieces: (string | Buffer)[] = [];
@@ -22,7 +22,7 @@ export class BodyLog {
 
   /** Keeps a copy of bytes[start, end). */
   addBytes(bytes: Buffer, start: number, end: number): void {
-    this.#pieces.push(end - start <= TEXT_WRITE_MAX ? latin1(bytes, start, end) : copyOf(bytes, start, end));
+    this.#pieces.push(end - start <= TEXT_PIECE_MAX ? latin1(bytes, start, end) : copyOf(bytes, start, end));
     this.#bytes += end - start;
   }
 
@@ -41,7 +41,7 @@ export class BodyLog {
   sendTo(outlet: Outlet): void {
     for (const piece of this.#pieces) {
       if (typeof piece === "string") outlet.addText(piece);
-      else outlet.addOwned(piece);
+      else outlet.addBytes(piece, 0, piece.length);
     }
   }
 }

@@ -80,6 +80,26 @@ export interface RoutedExchange {
   answer(cause: Failure, lines: string): void;
   /** Asks for a service that the snapshot does not hold; `route` is called again with what came of it. */
   hold(service: string): void;
+  readonly remoteAddress: string;
+  readonly suspension: Suspendable;
+}
+
+/** How a router lets an exchange wait before it takes one of the verbs. */
+export interface Suspendable {
+  /** Told when the exchange ends, whatever came of it. */
+  gate: Gate | undefined;
+  /** Waits until somebody calls `resume`; after `timeoutMs` the gate is told. */
+  wait(timeoutMs: number): void;
+  /** Ends waiting: `step` takes one of the verbs, or waits again. Without effect on an exchange that does not wait. */
+  resume(step: () => void): void;
+}
+
+/** What stands between an exchange and its destination, and counts it while it is under way. */
+export interface Gate {
+  /** The time of `wait` is over. */
+  onWaitTimeout(): void;
+  /** @param isOwnAnswer the mesh answered, not the service */
+  onExchangeEnd(isOwnAnswer: boolean, nowMs: number): void;
 }
 
 /** Decides where requests of one listener go. */

@@ -2,6 +2,7 @@
 // process; listeners share it.
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
+import { ProcessLoad } from "../../runtime/process-load.ts";
 import type { Random } from "../../runtime/random.ts";
 import { chooseReadMode, type ReadMode } from "../../runtime/shared-socket.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
@@ -10,6 +11,7 @@ import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { ServiceResolver } from "../resolver.ts";
 import { emptySnapshot, type Snapshot, SnapshotHolder } from "../snapshot.ts";
+import { clusterLog } from "./cluster-log.ts";
 import { readGauges } from "./gauges.ts";
 import { requestIds } from "./request-id.ts";
 
@@ -38,6 +40,8 @@ export interface DataPathOptions {
   readonly namespace: string;
   /** `namespace/name` of the service beside this sidecar. */
   readonly service: string;
+  /** Where this sidecar runs, for zone preference; default: unknown. */
+  readonly zone?: string;
   readonly limits?: Partial<DataPathLimits>;
   readonly http1Limits?: Partial<Http1Limits>;
   /** Told to use 'data' events, or which mode the machine was found to support; absent: tried now. */
@@ -56,6 +60,8 @@ export interface DataPath {
   readonly readMode: ReadMode;
   readonly wheel: TimerWheel;
   readonly metrics: Metrics;
+  /** How short of time and memory the process is. */
+  readonly load: ProcessLoad;
   readonly snapshots: SnapshotHolder;
   /** What exchanges hold between requests, so that idle connections keep no old snapshot alive. */
   readonly noSnapshot: Snapshot;
@@ -75,7 +81,8 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const wheel = new TimerWheel(options.clock);
   const metrics = new Metrics();
   const pool = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes };
-  const noSnapshot = emptySnapshot({ pool, random: options.random });
+  const events = clusterLog(options.log, metrics);
+  const noSnapshot = emptySnapshot({ pool, random: options.random, zone: options.zone ?? "", events });
   const snapshots = new SnapshotHolder(noSnapshot);
   snapshots.onSwap((next, previous) => {
     metrics.snapshotRevision.cell().value = next.revision;
@@ -97,6 +104,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     readMode,
     wheel,
     metrics,
+    load: new ProcessLoad(options.clock),
     snapshots,
     noSnapshot,
     newRequestId: options.newRequestId ?? requestIds(),

@@ -1,8 +1,9 @@
 // Where an exchange goes and under which rules: what routing decided, in one reusable object, so that a decision
 // allocates nothing.
 import type { RouteMatch } from "../../rules/resource.ts";
-import type { CandidateSet } from "../balance/contract.ts";
-import type { Cluster, EndpointMember } from "../cluster.ts";
+import type { MemberSet } from "../balance/member-set.ts";
+import type { Cluster } from "../cluster.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { RequestSeries } from "../observe/metrics.ts";
 import type { RetryPlan } from "../policy/retry.ts";
 import { type FilterPlan, NO_FILTERS, type RulePlan } from "../route/rule-plan.ts";
@@ -23,8 +24,12 @@ export class Destination {
   backendFilters: FilterPlan = NO_FILTERS;
   /** The service that the request goes to. */
   cluster: Cluster | undefined = undefined;
-  members: CandidateSet<EndpointMember> | undefined = undefined;
+  members: MemberSet<EndpointMember> | undefined = undefined;
   retry: RetryPlan | undefined = undefined;
+  /** Complete field lines for the answer, such as a cookie. */
+  responseLines = "";
+  /** It goes to the fallback of the service that was called. */
+  isFallback = false;
   /** CONNECT to a host outside of the mesh: the connection itself is the tunnel. */
   isRawTunnel = false;
   /** Milliseconds; 0: none. */
@@ -41,6 +46,8 @@ export class Destination {
     this.cluster = undefined;
     this.members = undefined;
     this.retry = undefined;
+    this.responseLines = "";
+    this.isFallback = false;
     this.isRawTunnel = false;
     this.requestTimeoutMs = 0;
     this.perTryTimeoutMs = 0;

@@ -1,29 +1,31 @@
 // One request and its answer, from the complete head to the last byte. The conductor: routing decides, attempts try,
 // policies are asked, failures become answers. One object per client connection, used for request after request.
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
-import type { EndpointMember } from "../cluster.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
-import { HeadEdits } from "../http1/head-edits.ts";
 import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
-import { isRepeatable } from "../policy/retry.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner, Downstream, RoutedExchange, Router } from "./contract.ts";
-import { corsLines } from "./cors.ts";
 import type { DataPath } from "./data-path.ts";
 import { Destination } from "./destination.ts";
-import { HopLines } from "./forwarding.ts";
+import { EndpointChoice } from "./endpoint-choice.ts";
+import { fallbackOf, redirectToFallback, serviceInstead, writeOwnAnswer } from "./fallback.ts";
+import { KeepAlive } from "./keep-alive.ts";
+import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { recordExchange } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
-import { answerText, statusOf, tunnelAnswerText } from "./respond.ts";
+import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { RetryState } from "./retry-state.ts";
-import { forwardedHead } from "./rewrite.ts";
+import { ForwardedHeads } from "./rewrite.ts";
+import { Seat } from "./seat.ts";
 import { ServiceHold } from "./service-hold.ts";
+import { Suspension } from "./suspension.ts";
 import { Tunnel } from "./tunnel.ts";
 
 /** "trying": an attempt is under way and nothing of its answer is out. */
@@ -45,20 +47,19 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   readonly attempt: Attempt;
   readonly request: RequestRelay;
   readonly tunnel: Tunnel;
+  readonly suspension: Suspension;
   readonly #path: DataPath;
   readonly #client: Downstream;
   readonly #router: Router;
   readonly #relay: ResponseRelay;
-  readonly #edits = new HeadEdits();
+  readonly #heads: ForwardedHeads;
   readonly #requestTimer = new WheelTimer(this, REQUEST_TIMER);
   readonly #backoffTimer = new WheelTimer(this, BACKOFF_TIMER);
   readonly #hold: ServiceHold;
-  #hopLines: HopLines | undefined = undefined;
+  readonly #seat = new Seat();
+  readonly #choice: EndpointChoice;
   #status = 0;
-  /** Counted in the cluster's requests in progress. */
-  #isCounted = false;
-  #sentContinue = false;
-  #mustClose = false;
+  readonly #keepAlive = new KeepAlive();
   readonly #active: Cell;
 
   constructor(client: Downstream, path: DataPath, router: Router) {
@@ -70,7 +71,11 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#relay = new ResponseRelay(client);
     this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
     this.retry = new RetryState(path);
+    this.#heads = new ForwardedHeads(client, path);
     this.#hold = new ServiceHold(path);
+    this.suspension = new Suspension(client, path, (step) => this.#step(step));
+    this.#choice = new EndpointChoice(path);
+    this.attempt.tickets = this.#choice.tickets;
     this.request = new RequestRelay(client, this.attempt, this.retry);
     this.tunnel = new Tunnel(client, this.attempt, path, () => this.#end(this.#status, ""));
     this.#active = path.metrics.requestsActive.cell(router.direction);
@@ -78,6 +83,10 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   get head(): MessageHead {
     return this.#client.head;
+  }
+
+  get remoteAddress(): string {
+    return this.#client.remoteAddress;
   }
 
   get isRequestComplete(): boolean {
@@ -95,10 +104,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
-    this.retry.begin();
     this.#status = 0;
-    this.#sentContinue = false;
-    this.#mustClose = false;
+    this.#keepAlive.begin();
     this.#router.route(this, undefined);
   }
 
@@ -107,7 +114,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (resolver === undefined) return this.#router.route(this, "unknown");
     this.state = "resolving";
     this.#client.pauseReading();
-    const isHeld = this.#hold.start(service, resolver, (resolution) => this.#guard(() => this.#onResolved(resolution)));
+    const isHeld = this.#hold.start(service, resolver, (resolution) => this.#step(() => this.#onResolved(resolution)));
     if (!isHeld) this.answer(failure("overloaded", "too many requests wait for the control plane"), "");
   }
 
@@ -116,48 +123,34 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#client.resumeReading();
     this.snapshot = this.#path.snapshots.current;
     this.#router.route(this, resolution);
-    this.request.flush();
   }
 
   forward(): void {
     const { cluster, idleTimeoutMs } = this.destination;
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
-    if (cluster.state.activeRequests >= cluster.policy.connectionPool.maxRequests)
-      return this.answer(
-        failure("pool-overflow", `${cluster.service} has ${cluster.state.activeRequests} requests`),
-        "",
-      );
-    cluster.state.activeRequests++;
-    this.#isCounted = true;
-    cluster.state.budget.countRequest(this.startedMs);
-    const plan = this.destination.retry;
-    this.retry.plan = plan;
-    this.retry.canRepeat = plan !== undefined && isRepeatable(plan, this.head);
-    this.request.setHead(this.#encodeHead());
+    const overflow = this.#seat.take(cluster, this.startedMs);
+    if (overflow !== undefined) return this.answer(overflow, "");
+    this.retry.begin(this.destination.retry, this.head);
+    this.request.setHead(this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination));
+    this.#choice.begin(this.destination, this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.#armRequestTimer(this.startedMs);
     const { mirrors } = this.destination.ruleFilters;
-    if (mirrors.length > 0) this.request.startMirrors(mirrors, this.#path, this.snapshot);
+    if (mirrors.length > 0 && !this.destination.isFallback)
+      this.request.startMirrors(mirrors, this.#path, this.snapshot);
     this.#tryNext(undefined);
-  }
-
-  #encodeHead(): string {
-    const settings = this.snapshot.mesh.headers;
-    if (this.#hopLines?.settings !== settings) this.#hopLines = new HopLines(settings, this.#client.remoteAddress);
-    const lines = this.#hopLines.of(this.head, this.#path.newRequestId);
-    return forwardedHead(this.#edits, this.head, lines, this.destination);
   }
 
   /** @param again the endpoint to try once more on a fresh connection; undefined: the balancer chooses */
   #tryNext(again: EndpointMember | undefined): void {
-    const { cluster, members, perTryTimeoutMs } = this.destination;
-    if (cluster === undefined || members === undefined) return this.answer(failure("internal-error"), "");
-    const member = again ?? cluster.state.balancer.pick(members, this.retry.tried, 0);
+    const member = this.#choice.next(this.destination, this.retry.tried, again, this.snapshot.tools);
     if (member === undefined)
-      return this.answer(this.retry.lastFailure ?? failure("no-healthy-endpoint", cluster.service), "");
+      return this.answer(this.retry.lastFailure ?? this.#choice.refusal, this.#choice.refusalLines);
     this.state = "trying";
     this.retry.tries++;
-    this.attempt.isRawTunnel = this.destination.isRawTunnel;
+    const { cluster, isRawTunnel, perTryTimeoutMs } = this.destination;
+    this.attempt.isRawTunnel = isRawTunnel;
+    this.attempt.cluster = cluster?.state.isWatching === true ? cluster.state : undefined;
     this.attempt.start(member, this.head.method, this.head.upgrade, perTryTimeoutMs, again !== undefined);
   }
 
@@ -184,7 +177,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   // ---- the answer ----
 
   onInterimHead(head: MessageHead): void {
-    if (head.status === 100) this.#sentContinue = true;
+    if (head.status === 100) this.#keepAlive.hasContinued = true;
     // HTTP/1.0 clients know no interim responses (RFC 9110 section 15.2).
     if (this.head.minorVersion === 0) return;
     this.#relay.passHead(head, false);
@@ -197,7 +190,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   onResponseHead(head: MessageHead): BodyForm {
     this.#status = head.status;
     this.request.settle();
-    const form = this.#relay.head(head, this.head, this.destination, this.#mayKeepAlive());
+    const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client));
     this.state = "responding";
     return form;
   }
@@ -224,14 +217,6 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#client.outlet.flush();
     this.#end(this.#status, "");
     this.#client.onExchangeDone(!this.#relay.closes);
-  }
-
-  /** May the client's connection be used again after this answer? */
-  #mayKeepAlive(): boolean {
-    const head = this.head;
-    if (!head.keepAlive || this.#client.isDraining) return false;
-    // A client that waits for 100 and gets a final answer may or may not send the body (RFC 9110 section 10.1.1).
-    return !head.expectContinue || this.isRequestComplete || this.#sentContinue;
   }
 
   // ---- what goes wrong ----
@@ -289,27 +274,34 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
 
   /** The rest of the request broke a rule, or stopped: there is no telling where the next one would begin. */
   refuse(cause: Failure): void {
-    this.#mustClose = true;
+    this.#keepAlive.mustClose = true;
     this.fail(cause);
   }
 
   answer(cause: Failure, lines: string): void {
-    this.attempt.abort();
-    const closes = this.#mustClose || !this.#mayKeepAlive();
+    this.attempt.abort(outcomeOfFailure(cause.reason));
+    const fallback = fallbackOf(cause, this.destination);
+    if (fallback !== undefined && this.#goElsewhere(serviceInstead(fallback, cause))) return;
     this.state = "responding";
-    const filters = this.destination.ruleFilters;
-    let allLines = lines;
-    if (filters.cors !== undefined) allLines += corsLines(undefined, filters.cors, this.head);
-    const outlet = this.#client.outlet;
-    outlet.addText(answerText(cause, { request: this.head, lines: allLines, closes, wallMs: this.#path.clock.wall() }));
-    outlet.flush();
-    this.#end(statusOf(cause), cause.reason);
+    const closes = !this.#keepAlive.isAllowed(this.#client);
+    const options = { request: this.head, lines, closes, wallMs: this.#path.clock.wall() };
+    const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
+    this.#end(status, cause.reason);
     this.#client.onExchangeDone(!closes);
+  }
+
+  /** Sends the request to another service, if all of it is still there and may be sent again. */
+  #goElsewhere(service: string): boolean {
+    const isThere = this.request.isWhole && (!this.retry.hasSent || this.retry.canRepeat);
+    if (!isThere || !redirectToFallback(this.destination, service, this.snapshot, this.#path.metrics)) return false;
+    this.retry.clear();
+    this.#step(() => this.forward());
+    return true;
   }
 
   /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
   #cut(cause: Failure): void {
-    this.attempt.abort();
+    this.attempt.abort(outcomeOfFailure(cause.reason));
     this.#end(this.#status, cause.reason);
     this.#client.reset();
   }
@@ -337,6 +329,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   #dispose(): void {
     this.#path.wheel.release(this.#requestTimer);
     this.#path.wheel.release(this.#backoffTimer);
+    this.suspension.dispose();
     this.attempt.dispose();
   }
 
@@ -376,9 +369,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#hold.cancel();
     this.#path.wheel.cancel(this.#requestTimer);
     this.#path.wheel.cancel(this.#backoffTimer);
-    const cluster = this.destination.cluster;
-    if (this.#isCounted && cluster !== undefined) cluster.state.activeRequests--;
-    this.#isCounted = false;
+    this.#seat.leave();
     this.#active.value--;
     this.endedMs = this.#path.clock.now();
     recordExchange(this.#path, this, status, reason);
@@ -388,6 +379,15 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.destination.clear();
     this.retry.clear();
     this.snapshot = this.#path.noSnapshot;
+    this.suspension.end(reason !== "", this.endedMs);
+  }
+
+  /** Something that was waited for has come: the exchange goes on. */
+  #step(step: () => void): void {
+    this.#guard(() => {
+      step();
+      this.request.flush();
+    });
   }
 
   #guard(step: () => void): void {

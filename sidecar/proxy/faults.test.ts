@@ -12,6 +12,7 @@ import {
   exchangeBytes,
   ok,
   outboundRig,
+  REFUSING_ADDRESS,
   serviceOf,
   startEndpoint,
   until,
@@ -98,9 +99,7 @@ describe("before anything of an answer is out: 500 internal-error", () => {
   });
 
   test("when the endpoint refuses the connection", async () => {
-    const gone = await startEndpoint();
-    await gone.stop();
-    const { rig, logged } = await faultyRig(gone.address);
+    const { rig, logged } = await faultyRig(REFUSING_ADDRESS);
     vi.spyOn(RetryState.prototype, "countOutcome").mockImplementationOnce(throwOnce);
     expect(await exchangeBytes(rig.port, GET)).toMatch(/^HTTP\/1.1 500 [\s\S]*internal-error/);
     await expectClean(rig, logged);

@@ -24,4 +24,18 @@ function readCluster(metrics: Metrics, service: string, cluster: Cluster): void 
   metrics.poolPending.cell(service).value = sum.pending;
   metrics.endpoints.cell(service, "healthy").value = sum.healthy;
   metrics.endpoints.cell(service, "unhealthy").value = sum.unhealthy;
+  readCircuits(metrics, service, cluster);
+}
+
+function readCircuits(metrics: Metrics, service: string, cluster: Cluster): void {
+  const sum = { closed: 0, open: 0, "half-open": 0 };
+  let breakers = 0;
+  for (const { breaker } of [cluster.state, ...cluster.states.values()]) {
+    if (breaker === undefined) continue;
+    breakers++;
+    sum[breaker.state]++;
+  }
+  // The policy may have lost its breaker since the last reading.
+  if (breakers === 0) return metrics.circuits.cells.drop(([of]) => of === service);
+  for (const [state, count] of Object.entries(sum)) metrics.circuits.cell(service, state).value = count;
 }

@@ -5,9 +5,12 @@ import { compilePolicy } from "../../rules/compile/policy.ts";
 import type { TrafficPolicyResource } from "../../rules/resource.ts";
 import { formatHostPort, type HostPort } from "../../runtime/address.ts";
 import { buildCluster, type Cluster } from "../cluster.ts";
+import { compileInboundLimits, type InboundLimits } from "../policy/inbound-limits.ts";
+import type { Snapshot } from "../snapshot.ts";
 import type { RoutedExchange, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
+import { InboundGate } from "./inbound-gate.ts";
 import { type Listener, startListener } from "./listener.ts";
 import { failure } from "./reasons.ts";
 
@@ -49,8 +52,14 @@ export class InboundRouter implements Router {
   readonly direction = "inbound" as const;
   readonly cluster: Cluster | undefined;
   readonly #source: SeriesSource;
+  readonly #path: DataPath;
+  readonly #gate: InboundGate;
+  #limits: InboundLimits | undefined = undefined;
 
   constructor(path: DataPath, app: HostPort | undefined) {
+    this.#path = path;
+    this.#gate = new InboundGate(path, path.load);
+    path.metrics.onRead(() => this.#readGauges());
     this.#source = { service: path.service, series: new Map() };
     if (app === undefined) {
       this.cluster = undefined;
@@ -62,9 +71,15 @@ export class InboundRouter implements Router {
   }
 
   route(exchange: RoutedExchange): void {
+    exchange.destination.source = this.#source;
+    const limits = this.#limitsOf(exchange.snapshot);
+    if (limits === undefined) this.#toApp(exchange);
+    else this.#gate.pass(exchange, limits, () => this.#toApp(exchange));
+  }
+
+  #toApp(exchange: RoutedExchange): void {
     const { destination } = exchange;
     const cluster = this.cluster;
-    destination.source = this.#source;
     if (cluster === undefined) return exchange.answer(failure("connect-failure", "the sidecar has no --app"), "");
     destination.cluster = cluster;
     destination.members = cluster.set;
@@ -73,5 +88,25 @@ export class InboundRouter implements Router {
     destination.perTryTimeoutMs = cluster.policy.timeout.perTryMs;
     destination.idleTimeoutMs = cluster.policy.timeout.idleMs;
     exchange.forward();
+  }
+
+  /** What limits the service now; compiled when its documents change. Undefined: nothing. */
+  #limitsOf(snapshot: Snapshot): InboundLimits | undefined {
+    const resource = snapshot.inbound.get(this.#path.service);
+    if (resource === undefined || (resource.rateLimits.length === 0 && resource.faults.length === 0)) return undefined;
+    if (this.#limits?.resource === resource) return this.#limits;
+    this.#limits = compileInboundLimits(resource, this.#limits, this.#path.random);
+    if (this.#limits.shedding.length > 0) this.#path.load.start();
+    else this.#path.load.stop();
+    return this.#limits;
+  }
+
+  #readGauges(): void {
+    const { concurrency } = this.#path.metrics;
+    for (const { origin, limit } of this.#limits?.concurrency ?? []) {
+      concurrency.cell(origin, "limit").value = limit.limit;
+      concurrency.cell(origin, "in-flight").value = limit.inFlight;
+      concurrency.cell(origin, "waiting").value = limit.waiting;
+    }
   }
 }

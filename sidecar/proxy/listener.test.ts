@@ -28,6 +28,24 @@ test("draining ends idle connections, lets a request in progress finish with con
   expect(late.error).toBe("ECONNREFUSED");
 });
 
+test("announcing a drain: new clients are still served, and told that their connection closes", async () => {
+  const app = await answering(ok("fine"));
+  const { port, listener } = await inboundRig(app.address);
+  const early = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  expect(await early.receives("fine")).not.toMatch(/connection: close/i);
+  listener.announceDrain();
+  const late = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  expect(await late.receives("fine")).toMatch(/^HTTP\/1.1 200 OK\r\n[\s\S]*connection: close\r\n/i);
+  expect(await late.ends()).toBe("end");
+  late.socket.end();
+  // Nothing is taken from a connection that is idle: its next answer says it.
+  early.received = "";
+  early.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  expect(await early.receives("fine")).toMatch(/connection: close\r\n/i);
+  early.socket.end();
+  await listener.drain(5_000);
+});
+
 test("the drain deadline cuts what is left", async () => {
   const app = await startEndpoint();
   const { port, listener } = await inboundRig(app.address);

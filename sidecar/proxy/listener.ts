@@ -5,6 +5,7 @@ import { formatHostPort, type HostPort } from "../../runtime/address.ts";
 import { ClientConnection, type ConnectionOwner } from "./client-connection.ts";
 import type { Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
+import { Drain, type Drainable } from "./drain.ts";
 
 export interface Listener {
   /** HOST:PORT that it is bound to. */
@@ -41,14 +42,15 @@ export function startListener(options: ListenOptions): Promise<Listener> {
   return listener.listen(options.listen, options.reusePort ?? false);
 }
 
-class PortListener implements Listener, ConnectionOwner {
+class PortListener implements Listener, ConnectionOwner, Drainable {
   address = "";
   isDraining = false;
+  acceptedCount = 0;
   readonly #server: Server;
   readonly #path: DataPath;
   readonly #router: Router;
   readonly #connections = new Set<ClientConnection>();
-  #onEmpty: (() => void) | undefined = undefined;
+  #drain: Drain | undefined = undefined;
 
   constructor(path: DataPath, router: Router) {
     this.#path = path;
@@ -81,6 +83,7 @@ class PortListener implements Listener, ConnectionOwner {
   }
 
   #onConnection(socket: Socket): void {
+    this.acceptedCount++;
     const direction = this.#router.direction;
     const isFull = this.#connections.size >= this.#path.limits.clientConnectionsMax;
     this.#path.metrics.clientConnections.cell(direction, isFull ? "refused" : "accepted").value++;
@@ -100,7 +103,7 @@ class PortListener implements Listener, ConnectionOwner {
   onClientClosed(connection: ClientConnection): void {
     this.#connections.delete(connection);
     this.#path.metrics.clientConnectionsActive.cell(this.#router.direction).value = this.#connections.size;
-    if (this.#connections.size === 0) this.#onEmpty?.();
+    this.#drain?.onConnectionClosed();
   }
 
   announceDrain(): void {
@@ -109,25 +112,28 @@ class PortListener implements Listener, ConnectionOwner {
 
   drain(deadlineMs: number): Promise<void> {
     this.isDraining = true;
-    this.#server.close();
-    for (const connection of [...this.#connections]) connection.drain();
-    if (this.#connections.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = this.#path.clock.after(deadlineMs, () => {
-        for (const connection of [...this.#connections]) connection.destroy();
-      });
-      this.#onEmpty = () => {
-        timer.cancel();
-        resolve();
-      };
+      this.#drain = new Drain(this, this.#path.clock, deadlineMs, resolve);
     });
+  }
+
+  stopAccepting(): void {
+    this.#server.close();
+  }
+
+  closeIdle(): void {
+    for (const connection of [...this.#connections]) connection.drain();
+  }
+
+  destroyAll(): void {
+    for (const connection of [...this.#connections]) connection.destroy();
   }
 
   close(): Promise<void> {
     this.isDraining = true;
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
-      for (const connection of [...this.#connections]) connection.destroy();
+      this.destroyAll();
     });
   }
 }

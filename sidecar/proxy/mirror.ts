@@ -1,7 +1,8 @@
 // A copy of a request to another service, whose answer is thrown away (RequestMirror of the Gateway API). Bounded in
 // number and bytes, dropped before it could cost the primary anything, never repeated.
 
-import { type EndpointMember, membersFor } from "../cluster.ts";
+import { chooseEndpoint, membersFor } from "../cluster.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
@@ -54,7 +55,8 @@ export class Mirror implements AttemptOwner {
     if (path.random.next() * filter.denominator >= filter.numerator) return undefined;
     const entry = snapshot.services.get(filter.service);
     const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
-    const member = members === undefined ? undefined : entry?.cluster.state.balancer.pick(members, [], 0);
+    const member =
+      members === undefined ? undefined : entry && chooseEndpoint(entry.cluster, members, [], 0, snapshot.tools);
     if (member === undefined) return drop(path, filter.service, "no-endpoint");
     if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow");
     if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade");

@@ -1,6 +1,15 @@
 // The app's calls through the outbound listener: routing, filters, what the mesh answers itself.
 import { afterEach, expect, test } from "vitest";
-import { answering, Client, cleanUp, exchangeBytes, ok, outboundRig, serviceOf } from "./testing/rig.ts";
+import {
+  answering,
+  Client,
+  cleanUp,
+  exchangeBytes,
+  ok,
+  outboundRig,
+  REFUSING_ADDRESS,
+  serviceOf,
+} from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -212,9 +221,7 @@ test.each([
   ["empty", "/", 503, "no-healthy-endpoint"],
   ["dead", "/", 503, "connect-failure"],
 ])("Host %s path %s is answered %i %s", async (host, path, status, reason) => {
-  const gone = await answering("");
-  await gone.stop();
-  const { port, path: dataPath } = await routed(RULES.route, serviceOf("empty") + serviceOf("dead", gone.address));
+  const { port, path: dataPath } = await routed(RULES.route, serviceOf("empty") + serviceOf("dead", REFUSING_ADDRESS));
   const answer = await exchangeBytes(port, get(host, path));
   expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   expect(answer).toContain(`\r\nx-weft-reason: ${reason}\r\n`);

@@ -1,13 +1,12 @@
 // The app's calls to others: which service a request is for, which rule it goes by, which backend it goes to.
 
 import { parseServiceHost, type ServiceHost } from "../../rules/host.ts";
-import type { RequestView, RouteHit } from "../../rules/routing/request-view.ts";
+import type { RouteHit } from "../../rules/routing/request-view.ts";
 import { redirectLocation } from "../../rules/routing/rewrite.ts";
 import { findRoute, hasRoutes } from "../../rules/routing/table.ts";
 import type { HostPort } from "../../runtime/address.ts";
 import { ownCopy } from "../../runtime/latin1.ts";
 import { type Cluster, membersFor } from "../cluster.ts";
-import type { MessageHead } from "../http1/head.ts";
 import type { Resolution } from "../resolver.ts";
 import { type FilterPlan, NO_FILTERS, type RulePlan } from "../route/rule-plan.ts";
 import { retryPlanOf, type ServiceEntry } from "../snapshot.ts";
@@ -16,6 +15,7 @@ import type { RoutedExchange, Router } from "./contract.ts";
 import { isPreflight, preflightLines } from "./cors.ts";
 import type { DataPath } from "./data-path.ts";
 import { EgressClusters, egressOf } from "./egress.ts";
+import { HeadView } from "./head-view.ts";
 import { type Listener, startListener } from "./listener.ts";
 import { failure } from "./reasons.ts";
 import { retryAfterLine } from "./respond.ts";
@@ -172,27 +172,4 @@ function portOf(entry: ServiceEntry, asked: number): number | undefined {
   if (implied) return asked;
   for (const { port } of ports) if (port === asked) return asked;
   return undefined;
-}
-
-/** A decoded head as routing sees it; one object for all requests, because a lookup does not outlive its call. */
-class HeadView implements RequestView {
-  head: MessageHead | undefined = undefined;
-  port = 0;
-  fromNamespace = "";
-
-  get method(): string {
-    return this.head?.method ?? "";
-  }
-
-  get path(): string {
-    return this.head?.path ?? "";
-  }
-
-  get query(): string {
-    return this.head?.query ?? "";
-  }
-
-  header(lowerName: string): string | undefined {
-    return lowerName === "host" ? this.head?.authority : this.head?.value(lowerName);
-  }
 }

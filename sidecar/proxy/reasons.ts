@@ -62,6 +62,15 @@ export const REASONS = {
   "per-try-timeout": { status: 504, side: "mesh", retry: "safe", text: "the endpoint did not answer in time" },
   "stream-idle-timeout": { status: 504, side: "mesh", retry: "never", text: "no byte was moved for too long" },
   "pool-overflow": { status: 503, side: "mesh", retry: "if-unsent", text: "the connection pool is full" },
+  "circuit-open": { status: 503, side: "mesh", retry: "never", text: "the circuit breaker of the service is open" },
+  "rate-limited": { status: 429, side: "mesh", retry: "never", text: "a rate limit of the service is reached" },
+  "concurrency-limited": {
+    status: 503,
+    side: "mesh",
+    retry: "never",
+    text: "the service has as many requests in progress as it may have",
+  },
+  "fault-injected": { status: 503, side: "mesh", retry: "never", text: "a Fault document asks for this failure" },
   "retry-budget-exhausted": {
     status: 503,
     side: "mesh",

@@ -1,5 +1,5 @@
 // What is written down of a finished exchange: its series in the metrics, and a line of the access log if there is one.
-import type { EndpointMember } from "../cluster.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
 import type { TrafficCell } from "../observe/traffic-cell.ts";

@@ -10,6 +10,7 @@ import {
   inboundRig,
   ok,
   outboundRig,
+  REFUSING_ADDRESS,
   serviceOf,
   startEndpoint,
   until,
@@ -35,12 +36,6 @@ ${spec}
 
 const ERROR = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nbad";
 
-async function goneAddress(): Promise<string> {
-  const gone = await startEndpoint();
-  await gone.stop();
-  return gone.address;
-}
-
 test("an endpoint that answers 503 is left for another one, and its connection is kept", async () => {
   const [bad, good] = [await answering(ERROR), await answering(ok("good"))];
   const { port, path } = await outboundRig({ rules: serviceOf("orders", bad.address, good.address) + policy("") });
@@ -64,7 +59,7 @@ test("a POST is not sent twice, but goes elsewhere when nothing of it was sent",
   expect(await exchangeBytes(port, POST)).toContain("\r\n\r\nbad");
   expect(bad.connections[0]!.received.match(/POST/g)).toHaveLength(1);
   expect(path.metrics.retriesSkipped.cell("default/orders", "not-repeatable").value).toBe(1);
-  applyRules(path, serviceOf("orders", await goneAddress(), good.address) + policy(""));
+  applyRules(path, serviceOf("orders", REFUSING_ADDRESS, good.address) + policy(""));
   for (let index = 0; index < 4; index++) expect(await exchangeBytes(port, POST)).toContain("\r\n\r\ngood");
   for (const { received } of good.connections) expect(received).toMatch(/\r\n\r\nbody/);
 });
@@ -122,7 +117,7 @@ test("the keep-alive race: an endpoint that closes a reused connection costs no 
 });
 
 test("the budget ends a retry storm with its own reason", async () => {
-  const gone = await goneAddress();
+  const gone = REFUSING_ADDRESS;
   const { port } = await outboundRig({
     rules:
       serviceOf("orders", gone) +
@@ -135,7 +130,7 @@ test("moving on from an endpoint that takes no connection costs no budget", asyn
   const orders = await answering(ok("served"));
   const { port } = await outboundRig({
     rules:
-      serviceOf("orders", await goneAddress(), orders.address) +
+      serviceOf("orders", REFUSING_ADDRESS, orders.address) +
       policy("  retry: { backoff: { base: 1ms, max: 1ms }, budget: { percent: 0, minPerSecond: 0 } }"),
   });
   for (let index = 0; index < 20; index++) expect(await exchangeBytes(port, POST)).toContain("served");

@@ -24,11 +24,17 @@ export function answerText(cause: Failure, options: AnswerOptions): string {
   let lines = options.lines;
   if (hasBody) lines += `content-type: ${json ? "application/json" : "text/plain"}; charset=utf-8\r\n`;
   if (hasBody) lines += `content-length: ${Buffer.byteLength(body, "latin1")}\r\n`;
-  lines += `x-weft-reason: ${cause.reason}\r\ndate: ${httpDate(options.wallMs)}\r\n`;
-  if (options.closes) lines += "connection: close\r\n";
-  else if (request?.minorVersion === 0) lines += "connection: keep-alive\r\n";
+  lines += commonLines(cause, options);
   const sendsBody = hasBody && request?.method !== "HEAD";
   return ownResponseHead(status, lines) + (sendsBody ? body : "");
+}
+
+/** The field lines that end every head of the sidecar's own. */
+export function commonLines(cause: Failure, { closes, request, wallMs }: AnswerOptions): string {
+  let lines = `x-weft-reason: ${cause.reason}\r\ndate: ${httpDate(wallMs)}\r\n`;
+  if (closes) lines += "connection: close\r\n";
+  else if (request?.minorVersion === 0) lines += "connection: keep-alive\r\n";
+  return lines;
 }
 
 /** A 2xx to CONNECT has neither body nor length (RFC 9110 section 9.3.6). */

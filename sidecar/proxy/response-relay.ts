@@ -28,6 +28,7 @@ export class ResponseRelay {
     edits.clear();
     this.#chunks = false;
     applyFilters(edits, request, destination);
+    edits.append += destination.responseLines;
     const toOldClient = request.minorVersion === 0;
     let form: BodyForm = "wire";
     let closes = !mayKeepAlive;

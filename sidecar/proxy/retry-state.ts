@@ -1,8 +1,10 @@
 // The tries of one exchange: how many there were and where, and whether there is another one. Asks the retry plan and
 // the budget; the deadline is the exchange's timer, which ends it whatever is decided here.
 import { fullJitter } from "../../runtime/backoff.ts";
-import type { EndpointMember } from "../cluster.ts";
-import { isRetriableStatus, type RetryPlan } from "../policy/retry.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
+import type { ClusterState } from "../cluster-state.ts";
+import type { MessageHead } from "../http1/head.ts";
+import { isRepeatable, isRetriableStatus, type RetryPlan } from "../policy/retry.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { type Failure, failure } from "./reasons.ts";
@@ -22,14 +24,18 @@ export class RetryState {
   #retries = 0;
   /** The one free attempt after a keep-alive race was used. */
   #hasRaced = false;
+  /** Where this exchange is counted as one that is tried again. */
+  #countedIn: ClusterState | undefined = undefined;
   readonly #path: DataPath;
 
   constructor(path: DataPath) {
     this.#path = path;
   }
 
-  begin(): void {
-    this.clear();
+  /** The request goes out under this plan. */
+  begin(plan: RetryPlan | undefined, head: MessageHead): void {
+    this.plan = plan;
+    this.canRepeat = plan !== undefined && isRepeatable(plan, head);
   }
 
   clear(): void {
@@ -41,6 +47,8 @@ export class RetryState {
     this.lastFailure = undefined;
     this.#retries = 0;
     this.#hasRaced = false;
+    if (this.#countedIn !== undefined) this.#countedIn.activeRetries--;
+    this.#countedIn = undefined;
   }
 
   /**
@@ -75,6 +83,11 @@ export class RetryState {
   /** Counts the retry that was decided on. @returns how long to wait before it. */
   nextDelayMs(destination: Destination, why: string): number {
     this.#retries++;
+    const cluster = destination.cluster;
+    if (this.#countedIn === undefined && cluster !== undefined) {
+      this.#countedIn = cluster.state;
+      cluster.state.activeRetries++;
+    }
     this.#path.metrics.retries.cell(serviceOf(destination), why).value++;
     const plan = this.plan;
     return plan === undefined ? 0 : fullJitter(this.#path.random, this.#retries, plan.backoffBaseMs, plan.backoffMaxMs);
@@ -108,8 +121,13 @@ export class RetryState {
   }
 
   #takeBudget(destination: Destination): boolean {
-    const budget = destination.cluster?.state.budget;
-    if (budget === undefined || this.plan === undefined) return false;
+    const { cluster } = destination;
+    if (cluster === undefined || this.plan === undefined) return false;
+    const { budget, activeRetries } = cluster.state;
+    if (this.#countedIn === undefined && activeRetries >= cluster.policy.connectionPool.maxRetries) {
+      this.#skip(destination, "max-retries");
+      return false;
+    }
     if (budget.take(this.#path.clock.now(), this.plan.budget)) return true;
     this.#skip(destination, "budget");
     return false;

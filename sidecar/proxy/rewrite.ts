@@ -1,22 +1,39 @@
 // Request filters of a rule and of its backend, put into the edits of the head: header modifiers, host and path. The
 // backend's come after the rule's and win.
-import type { RouteMatch } from "../../rules/resource.ts";
+import type { MeshResource, RouteMatch } from "../../rules/resource.ts";
 import { rewritePath } from "../../rules/routing/rewrite.ts";
 import { encodeRequestHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
-import type { HeadEdits } from "../http1/head-edits.ts";
+import { HeadEdits } from "../http1/head-edits.ts";
 import type { FilterPlan } from "../route/rule-plan.ts";
+import type { Downstream } from "./contract.ts";
+import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
-import { applyModifiers } from "./forwarding.ts";
+import { applyModifiers, HopLines } from "./forwarding.ts";
 
-/** The head for the next hop, with `lines` put in and the filters of `destination` applied. */
-export function forwardedHead(edits: HeadEdits, head: MessageHead, lines: string, destination: Destination): string {
-  edits.clear();
-  edits.upgrade = head.upgrade;
-  edits.append = lines;
-  applyFilters(edits, head, destination.ruleFilters, destination.match);
-  applyFilters(edits, head, destination.backendFilters, destination.match);
-  return encodeRequestHead(head, edits);
+/** The heads that one client connection sends on; what repeats is made once. */
+export class ForwardedHeads {
+  readonly #client: Downstream;
+  readonly #path: DataPath;
+  readonly #edits = new HeadEdits();
+  #lines: HopLines | undefined = undefined;
+
+  constructor(client: Downstream, path: DataPath) {
+    this.#client = client;
+    this.#path = path;
+  }
+
+  /** The head for the next hop, with the fields of the hop put in and the filters of `destination` applied. */
+  textOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): string {
+    if (this.#lines?.settings !== settings) this.#lines = new HopLines(settings, this.#client.remoteAddress);
+    const edits = this.#edits;
+    edits.clear();
+    edits.upgrade = head.upgrade;
+    edits.append = this.#lines.of(head, this.#path.newRequestId);
+    applyFilters(edits, head, destination.ruleFilters, destination.match);
+    applyFilters(edits, head, destination.backendFilters, destination.match);
+    return encodeRequestHead(head, edits);
+  }
 }
 
 function applyFilters(edits: HeadEdits, head: MessageHead, filters: FilterPlan, match: RouteMatch | undefined): void {

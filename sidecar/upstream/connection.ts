@@ -6,6 +6,9 @@ import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { PoolTools } from "./tools.ts";
 
+/** An endpoint that vanished without a word, behind a tunnel say, is noticed by TCP after this. */
+const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
+
 /** The attempt that a connection works for. */
 export interface ConnectionUser {
   /** As ByteReader.onBytes: consume or copy before returning. */
@@ -50,7 +53,7 @@ export class UpstreamConnection implements ByteReader, TimerOwner {
     this.target = target;
     this.#writeBufferBytes = tools.writeBufferBytes;
     this.timer = new WheelTimer(this);
-    this.socket = connectSocket({ host: target.host, port: target.port }, this, tools.readMode);
+    this.socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, this, tools.readMode);
     this.#listen(this.socket);
   }
 

@@ -16,10 +16,12 @@ import { configurationChange } from "./configuration-change.ts";
 import { joinClusters } from "./join-clusters.ts";
 import type { ListenOrder, WorkerReport, WorkerSettings } from "./protocol.ts";
 import { REPORT_EVERY_MS, Seat } from "./seat.ts";
-import { type OnQuestion, OrderError, WorkerProcess } from "./worker-process.ts";
+import { type OnQuestion, OrderError, type WorkerHandle, WorkerProcess } from "./worker-process.ts";
 
 /** For figures and views: whoever does not answer in time is left out, or stands there with what is known. */
 const ANSWER_MS = 2_000;
+/** Over the time that workers have for it themselves. */
+const DRAIN_MARGIN_MS = 250;
 /** For closing listeners and writing what is left of the access log. */
 const CLOSE_MS = 1_000;
 
@@ -30,7 +32,7 @@ export interface FleetOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly createWorker?: (onQuestion: OnQuestion) => WorkerProcess;
+  readonly createWorker?: (onQuestion: OnQuestion) => WorkerHandle;
 }
 
 /** One process of the fleet, for the admin page. */
@@ -132,7 +134,11 @@ export class Fleet implements Traffic {
   async drain(listener: ListenerName, deadlineMs: number): Promise<void> {
     // A worker that comes later does not open it again.
     this.#open.delete(listener);
-    await Promise.allSettled(this.#running().map((worker) => worker.ask("drain", { listener, deadlineMs })));
+    const drained = this.#inTurn(async () => this.#running()).then((workers) =>
+      Promise.allSettled(workers.map((worker) => worker.ask("drain", { listener, deadlineMs }))),
+    );
+    // Workers keep the deadline themselves; one that is stuck does not keep the others' end waiting.
+    await Promise.race([drained, sleep(this.#options.clock, deadlineMs + DRAIN_MARGIN_MS)]);
   }
 
   outboundUse(): OutboundUse {
@@ -169,6 +175,11 @@ export class Fleet implements Traffic {
     });
   }
 
+  /** A CPU profile of one worker; undefined when there is none of that number now. */
+  profile(number: number, durationMs: number): Promise<object> | undefined {
+    return this.#seats.find((seat) => seat.number === number)?.worker?.ask("profile", durationMs);
+  }
+
   /** Ends all workers: in order where they answer, at once where they do not. */
   async close(): Promise<void> {
     this.#ticks?.cancel();
@@ -188,7 +199,7 @@ export class Fleet implements Traffic {
     }
   }
 
-  #createWorker(): WorkerProcess {
+  #createWorker(): WorkerHandle {
     const onQuestion: OnQuestion = (service, answer) => {
       if (this.#resolver === undefined) answer("unavailable");
       else this.#resolver.resolve(service, answer);
@@ -197,7 +208,7 @@ export class Fleet implements Traffic {
   }
 
   /** Tells a new worker all that the others were told. */
-  async #welcome(worker: WorkerProcess, number: number, serves: () => void): Promise<void> {
+  async #welcome(worker: WorkerHandle, number: number, serves: () => void): Promise<void> {
     await worker.ask("start", { ...this.#options.worker, number, logLevel: this.#logLevel });
     await this.#inTurn(async () => {
       const nothing = { resources: new Map(), revision: 0 };
@@ -252,7 +263,7 @@ export class Fleet implements Traffic {
     this.#retiredOutbound += last.outbound.total;
   }
 
-  #running(): WorkerProcess[] {
+  #running(): WorkerHandle[] {
     return this.#seats.flatMap(({ worker }) => worker ?? []);
   }
 

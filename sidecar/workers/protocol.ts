@@ -19,6 +19,7 @@ export interface WorkerSettings {
   readonly service: string;
   readonly limits: Partial<DataPathLimits>;
   readonly http1Limits: Partial<Http1Limits>;
+  readonly zone: string;
   readonly logLevel: LogLevel;
 }
 
@@ -60,6 +61,8 @@ export interface Orders {
   report(): WorkerReport;
   clusters(): readonly ClusterView[];
   setLogLevel(level: LogLevel): void;
+  /** A CPU profile of so many milliseconds. */
+  profile(durationMs: number): object;
   close(): void;
 }
 

@@ -5,7 +5,7 @@ import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Random } from "../../runtime/random.ts";
 import type { WorkerReport } from "./protocol.ts";
-import type { WorkerExit, WorkerProcess } from "./worker-process.ts";
+import type { WorkerExit, WorkerHandle } from "./worker-process.ts";
 
 export const RESTART_BASE_MS = 100;
 export const RESTART_MAX_MS = 10_000;
@@ -22,9 +22,9 @@ export interface SeatOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly createWorker: () => WorkerProcess;
+  readonly createWorker: () => WorkerHandle;
   /** Tells a new worker everything, and calls `serves` when it has it, before anything else is told to the others. */
-  readonly welcome: (worker: WorkerProcess, serves: () => void) => Promise<void>;
+  readonly welcome: (worker: WorkerHandle, serves: () => void) => Promise<void>;
   /** A worker that served, or came to, has ended by itself; `last` is the newest of its reports. */
   readonly onLost: (last: WorkerReport | undefined) => void;
 }
@@ -32,10 +32,10 @@ export interface SeatOptions {
 type SeatState =
   | { readonly name: "empty" }
   /** There is a process that does not serve yet. */
-  | { readonly name: "starting"; readonly worker: WorkerProcess }
-  | { readonly name: "running"; readonly worker: WorkerProcess; readonly sinceMs: number }
+  | { readonly name: "starting"; readonly worker: WorkerHandle }
+  | { readonly name: "running"; readonly worker: WorkerHandle; readonly sinceMs: number }
   | { readonly name: "waiting"; readonly timer: Timer }
-  | { readonly name: "stopped"; readonly worker: WorkerProcess | undefined };
+  | { readonly name: "stopped"; readonly worker: WorkerHandle | undefined };
 
 export class Seat {
   readonly number: number;
@@ -53,7 +53,7 @@ export class Seat {
   }
 
   /** The worker that serves. */
-  get worker(): WorkerProcess | undefined {
+  get worker(): WorkerHandle | undefined {
     return this.#state.name === "running" ? this.#state.worker : undefined;
   }
 
@@ -120,7 +120,7 @@ export class Seat {
   }
 
   /** From now on a worker that ends is not replaced. Returns the one that is there. */
-  stop(): WorkerProcess | undefined {
+  stop(): WorkerHandle | undefined {
     const state = this.#state;
     if (state.name === "waiting") state.timer.cancel();
     const worker = "worker" in state ? state.worker : undefined;
@@ -128,11 +128,11 @@ export class Seat {
     return worker;
   }
 
-  #isIn(name: SeatState["name"], worker: WorkerProcess): boolean {
+  #isIn(name: SeatState["name"], worker: WorkerHandle): boolean {
     return this.#state.name === name && "worker" in this.#state && this.#state.worker === worker;
   }
 
-  #onExit(worker: WorkerProcess, exit: WorkerExit): void {
+  #onExit(worker: WorkerHandle, exit: WorkerExit): void {
     const state = this.#state;
     if (state.name !== "starting" && state.name !== "running") return;
     const { clock, random, log, onLost } = this.#options;

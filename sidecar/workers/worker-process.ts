@@ -40,13 +40,25 @@ export interface WorkerExit {
 /** A question of the worker: call `answer` once. */
 export type OnQuestion = (service: string, answer: (resolution: Resolution) => void) => void;
 
+/** A worker, as seat and fleet know it. */
+export interface WorkerHandle {
+  readonly pid: number;
+  readonly hasExited: boolean;
+  /** Resolves when the process has ended, or could not be started. Orders that were open are rejected by then. */
+  readonly exited: Promise<WorkerExit>;
+  /** Rejects with OrderError when the worker failed at it, with WorkerGone when it ended before it was done. */
+  ask<Name extends OrderName>(order: Name, takes: Takes<Name>): Promise<Gives<Name>>;
+  kill(): void;
+  /** Tells it nothing any more: the worker ends by itself. */
+  dismiss(): void;
+}
+
 interface Pending {
   readonly resolve: (gives: unknown) => void;
   readonly reject: (error: Error) => void;
 }
 
-export class WorkerProcess {
-  /** Resolves when the process has ended, or could not be started. Orders that were open are rejected by then. */
+export class WorkerProcess implements WorkerHandle {
   readonly exited: Promise<WorkerExit>;
   readonly #child: ChildProcess;
   readonly #onQuestion: OnQuestion;
@@ -76,7 +88,6 @@ export class WorkerProcess {
     return this.#hasExited;
   }
 
-  /** Rejects with OrderError when the worker failed at it, with WorkerGone when it ended before it was done. */
   ask<Name extends OrderName>(order: Name, takes: Takes<Name>): Promise<Gives<Name>> {
     if (this.#hasExited) return Promise.reject(new WorkerGone());
     const id = ++this.#lastId;
@@ -90,7 +101,7 @@ export class WorkerProcess {
     this.#child.kill("SIGKILL");
   }
 
-  /** Closes the channel: the worker ends by itself. */
+  /** Closes the channel, which the worker takes as its end. */
   dismiss(): void {
     if (this.#child.connected) this.#child.disconnect();
   }

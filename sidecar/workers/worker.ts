@@ -1,10 +1,11 @@
 // What a worker process does: carries out its parent's orders on a data path of its own, and asks the parent for
 // services it does not know. Decides nothing. The process itself is main.ts.
 import type { Resource } from "../../rules/resource.ts";
-import type { Clock } from "../../runtime/clock.ts";
+import { type Clock, sleep } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Random } from "../../runtime/random.ts";
 import type { LineSink } from "../access-log.ts";
+import { CpuProfiler } from "../admin/profiler.ts";
 import { reportOf } from "../observe/report.ts";
 import type { Resolution, ServiceResolver } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
@@ -44,6 +45,7 @@ export class Worker implements ServiceResolver {
   readonly #floor: WorkerFloor;
   readonly #handlers: Handlers;
   readonly #questions = new Map<number, (resolution: Resolution) => void>();
+  readonly #profiler = new CpuProfiler();
   #lastQuestion = 0;
   #traffic: LocalTraffic | undefined;
   #log: Log | undefined;
@@ -65,6 +67,7 @@ export class Worker implements ServiceResolver {
       report: () => this.#report(),
       clusters: () => this.#path.clusters(),
       setLogLevel: (level) => this.#path.setLogLevel(level),
+      profile: (durationMs) => this.#profile(durationMs),
       close: () => this.#traffic?.close(),
     };
   }
@@ -109,10 +112,10 @@ export class Worker implements ServiceResolver {
 
   async #start(settings: WorkerSettings): Promise<void> {
     const { clock, random, stdout, createLog } = this.#floor;
-    const { namespace, service, limits, http1Limits } = settings;
+    const { namespace, service, limits, http1Limits, zone } = settings;
     const log = createLog(settings);
     this.#log = log;
-    const options = { clock, random, log, namespace, service, limits, http1Limits };
+    const options = { clock, random, log, namespace, service, limits, http1Limits, zone };
     this.#traffic = await LocalTraffic.create(options, stdout, true);
     this.#traffic.setResolver(this);
   }
@@ -133,6 +136,11 @@ export class Worker implements ServiceResolver {
 
   #listen({ listener, at, app }: ListenOrder): Promise<string> {
     return listener === "outbound" ? this.#path.openOutbound(at) : this.#path.openInbound(at, app ?? at);
+  }
+
+  #profile(durationMs: number): Promise<object> {
+    if (this.#profiler.isRunning) throw new Error("a profile is being taken already");
+    return this.#profiler.take(() => sleep(this.#floor.clock, durationMs));
   }
 
   async #report(): Promise<WorkerReport> {

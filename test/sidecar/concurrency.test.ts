@@ -106,6 +106,18 @@ describe("two processes", () => {
     expect(clusters[0]?.endpoints[0]?.openConnections).toBeGreaterThanOrEqual(2);
   });
 
+  test("can be profiled one by one, and readiness says how many serve", async () => {
+    const sidecar = await startPair();
+    const profile = await page(sidecar, "admin", "/profile?seconds=0.1&worker=2");
+    expect(((await profile.json()) as { nodes: unknown[] }).nodes.length).toBeGreaterThan(0);
+    expect((await page(sidecar, "admin", "/profile?seconds=0.1&worker=3")).status).toBe(404);
+    const ready = await page(sidecar, "status", "/healthz/ready");
+    expect([ready.status, await ready.text()]).toEqual([
+      200,
+      expect.stringContaining("worker processes: 2 of 2 serve\n"),
+    ]);
+  });
+
   test("refuse a port that another sidecar's processes share, instead of taking half of its traffic", async () => {
     const first = await startPair();
     const args = ["--service", "thief", "--concurrency", "2", "--outbound", first.address("outbound")];
@@ -166,7 +178,16 @@ describe("a process that is killed", () => {
       const now = await workersOf(sidecar);
       return now[0]?.pid !== victim && now.every(({ state }) => state === "running") && now[0]?.restarts === 1;
     });
-    await eventually("the successor serves", async () => ((await workersOf(sidecar))[0]?.requests ?? 0) > 0, 20_000);
+    // Connections of the load that are kept alive may all be the other process's, so there have to be new ones.
+    await eventually("the successor serves", async () => {
+      await ask({ address: outbound, headers: { host: "orders" } });
+      return ((await workersOf(sidecar))[0]?.requests ?? 0) > 0;
+    });
+    // A successor may be there within a few hundred milliseconds; the load is to go on past that.
+    await eventually("load after it", async () => {
+      const total = await metric(sidecar, "weft_requests_total", 'direction="outbound"');
+      return total > sentBefore + 150;
+    });
     const result = await load.stop();
     // At most what was on the wire of one process: connections, not seconds.
     expect(result.failures.length, result.failures.join("; ")).toBeLessThan(64);

@@ -111,6 +111,44 @@ test("a control plane that is gone for a while costs no request, and only differ
   expect(failures).toEqual([]);
 });
 
+test("a control plane that comes back without its data costs no request", async () => {
+  const first = await startControlPlane(temporaryFolder());
+  const server = first.address("grpc");
+  const app = await startApp("orders");
+  const flags = ["--control-plane", server];
+  const orders = await startSidecar("orders", { app: app.address, flags });
+  const web = await startSidecar("web", { flags });
+  const outbound = web.address("outbound");
+  await eventually("orders answers", answers(outbound, "orders"));
+  const load = startLoad(outbound, "orders");
+  await first.kill();
+  // So that web is back before orders is, and asks for what nobody has heard of.
+  orders.signal("SIGSTOP");
+  await startControlPlane(temporaryFolder(), server);
+  await eventually("web is back", async () => (await metric(web, "weft_control_plane_connected")) === 1, 20_000);
+  orders.signal("SIGCONT");
+  await eventually("orders is back", async () => (await metric(orders, "weft_control_plane_connected")) === 1, 20_000);
+  const before = load.count();
+  await eventually("some traffic passed", () => load.count() > before + 50);
+  expect((await load.stop()).failures).toEqual([]);
+});
+
+test("an instance that is killed costs no request that may be repeated, though its lease goes on", async () => {
+  const controlPlane = await startControlPlane(temporaryFolder());
+  const flags = ["--control-plane", controlPlane.address("grpc")];
+  const apps = [await startApp("orders"), await startApp("orders")];
+  const [doomed] = await Promise.all(apps.map(({ address }) => startSidecar("orders", { app: address, flags })));
+  const web = await startSidecar("web", { flags });
+  const outbound = web.address("outbound");
+  await eventually("orders answers", answers(outbound, "orders"));
+  const load = startLoad(outbound, "orders");
+  await eventually("some traffic passed", () => load.count() > 50);
+  await doomed?.kill();
+  const before = load.count();
+  await eventually("more traffic passed", () => load.count() > before + 200);
+  expect((await load.stop()).failures).toEqual([]);
+});
+
 test("restarted with the control plane away, it starts from its cache, ready at once", async () => {
   const controlPlane = await startControlPlane(temporaryFolder());
   const orders = await startApp("orders");

@@ -199,11 +199,20 @@ describe("npm start through npm", () => {
         detached: true,
       });
       let stdout = "";
+      let stderr = "";
+      npm.stderr.setEncoding("utf8").on("data", (text: string) => {
+        stderr += text;
+      });
       npm.stdout.setEncoding("utf8").on("data", (text: string) => {
         stdout += text;
       });
       const exited = new Promise<number | null>((settle) => npm.once("close", settle));
-      const line = await eventually("the shop is ready", () => /^\{"ready".*\n/m.exec(stdout)?.[0], 60_000);
+      const tooEarly = exited.then((code) => {
+        throw new Error(`npm start ended with ${code} before it was ready:\n${stderr}`);
+      });
+      tooEarly.catch(() => {});
+      const ready = eventually("the shop is ready", () => /^\{"ready".*\n/m.exec(stdout)?.[0], 60_000);
+      const line = await Promise.race([ready, tooEarly]);
       const { groups } = JSON.parse(line) as { groups: number[] };
       expect(groups).toHaveLength(GROUPS);
       end(npm.pid!);

@@ -203,7 +203,9 @@ describe("a body that lies", () => {
     client.send("5;\nX\r\n0\r\n\r\nGET /admin HTTP/1.1\r\nHost: a\r\n\r\n");
     await client.receives("HTTP/1.1 400 ");
     await until(() => connection.isClosed || connection.hasEnded);
-    expect(connection.received).not.toContain("0\r\n\r\n");
+    // The body alone: a request id at the end of the head may end with 0, too.
+    const body = connection.received.slice(connection.received.indexOf("\r\n\r\n") + 4);
+    expect(body).toBe("5\r\nhello\r\n");
     expect(connection.received).not.toContain("admin");
     expect(app.connections).toHaveLength(1);
   });

@@ -2,7 +2,7 @@
 // clients that speak bytes.
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { compileMesh, compileService, indexDocuments, serviceNames } from "../../../rules/compile.ts";
+import { compileInbound, compileMesh, compileService, indexDocuments, serviceNames } from "../../../rules/compile.ts";
 import { compileEndpoints, impliedServices, impliedVersions, type WorkloadFacts } from "../../../rules/endpoints.ts";
 import { loadDocuments } from "../../../rules/load.ts";
 import { type Resource, resourceName } from "../../../rules/resource.ts";
@@ -32,6 +32,7 @@ export interface RigOptions {
   /** Documents as YAML; `{a}` and so on are replaced by addresses. */
   readonly rules?: string;
   readonly workloads?: readonly Partial<WorkloadFacts>[];
+  readonly zone?: string;
 }
 
 export async function createPath(options: RigOptions = {}): Promise<DataPath> {
@@ -41,6 +42,7 @@ export async function createPath(options: RigOptions = {}): Promise<DataPath> {
     log: silentLog(),
     namespace: "default",
     service: "default/caller",
+    zone: options.zone ?? "",
     limits: options.limits ?? {},
     http1Limits: options.http1Limits ?? {},
     ...(options.readMode === undefined ? {} : { readMode: options.readMode }),
@@ -79,6 +81,7 @@ export function applyRules(path: DataPath, yaml: string, workloads: readonly Par
     add(compileService(index, service));
     add(compileEndpoints(index, service, facts));
   }
+  add(compileInbound(index, path.service));
   add(compileMesh(index));
   const previous = path.snapshots.current;
   path.snapshots.swap(buildSnapshot(previous, resources, previous.revision + 1));
@@ -101,6 +104,7 @@ export async function outboundRig(options: RigOptions = {}): Promise<Rig> {
 
 export async function inboundRig(app: string | undefined, options: RigOptions = {}): Promise<Rig> {
   const path = await createPath(options);
+  if (options.rules !== undefined) applyRules(path, options.rules);
   const host = app === undefined ? undefined : { host: "127.0.0.1", port: portOf(app) };
   const listener = await startInbound({ path, listen: { host: "127.0.0.1", port: 0 }, app: host });
   cleanups.push(() => listener.close());
@@ -151,6 +155,9 @@ export interface Endpoint {
   readonly server: Server;
   stop(): Promise<void>;
 }
+
+/** Refuses connections: a port below those that a listener on port 0 could be given in the meantime. */
+export const REFUSING_ADDRESS = "127.0.0.1:1";
 
 /** A server of bytes. */
 export async function startEndpoint(

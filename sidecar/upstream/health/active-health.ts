@@ -14,6 +14,13 @@ export class ActiveHealth {
   lastError = "";
   #inARow = 0;
 
+  /** Nobody probes it any more. */
+  reset(): void {
+    this.state = "unprobed";
+    this.lastError = "";
+    this.#inARow = 0;
+  }
+
   /** @returns whether the state became or ceased to be "unhealthy". */
   record(error: string, { unhealthyThreshold, healthyThreshold }: HealthThresholds): boolean {
     const passed = error === "";

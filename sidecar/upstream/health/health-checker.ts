@@ -22,32 +22,32 @@ export interface ProbedHost {
   readonly active: ActiveHealth;
 }
 
-export interface HealthCheckTools {
+export interface HealthCheckTools<Host extends ProbedHost> {
   readonly clock: Clock;
   readonly random: Random;
   /** Its health changed between usable and not. */
-  onChange(host: ProbedHost): void;
+  onChange(host: Host): void;
   /** Every probe, for the figures. */
-  onProbe(host: ProbedHost, error: string): void;
+  onProbe(host: Host, error: string): void;
 }
 
 /** The first probe of an endpoint comes within this share of the interval. */
 const FIRST_PROBE_SHARE = 0.1;
 
-export class HealthChecker {
+export class HealthChecker<Host extends ProbedHost> {
   readonly #settings: HealthCheckSettings;
-  readonly #tools: HealthCheckTools;
+  readonly #tools: HealthCheckTools<Host>;
   readonly #probe: Probe;
-  readonly #running = new Map<ProbedHost, { stop(): void }>();
+  readonly #running = new Map<Host, { stop(): void }>();
 
-  constructor(settings: HealthCheckSettings, tools: HealthCheckTools) {
+  constructor(settings: HealthCheckSettings, tools: HealthCheckTools<Host>) {
     this.#settings = settings;
     this.#tools = tools;
     this.#probe = buildProbe(settings.kind, settings.timeoutMs, tools.clock);
   }
 
   /** The endpoints there are from now on; those that left are probed no more. */
-  setHosts(hosts: Iterable<ProbedHost>): void {
+  setHosts(hosts: Iterable<Host>): void {
     const wanted = new Set(hosts);
     for (const [host, run] of this.#running) {
       if (wanted.has(host)) continue;
@@ -62,7 +62,7 @@ export class HealthChecker {
     this.setHosts([]);
   }
 
-  #start(host: ProbedHost): { stop(): void } {
+  #start(host: Host): { stop(): void } {
     const { clock, random } = this.#tools;
     const { intervalMs, port } = this.#settings;
     const target = port === 0 ? host.target : { host: host.target.host, port };
@@ -83,7 +83,7 @@ export class HealthChecker {
     };
   }
 
-  #record(host: ProbedHost, error: string): void {
+  #record(host: Host, error: string): void {
     this.#tools.onProbe(host, error);
     if (host.active.record(error, this.#settings)) this.#tools.onChange(host);
   }

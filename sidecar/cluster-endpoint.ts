@@ -1,0 +1,99 @@
+// One endpoint of a cluster: what lives as long as its address is known (pool, requests in progress, health, latency),
+// and how one snapshot sees it. Its health is an overlay: the lease (it is in the snapshot), active checks, passive ones.
+import type { Endpoint, TrafficPolicyResource } from "../rules/resource.ts";
+import type { HostPort } from "../runtime/address.ts";
+import { PeakEwma } from "./balance/latency.ts";
+import type { Member } from "./balance/member-set.ts";
+import type { Breaker } from "./policy/breaker.ts";
+import { OutlierHost } from "./policy/outlier.ts";
+import { ActiveHealth } from "./upstream/health/active-health.ts";
+import type { ProbedHost } from "./upstream/health/health-checker.ts";
+import { Pool } from "./upstream/pool.ts";
+import type { PoolTools } from "./upstream/tools.ts";
+
+/** What outlives snapshots of one endpoint address. */
+export class EndpointState implements ProbedHost {
+  readonly target: HostPort;
+  /** HOST:PORT. */
+  readonly address: string;
+  readonly pool: Pool;
+  readonly latency = new PeakEwma();
+  readonly active = new ActiveHealth();
+  readonly outlier: OutlierHost;
+  /** Where breakers are per endpoint. */
+  breaker: Breaker | undefined = undefined;
+  activeRequests = 0;
+  /** Since when it takes traffic; slow start counts from here. */
+  healthySinceMs: number;
+  /** 0..1 as the endpoint reports it; negative: it does not. */
+  utilization = -1;
+
+  constructor(target: HostPort, address: string, policy: TrafficPolicyResource, tools: PoolTools) {
+    this.target = target;
+    this.address = address;
+    this.pool = new Pool(target, policy.connectionPool, tools);
+    this.outlier = new OutlierHost(address);
+    this.healthySinceMs = tools.clock.now();
+  }
+
+  get isHealthy(): boolean {
+    if (this.outlier.isEjected || this.outlier.isOut) return false;
+    return this.breaker === undefined || this.breaker.isAdmitting;
+  }
+}
+
+/** One endpoint in one snapshot. */
+export class EndpointMember implements Member {
+  readonly endpoint: Endpoint;
+  /** HOST:PORT that this member stands for. */
+  readonly address: string;
+  readonly weight: number;
+  share: number;
+  credit = 0;
+  readonly state: EndpointState;
+
+  constructor(endpoint: Endpoint, address: string, state: EndpointState) {
+    this.endpoint = endpoint;
+    this.address = address;
+    this.weight = endpoint.weight;
+    this.share = endpoint.weight;
+    this.state = state;
+  }
+
+  get key(): string {
+    return this.address;
+  }
+
+  get zone(): string {
+    return this.endpoint.zone;
+  }
+
+  get latency(): PeakEwma {
+    return this.state.latency;
+  }
+
+  get healthySinceMs(): number {
+    return this.state.healthySinceMs;
+  }
+
+  get utilization(): number {
+    return this.state.utilization;
+  }
+
+  get activeRequests(): number {
+    return this.state.activeRequests;
+  }
+
+  get isHealthy(): boolean {
+    return this.state.isHealthy;
+  }
+}
+
+/** "healthy", or every reason why the endpoint gets no traffic, each by the part of the overlay that says so. */
+export function healthInWords({ active, outlier, breaker }: EndpointState): string {
+  const reasons: string[] = [];
+  if (outlier.isOut) reasons.push(`active check: ${active.lastError}`);
+  if (outlier.isEjected) reasons.push(`ejected: ${outlier.cause}`);
+  if (breaker !== undefined && breaker.state !== "closed") reasons.push(`circuit ${breaker.state}`);
+  return reasons.length === 0 ? "healthy" : reasons.join("; ");
+}

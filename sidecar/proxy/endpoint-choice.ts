@@ -1,0 +1,94 @@
+// Which endpoint the next attempt of an exchange goes to: the circuit breaker is asked, then the balancer, by the hash of
+// the request where the policy hashes.
+
+import { hashText } from "../balance/hash.ts";
+import { affinityCookieLine, type HashSource, hashedText } from "../balance/hash-on.ts";
+import { type Cluster, type ClusterTools, chooseEndpoint } from "../cluster.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
+import type { BreakerTickets } from "../cluster-state.ts";
+import type { MessageHead } from "../http1/head.ts";
+import { REFUSED } from "../policy/breaker.ts";
+import type { DataPath } from "./data-path.ts";
+import type { Destination } from "./destination.ts";
+import { type Failure, failure } from "./reasons.ts";
+import { retryAfterLine } from "./respond.ts";
+
+export class EndpointChoice implements HashSource {
+  /** What the breakers let through, for the attempt. */
+  readonly tickets: BreakerTickets = { service: REFUSED, endpoint: REFUSED };
+  /** Why `next` chose nothing, and field lines for the answer. */
+  refusal: Failure = failure("no-healthy-endpoint");
+  refusalLines = "";
+  readonly #path: DataPath;
+  #hash = 0;
+  #head: MessageHead | undefined = undefined;
+  sourceAddress = "";
+
+  constructor(path: DataPath) {
+    this.#path = path;
+  }
+
+  /** A request goes to `destination`. Hashes it if its policy says so; a cookie that it lacks goes into the answer. */
+  begin(destination: Destination, head: MessageHead, sourceAddress: string): void {
+    const hashOn = destination.cluster?.policy.loadBalancer.hashOn;
+    if (hashOn === undefined) return;
+    this.#head = head;
+    this.sourceAddress = sourceAddress;
+    let text = hashedText(hashOn, this);
+    this.#head = undefined;
+    if (text === undefined && hashOn.type === "cookie") {
+      text = this.#path.newRequestId();
+      destination.responseLines += affinityCookieLine(hashOn.name, text);
+    }
+    // A request without the hashed part may go anywhere; always to the same place would be a hot spot.
+    this.#hash = text === undefined ? Math.floor(this.#path.random.next() * 2 ** 32) : hashText(text);
+  }
+
+  get query(): string {
+    return this.#head?.query ?? "";
+  }
+
+  header(lowerName: string): string | undefined {
+    return lowerName === "host" ? this.#head?.authority : this.#head?.value(lowerName);
+  }
+
+  /**
+   * The endpoint of the next attempt; undefined: see `refusal`.
+   * @param again the endpoint that is tried once more
+   */
+  next(
+    destination: Destination,
+    tried: readonly EndpointMember[],
+    again: EndpointMember | undefined,
+    tools: ClusterTools,
+  ): EndpointMember | undefined {
+    const { cluster, members } = destination;
+    if (cluster === undefined || members === undefined) return this.#refuse(failure("internal-error"), "");
+    const { breaker } = cluster.state;
+    this.tickets.service = breaker === undefined ? REFUSED : breaker.admit();
+    if (breaker !== undefined && this.tickets.service === REFUSED) return this.#refuseOpen(cluster);
+    const member = again ?? chooseEndpoint(cluster, members, tried, this.#hash, tools);
+    if (member !== undefined) {
+      this.tickets.endpoint = member.state.breaker?.admit() ?? REFUSED;
+      return member;
+    }
+    breaker?.settle(this.tickets.service, "none", this.#path.clock.now());
+    return members.members.some(({ state }) => state.breaker?.isAdmitting === false)
+      ? this.#refuseOpen(cluster)
+      : this.#refuse(failure("no-healthy-endpoint", cluster.service), "");
+  }
+
+  #refuseOpen(cluster: Cluster): undefined {
+    const nowMs = this.#path.clock.now();
+    const waits = [cluster.state, ...cluster.states.values()].map(({ breaker }) => breaker?.retryAfterMs(nowMs) ?? 0);
+    const known = waits.filter((waitMs) => waitMs > 0);
+    const lines = known.length === 0 ? "" : retryAfterLine(Math.min(...known));
+    return this.#refuse(failure("circuit-open", cluster.service), lines);
+  }
+
+  #refuse(cause: Failure, lines: string): undefined {
+    this.refusal = cause;
+    this.refusalLines = lines;
+    return undefined;
+  }
+}

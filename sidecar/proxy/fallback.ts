@@ -1,0 +1,98 @@
+// What answers when a service cannot: the fallback of its policy. Says which failures it is for; where the exchange goes
+// then is the conductor's work.
+import type { FallbackResource } from "../../rules/resource.ts";
+import { membersFor } from "../cluster.ts";
+import { ownResponseHead } from "../http1/encoder.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import { NO_FILTERS } from "../route/rule-plan.ts";
+import type { Snapshot } from "../snapshot.ts";
+import { corsLines } from "./cors.ts";
+import type { Destination } from "./destination.ts";
+import type { Outlet } from "./outlet.ts";
+import type { Failure } from "./reasons.ts";
+import { type AnswerOptions, answerText, commonLines, statusOf } from "./respond.ts";
+
+/** The fallback for this failure of the destination, if its policy has one: the service itself cannot answer. */
+export function fallbackOf(cause: Failure, destination: Destination): FallbackResource | undefined {
+  if (destination.isFallback) return undefined;
+  switch (cause.reason) {
+    case "circuit-open":
+    case "no-healthy-endpoint":
+    case "connect-failure":
+    case "upstream-reset":
+    case "bad-response":
+    case "per-try-timeout":
+    case "request-timeout":
+    case "pool-overflow":
+    case "retry-budget-exhausted":
+      return destination.cluster?.policy.fallback;
+    default:
+      return undefined;
+  }
+}
+
+/** The service that the request goes to instead; "" when there is none, or no time left for it. */
+export function serviceInstead(fallback: FallbackResource, cause: Failure): string {
+  return cause.reason === "request-timeout" ? "" : fallback.service;
+}
+
+/** Points `destination` at the service that answers instead. @returns false when the sidecar does not know it. */
+export function redirectToFallback(
+  destination: Destination,
+  service: string,
+  snapshot: Snapshot,
+  metrics: Metrics,
+): boolean {
+  const cluster = snapshot.services.get(service)?.cluster;
+  if (cluster === undefined) return false;
+  countFallback(metrics, destination, "service");
+  destination.isFallback = true;
+  destination.cluster = cluster;
+  destination.members = membersFor(cluster, 0);
+  destination.retry = cluster.retry;
+  destination.perTryTimeoutMs = cluster.policy.timeout.perTryMs;
+  destination.backendFilters = NO_FILTERS;
+  destination.responseLines = "";
+  return true;
+}
+
+function countFallback(metrics: Metrics, { cluster }: Destination, kind: "service" | "answer"): void {
+  metrics.fallbacks.cell(cluster?.service ?? "", kind).value++;
+}
+
+/** Writes the answer of the sidecar itself: that of the fallback where there is one. @returns its status */
+export function writeOwnAnswer(
+  outlet: Outlet,
+  cause: Failure,
+  destination: Destination,
+  options: AnswerOptions,
+  metrics: Metrics,
+): number {
+  const { cors } = destination.ruleFilters;
+  const withCors = cors !== undefined && options.request !== undefined;
+  const all = withCors ? { ...options, lines: options.lines + corsLines(undefined, cors, options.request) } : options;
+  const answer = fallbackOf(cause, destination)?.answer;
+  outlet.addText(answer === undefined ? answerText(cause, all) : fallbackText(answer, cause, all));
+  outlet.flush();
+  if (answer === undefined) return statusOf(cause);
+  countFallback(metrics, destination, "answer");
+  return answer.status;
+}
+
+/** The static answer; the reason says why the service did not give its own. */
+function fallbackText(answer: NonNullable<FallbackResource["answer"]>, cause: Failure, options: AnswerOptions): string {
+  let lines = options.lines;
+  for (const [name, value] of Object.entries(answer.headers)) {
+    if (!isFramingField(name)) lines += `${name}: ${value}\r\n`;
+  }
+  const body = Buffer.from(answer.body, "utf8").toString("latin1");
+  const hasBody = answer.status !== 204 && answer.status !== 304;
+  if (hasBody) lines += `content-length: ${body.length}\r\n`;
+  const head = ownResponseHead(answer.status, lines + commonLines(cause, options));
+  return hasBody && options.request?.method !== "HEAD" ? head + body : head;
+}
+
+/** Fields that only the sidecar can know, whatever a rule says. */
+function isFramingField(name: string): boolean {
+  return /^(?:content-length|transfer-encoding|connection|keep-alive|date|x-weft-reason)$/i.test(name);
+}

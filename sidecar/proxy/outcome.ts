@@ -1,0 +1,24 @@
+// What the end of an attempt says about its endpoint: for breakers, ejections and latency.
+import type { AttemptOutcome } from "../cluster-state.ts";
+import type { ReasonName } from "./reasons.ts";
+
+/** As Envoy's outlier detection: 502, 503 and 504 are failures of the way there, other 5xx of the service. */
+export function outcomeOfStatus(status: number): AttemptOutcome {
+  if (status < 500) return "success";
+  return status >= 502 && status <= 504 ? "gateway-error" : "error";
+}
+
+export function outcomeOfFailure(reason: ReasonName): AttemptOutcome {
+  switch (reason) {
+    case "connect-failure":
+      return "connect-failure";
+    case "upstream-reset":
+    case "bad-response":
+    case "per-try-timeout":
+    case "request-timeout":
+      return "gateway-error";
+    default:
+      // Bounds of the sidecar itself and clients that go away are not the endpoint's doing.
+      return "none";
+  }
+}
