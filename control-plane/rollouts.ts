@@ -5,6 +5,7 @@ import type { Fleet } from "./push/fleet.ts";
 import type { Registry } from "./registry/registry.ts";
 import { RolloutController } from "./rollout/controller.ts";
 import { createSurroundings, type Surroundings } from "./rollout/facts.ts";
+import { createHttpCall } from "./rollout/http-call.ts";
 import type { Store } from "./store/contract.ts";
 import type { Rulebook } from "./store/rulebook.ts";
 import { RateWindow } from "./telemetry/rate-window.ts";
@@ -26,10 +27,8 @@ export function createRollouts({ clock, log, store, rulebook, registry, fleet, t
 } {
   const rates = new RateWindow(clock, traffic);
   const surroundings = createSurroundings({ clock, rulebook, registry, fleet, traffic, rates });
-  // Node's own fetch is undici.
-  const outside = { fetch: (url: string, init: RequestInit) => fetch(url, init), clock, log };
   const controller = new RolloutController({
-    ...{ clock, log, rulebook, traffic, surroundings, outside },
+    ...{ clock, log, rulebook, traffic, surroundings, call: createHttpCall(clock) },
     store: store.rollouts,
   });
   return { controller, surroundings };

@@ -34,7 +34,7 @@ function addCells({ name, cells }: CellFamily, countOf: CountOf): void {
     for (const { values, value } of cells.entries.values()) {
       const [direction, service, backend, version, status, reason = ""] = values;
       if (direction !== "outbound" || backend === "" || !isJudged(reason)) continue;
-      add(countOf(service, backend, version), value.value, isFailure(Number(status)));
+      add(countOf(service, backend, version), value.value, isFailure(Number(status), reason));
     }
   } else if (name === "weft_rollout_requests_total") {
     for (const { values, value } of cells.entries.values()) {

@@ -11,7 +11,9 @@ import type { Rulebook } from "../store/rulebook.ts";
 import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
 import { type Command, CommandRefusedError, obey } from "./command.ts";
 import type { Surroundings } from "./facts.ts";
-import { hasExternalChecks, notify, type Outside, runChecks } from "./outside.ts";
+import type { HttpCall } from "./http-call.ts";
+import { Notices } from "./notices.ts";
+import { hasExternalChecks, runChecks } from "./outside.ts";
 import { hasEnded, type RolloutState, type Transition } from "./phase.ts";
 import { planStep, statusFor, stepText } from "./plan.ts";
 import { type ExternalResult, event, type Facts, settleCommand, startRollout, step } from "./step.ts";
@@ -27,7 +29,7 @@ export interface ControllerOptions {
   readonly store: RolloutStore;
   readonly traffic: TrafficLedger;
   readonly surroundings: Surroundings;
-  readonly outside: Outside;
+  readonly call: HttpCall;
 }
 
 /** A release as it is now. */
@@ -48,9 +50,16 @@ interface Running {
   readonly intake: TrafficIntake;
   lastEvent: RolloutEventRecord | undefined;
   revision: number;
-  external: readonly ExternalResult[];
-  isAsking: boolean;
+  /** Of the document when it was last seen: they are told of its deletion, too. */
+  webhooks: readonly string[];
+  external: External;
 }
+
+/** Checks by others: asked when an analysis is due, which waits for their answers. */
+type External =
+  | { readonly name: "idle" }
+  | { readonly name: "asking" }
+  | { readonly name: "answered"; readonly results: readonly ExternalResult[] };
 
 export class NoSuchRolloutError extends Error {
   override readonly name = "NoSuchRolloutError";
@@ -60,6 +69,7 @@ export class RolloutController {
   readonly #options: ControllerOptions;
   readonly #running = new Map<string, Running>();
   readonly #listeners = new Set<(key: string) => void>();
+  readonly #notices: Notices;
   #queue: Promise<unknown> = Promise.resolve();
   #ticker: Timer | undefined;
   #unfollow: readonly (() => void)[] = [];
@@ -67,6 +77,7 @@ export class RolloutController {
 
   constructor(options: ControllerOptions) {
     this.#options = options;
+    this.#notices = new Notices(options);
   }
 
   /** Takes up every stored release where it was, and goes on from there. */
@@ -84,6 +95,7 @@ export class RolloutController {
       }),
       surroundings.onEndpointsChange(() => this.#prompt()),
     ];
+    this.#notices.send(await store.notices());
     this.#ticker = every(clock, TICK_MS, () => void this.sync());
     await this.sync();
   }
@@ -91,6 +103,7 @@ export class RolloutController {
   async stop(): Promise<void> {
     this.#ticker?.cancel();
     for (const unfollow of this.#unfollow) unfollow();
+    this.#notices.stop();
     await this.#queue;
   }
 
@@ -101,9 +114,8 @@ export class RolloutController {
 
   /** @throws NoSuchRolloutError */
   release(key: string): Release {
-    const document = this.#documents().find((candidate) => keyOf(candidate) === key);
-    const release = document === undefined ? undefined : this.#release(document);
-    if (release === undefined) throw new NoSuchRolloutError(`there is no Rollout ${key}`);
+    const release = this.#release(this.#document(key));
+    if (release === undefined) throw new NoSuchRolloutError(`the release of Rollout ${key} has not begun yet`);
     return release;
   }
 
@@ -116,10 +128,12 @@ export class RolloutController {
   /** Does what a person says. Rejects with CommandRefusedError or NoSuchRolloutError. */
   command(key: string, command: Command, author: string): Promise<Release> {
     return this.#exclusively(async () => {
+      // What is known by now counts first, the word comes after it.
+      await this.#advance(this.#document(key));
       const { document, state } = this.release(key);
       const nowMs = this.#options.clock.wall();
       const told = obey(document.spec, state, command, nowMs, author);
-      const facts = this.#facts(document, this.#running.get(key));
+      const facts = this.#endpoints(document);
       await this.#settle(document, settleCommand(document.spec, told, facts, nowMs));
       return this.release(key);
     });
@@ -130,7 +144,7 @@ export class RolloutController {
     return this.#exclusively(async () => {
       const { document, state } = this.release(key);
       if (!hasEnded(state)) throw new CommandRefusedError(`the release of ${state.canary} is under way already`);
-      const facts = this.#facts(document, this.#running.get(key));
+      const facts = this.#endpoints(document);
       await this.#settle(document, startRollout(document.spec, facts, this.#options.clock.wall(), author));
       return this.release(key);
     });
@@ -173,14 +187,15 @@ export class RolloutController {
     const { clock } = this.#options;
     const running = this.#running.get(key);
     const nowMs = clock.wall();
-    const facts = this.#facts(document, running);
     if (running === undefined || !isAbout(running.state, document.spec)) {
-      await this.#settle(document, startRollout(document.spec, facts, nowMs, ""));
+      await this.#settle(document, startRollout(document.spec, this.#endpoints(document), nowMs, ""));
       return;
     }
-    const analysedBefore = running.state.lastAnalysis?.atMs;
-    await this.#settle(document, step(document.spec, running.state, facts, nowMs));
-    if (running.state.lastAnalysis?.atMs !== analysedBefore) this.#askOutside(document, running);
+    running.webhooks = webhooksOf(document);
+    const { lastAnalysis, step: index } = running.state;
+    await this.#settle(document, step(document.spec, running.state, this.#facts(document, running, nowMs), nowMs));
+    const isUsed = running.state.lastAnalysis !== lastAnalysis || running.state.step !== index;
+    if (isUsed && running.external.name === "answered") running.external = { name: "idle" };
   }
 
   /** Stores a transition, then makes it true, then tells of it. */
@@ -191,17 +206,19 @@ export class RolloutController {
     const isSame = before !== undefined && JSON.stringify(before.state) === JSON.stringify(state);
     if (!isSame) {
       const atMs = clock.wall();
-      const written = await store.write(
+      const written = await store.write({
         key,
-        JSON.stringify(state),
-        events.map((told) => ({ key, atMs, ...told })),
-      );
+        body: JSON.stringify(state),
+        events: events.map((told) => ({ key, atMs, ...told })),
+        notify: webhooksOf(document),
+      });
       const running = before ?? this.#run(state, document.metadata.namespace, undefined);
       if (hasOtherTraffic(before?.state, state)) running.intake.restart(versionsOf(document), clock.now());
       running.state = state;
       running.lastEvent = written.at(-1) ?? running.lastEvent;
       this.#running.set(key, running);
-      this.#tell(document, written);
+      running.webhooks = webhooksOf(document);
+      this.#tell(running.webhooks, written);
     }
     await this.#commitStatus(document, state);
     if (!isSame) for (const listener of this.#listeners) listener(key);
@@ -228,19 +245,16 @@ export class RolloutController {
     const running = this.#running.get(key);
     if (running === undefined) return;
     const deleted = event("deleted", `the Rollout is gone; ${running.state.service} goes by its own rules again`);
-    const [written] = await this.#options.store.write(key, undefined, [
-      { key, atMs: this.#options.clock.wall(), ...deleted },
-    ]);
+    const events = [{ key, atMs: this.#options.clock.wall(), ...deleted }];
+    const written = await this.#options.store.write({ key, body: undefined, events, notify: running.webhooks });
     this.#running.delete(key);
-    if (written !== undefined) this.#log(written);
+    this.#tell(running.webhooks, written);
     for (const listener of this.#listeners) listener(key);
   }
 
-  #tell(document: Document<RolloutSpec>, events: readonly RolloutEventRecord[]): void {
-    for (const told of events) {
-      this.#log(told);
-      for (const { url } of document.spec.notify ?? []) void notify(this.#options.outside, url, told);
-    }
+  #tell(webhooks: readonly string[], events: readonly RolloutEventRecord[]): void {
+    for (const told of events) this.#log(told);
+    this.#notices.send(events.flatMap((told) => webhooks.map((url) => ({ url, event: told }))));
   }
 
   #log({ key, type, message, author }: RolloutEventRecord): void {
@@ -248,33 +262,44 @@ export class RolloutController {
     this.#options.log[level]({ rollout: key, event: type, ...(author === "" ? {} : { author }) }, message);
   }
 
-  /** Checks by others run while the next interval goes on; their answers count at its end. */
-  #askOutside({ metadata, spec }: Document<RolloutSpec>, running: Running): void {
+  /** What others say, when an analysis is due: asked now, unless they have been. */
+  #external({ metadata, spec }: Document<RolloutSpec>, running: Running, nowMs: number): Facts["external"] {
     const { analysis } = spec;
-    if (!hasExternalChecks(analysis) || running.isAsking || hasEnded(running.state)) return;
-    running.isAsking = true;
-    const { service, stable, canary, step: index, weight } = running.state;
+    const { external, state } = running;
+    if (!hasExternalChecks(analysis) || hasEnded(state) || nowMs < state.nextAnalysisAtMs) return [];
+    if (external.name === "answered") return external.results;
+    if (external.name === "asking") return "pending";
+    const { service, stable, canary, step: index, weight } = state;
     const rollout = qualifiedName(metadata.namespace, metadata.name);
     const context = { rollout, service, stable, canary, step: index + 1, weight };
-    void runChecks(this.#options.outside, analysis, context).then((results) => {
-      running.external = results;
-      running.isAsking = false;
+    running.external = { name: "asking" };
+    void runChecks(this.#options.call, analysis, context).then((results) => {
+      // Answers about another step than the one that is going on are of no use.
+      const isAbout = running.state.step === index && running.state.canary === canary;
+      running.external = isAbout ? { name: "answered", results } : { name: "idle" };
+      this.#prompt();
     });
+    return "pending";
   }
 
-  #facts(document: Document<RolloutSpec>, running: Running | undefined): Facts {
+  #facts(document: Document<RolloutSpec>, running: Running, nowMs: number): Facts {
+    const { mirror } = planStep(document.spec, running.state.step);
+    return {
+      ...this.#endpoints(document),
+      sides: running.intake.take(mirror === undefined ? "requests" : "copies"),
+      external: this.#external(document, running, nowMs),
+    };
+  }
+
+  /** Facts without traffic: for what is no judgement. */
+  #endpoints(document: Document<RolloutSpec>): Facts {
     const { surroundings } = this.#options;
     const { canary, stable } = versionsOf(document);
-    const { mirror } = planStep(document.spec, running?.state.step ?? 0);
-    const unknown = { outcome: "unknown", detail: "not asked yet" } as const;
-    const named = [...(document.spec.analysis?.prometheus ?? []), ...(document.spec.analysis?.webhooks ?? [])];
     return {
       canaryEndpoints: surroundings.readyEndpoints(canary),
       stableEndpoints: surroundings.readyEndpoints(stable),
-      sides: running?.intake.take(mirror === undefined ? "requests" : "copies") ?? NOTHING,
-      external: named.map(
-        ({ name }) => running?.external.find((result) => result.name === name) ?? { name, ...unknown },
-      ),
+      sides: NOTHING,
+      external: [],
     };
   }
 
@@ -282,6 +307,12 @@ export class RolloutController {
     return Array.from(this.#options.rulebook.documents.values())
       .filter(({ key }) => key.kind === "Rollout")
       .map(({ document }) => document as Document<RolloutSpec>);
+  }
+
+  #document(key: string): Document<RolloutSpec> {
+    const document = this.#documents().find((candidate) => keyOf(candidate) === key);
+    if (document === undefined) throw new NoSuchRolloutError(`there is no Rollout ${key}`);
+    return document;
   }
 
   #release(document: Document<RolloutSpec>): Release | undefined {
@@ -299,12 +330,16 @@ export class RolloutController {
       canary: qualifiedName(namespace, state.canary),
     };
     const intake = new TrafficIntake(versions, this.#options.clock.now());
-    return { state, intake, lastEvent, revision: 0, external: [], isAsking: false };
+    return { state, intake, lastEvent, revision: 0, external: { name: "idle" }, webhooks: [] };
   }
 }
 
 const NO_SIDE = { requests: 0, failures: 0, latency: [] };
 const NOTHING = { canary: NO_SIDE, stable: NO_SIDE };
+
+function webhooksOf({ spec }: Document<RolloutSpec>): string[] {
+  return (spec.notify ?? []).map(({ url }) => url);
+}
 
 function keyOf({ metadata }: Document): string {
   return qualifiedName(metadata.namespace, metadata.name);

@@ -22,7 +22,7 @@ export function describeRelease(release: Release, surroundings: Surroundings, no
   const wanted = planStep(spec, state.step);
   const versions = versionsOf(document);
   const judgement = judge(plan, state.evidence);
-  const callers = surroundings.callersOf(versions.service);
+  const callers = surroundings.callersOf(versions.service, nowMs - state.startedAtMs);
   const side = (service: string, figures: Figures) => describeSide(surroundings, versions.service, service, figures);
   return {
     key: wireKey(release.key),

@@ -10,8 +10,11 @@ import type { Rulebook } from "../store/rulebook.ts";
 import type { RateWindow } from "../telemetry/rate-window.ts";
 import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
 
-/** A caller whose last report is older than this is missing: three reports and a bit. */
+/** A caller whose last report is older than this is missing: three reports of one a second, and a bit. */
 const SILENT_AFTER_MS = 3_500;
+/** Until a release is this old its callers may still report as if there were none: every ten seconds. */
+const YOUNG_MS = 5_000;
+const SILENT_AFTER_IDLE_MS = 13_500;
 
 export interface Callers {
   readonly reporting: number;
@@ -22,7 +25,8 @@ export interface Callers {
 export interface Surroundings {
   /** Ready endpoints of a service (qualified), counted by their weights. */
   readyEndpoints(service: string): number;
-  callersOf(service: string): Callers;
+  /** @param releaseAgeMs since the release of the service began */
+  callersOf(service: string, releaseAgeMs: number): Callers;
   /** Requests a second to a service. */
   rate(service: string): number;
   rateTo(service: string, backend: string): number;
@@ -49,7 +53,7 @@ export function createSurroundings(options: SurroundingsOptions): Surroundings {
       const workloads = registry.workloads().filter((workload) => workload.namespace === namespace);
       return compileEndpoints(index, service, workloads).endpoints.reduce((sum, { weight }) => sum + weight, 0);
     },
-    callersOf: (service) => callersOf(options, service),
+    callersOf: (service, releaseAgeMs) => callersOf(options, service, releaseAgeMs),
     rate: (service) => rates.perSecond(service),
     rateTo: (service, backend) => rates.perSecondTo(service, backend),
     onEndpointsChange: (listener) => registry.onChange(listener),
@@ -57,14 +61,15 @@ export function createSurroundings(options: SurroundingsOptions): Surroundings {
 }
 
 /** Sidecars that are subscribed to the service, whether their stream is open or was a moment ago. */
-function callersOf({ clock, fleet, traffic }: SurroundingsOptions, service: string): Callers {
+function callersOf({ clock, fleet, traffic }: SurroundingsOptions, service: string, releaseAgeMs: number): Callers {
+  const silentAfterMs = releaseAgeMs < YOUNG_MS ? SILENT_AFTER_IDLE_MS : SILENT_AFTER_MS;
   const silent: string[] = [];
   let reporting = 0;
   for (const { introduction, subscriptions, isConnected } of fleet.sidecars()) {
     if (!subscriptions.has(service)) continue;
     const { id } = introduction.workload;
     const lastMs = traffic.lastReportMs(id);
-    const isHeard = isConnected && lastMs !== undefined && clock.now() - lastMs <= SILENT_AFTER_MS;
+    const isHeard = isConnected && lastMs !== undefined && clock.now() - lastMs <= silentAfterMs;
     if (isHeard) reporting++;
     else silent.push(id);
   }

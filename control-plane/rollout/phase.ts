@@ -18,6 +18,8 @@ export interface RolloutState {
   readonly stable: string;
   readonly canary: string;
   readonly phase: Phase;
+  /** The spec's steps as they were, as JSON: others put the release elsewhere. */
+  readonly steps: string;
   readonly startedAtMs: number;
   /** Index of the step. */
   readonly step: number;
@@ -54,6 +56,7 @@ export type EventType =
   | "analysis-failed"
   | "paused"
   | "resumed"
+  | "edited"
   | "promoted"
   | "rolled-back"
   | "deleted";

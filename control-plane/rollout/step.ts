@@ -16,8 +16,8 @@ export interface Facts {
   readonly stableEndpoints: number;
   /** What both versions did since the last time, of the weights in force now. */
   readonly sides: Sides;
-  /** Results of checks that others make (webhooks, Prometheus); empty while there are none. */
-  readonly external: readonly ExternalResult[];
+  /** Results of checks that others make (webhooks, Prometheus), when an analysis is due; "pending": they are being asked. */
+  readonly external: readonly ExternalResult[] | "pending";
 }
 
 export interface ExternalResult {
@@ -30,7 +30,7 @@ export interface ExternalResult {
 export function startRollout(spec: RolloutSpec, facts: Facts, nowMs: number, author: string): Transition {
   const { service, stable, canary } = spec;
   const state: RolloutState = {
-    ...{ service, stable, canary, phase: { name: "progressing" }, startedAtMs: nowMs },
+    ...{ service, stable, canary, phase: { name: "progressing" }, steps: stepsText(spec), startedAtMs: nowMs },
     ...{ step: 0, stepSinceMs: nowMs, reachedAtMs: 0, weight: 0, stableEndpoints: facts.stableEndpoints },
     ...{ isFull: false, held: "", evidence: startEvidence(), failures: 0, lastAnalysis: undefined },
     nextAnalysisAtMs: nowMs + planAnalysis(spec).intervalMs,
@@ -54,6 +54,7 @@ function wantedOf(spec: RolloutSpec, state: RolloutState): StepPlan {
 
 export function step(spec: RolloutSpec, before: RolloutState, facts: Facts, nowMs: number): Transition {
   if (hasEnded(before)) return { state: before, events: [] };
+  if (before.steps !== stepsText(spec)) return settleCommand(spec, edit(spec, before, nowMs), facts, nowMs);
   const plan = planAnalysis(spec);
   const wanted = wantedOf(spec, before);
   const state = learn(before, facts, plan);
@@ -82,6 +83,27 @@ export function step(spec: RolloutSpec, before: RolloutState, facts: Facts, nowM
   return settleCommand(spec, advance(spec, current, nowMs, events), facts, nowMs);
 }
 
+/**
+ * The steps are others than before: the release goes on at the last one whose weight it has reached already, so that no
+ * edit moves traffic towards the canary, and begins that one again. Of steps without a weight it skips none.
+ */
+function edit(spec: RolloutSpec, state: RolloutState, nowMs: number): Transition {
+  const reached = spec.steps.findLastIndex((_, index) => planStep(spec, index).weight <= state.weight);
+  const index = Math.max(0, state.weight === 0 ? Math.min(reached, state.step) : reached);
+  const { phase } = state;
+  const isStepsOwn = phase.name === "paused" && (phase.cause === "step" || phase.cause === "quiet");
+  const next: RolloutState = {
+    ...beginStep(spec, state, index, nowMs),
+    steps: stepsText(spec),
+    phase: isStepsOwn ? { name: "progressing" } : phase,
+  };
+  return { state: next, events: [event("edited", `the steps were edited: on at step ${stepTitle(spec, next)}`)] };
+}
+
+function stepsText({ steps }: RolloutSpec): string {
+  return JSON.stringify(steps);
+}
+
 const FULL = { weight: 100, mirror: undefined, holdMs: 0, waitsForResume: false };
 
 function learn(state: RolloutState, facts: Facts, plan: AnalysisPlan): RolloutState {
@@ -98,7 +120,7 @@ function analyse(
   { external }: Facts,
   nowMs: number,
 ): Transition {
-  if (nowMs < state.nextAnalysisAtMs) return { state, events: [] };
+  if (nowMs < state.nextAnalysisAtMs || external === "pending") return { state, events: [] };
   const whole = withExternal(judgement, external);
   const isFailure = whole.verdict === "worse" && !isFailed(state);
   const failures = state.failures + Number(isFailure);
@@ -215,16 +237,23 @@ export function advance(
     return { state: { ...state, isFull: true, phase: { name: "progressing" }, reachedAtMs: 0 }, events };
   }
   const next: RolloutState = {
-    ...state,
+    ...beginStep(spec, state, state.step + 1, nowMs),
     phase: { name: "progressing" },
-    step: state.step + 1,
+  };
+  return { state: next, events: [...events, event("step", `step ${stepTitle(spec, next)}`, author)] };
+}
+
+/** The step of this index with no evidence yet. */
+function beginStep(spec: RolloutSpec, state: RolloutState, index: number, nowMs: number): RolloutState {
+  return {
+    ...state,
+    step: index,
     stepSinceMs: nowMs,
     reachedAtMs: 0,
     evidence: nextStep(state.evidence),
     lastAnalysis: undefined,
     nextAnalysisAtMs: nowMs + planAnalysis(spec).intervalMs,
   };
-  return { state: next, events: [...events, event("step", `step ${stepTitle(spec, next)}`, author)] };
 }
 
 export function promote(

@@ -108,17 +108,30 @@ export interface RolloutEventRecord {
   readonly author: string;
 }
 
+/** An event that a webhook has not been told yet. */
+export interface RolloutNoticeRecord {
+  readonly url: string;
+  readonly event: RolloutEventRecord;
+}
+
+/** What becomes of one release, in one transaction. */
+export interface RolloutWrite {
+  readonly key: string;
+  /** Undefined: the release is deleted. */
+  readonly body: string | undefined;
+  readonly events: readonly Omit<RolloutEventRecord, "sequence">[];
+  /** Webhooks that each event is noted for. */
+  readonly notify: readonly string[];
+}
+
 export interface RolloutStore {
   read(): Promise<RolloutRecord[]>;
-  /**
-   * Adds or replaces a release (or deletes it, with a body of undefined) and what happened to it, in one transaction.
-   * @returns the events with their sequence numbers.
-   */
-  write(
-    key: string,
-    body: string | undefined,
-    events: readonly Omit<RolloutEventRecord, "sequence">[],
-  ): Promise<RolloutEventRecord[]>;
+  /** @returns the events with their sequence numbers. */
+  write(change: RolloutWrite): Promise<RolloutEventRecord[]>;
+  /** What is still to be told, oldest first. */
+  notices(): Promise<RolloutNoticeRecord[]>;
+  /** It was told, or given up. */
+  dropNotice(notice: RolloutNoticeRecord): Promise<void>;
   /** Events newest first, of every key that begins with `prefix`. */
   events(prefix: string, limit: number): Promise<RolloutEventRecord[]>;
 }

@@ -41,6 +41,12 @@ const MIGRATIONS: readonly string[] = [
     author TEXT NOT NULL
   ) STRICT;
   CREATE INDEX rollout_events_by_key ON rollout_events (key, sequence);
+  -- Webhooks that are still to be told of an event.
+  CREATE TABLE rollout_notices (
+    sequence INTEGER NOT NULL REFERENCES rollout_events (sequence) ON DELETE CASCADE,
+    url TEXT NOT NULL,
+    PRIMARY KEY (sequence, url)
+  ) STRICT;
   `,
 ];
 

@@ -18,8 +18,21 @@ export function isJudged(reason: string): boolean {
   return reason !== "client-closed";
 }
 
-export function isFailure(status: number): boolean {
-  return status >= 500;
+/** Failures of the backend, whatever the client was told: by a fallback's 200, or by an answer that was cut off. */
+const BACKEND_FAILURES: ReadonlySet<string> = new Set([
+  "circuit-open",
+  "no-healthy-endpoint",
+  "connect-failure",
+  "upstream-reset",
+  "bad-response",
+  "per-try-timeout",
+  "request-timeout",
+  "pool-overflow",
+  "retry-budget-exhausted",
+]);
+
+export function isFailure(status: number, reason: string): boolean {
+  return status >= 500 || (reason !== "" && BACKEND_FAILURES.has(reason));
 }
 
 export class TrafficCell {
@@ -40,8 +53,13 @@ export class TrafficCell {
   /** One finished request. `reason` is empty when the answer is the endpoint's own. */
   record(status: number, reason: string, durationMs: number): void {
     if (!isJudged(reason)) return;
-    if (isFailure(status)) this.#failed.value++;
+    if (isFailure(status, reason)) this.#failed.value++;
     else this.#ok.value++;
     this.#duration.record(durationMs);
+  }
+
+  /** A request that this backend failed and another service answers, which is recorded of that one. */
+  recordAbandoned(): void {
+    this.#failed.value++;
   }
 }

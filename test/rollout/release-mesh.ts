@@ -1,7 +1,7 @@
 // A mesh with something to release, for end-to-end tests: web calls orders, of which v1 and v2 run, each told by the
 // test how to behave. Everything is a real process. Not a test itself.
 import { join } from "node:path";
-import { credentials } from "@grpc/grpc-js";
+import { type CallOptions, credentials, Metadata } from "@grpc/grpc-js";
 import { type Rollout, type RolloutEvent, RolloutsServiceClient } from "../../proto/gen/weft/v1/rollouts.ts";
 import { ask } from "../ask.ts";
 import { eventually, REPOSITORY, type RunningProgram, type RunResult, runProgram, startProgram } from "../harness.ts";
@@ -83,7 +83,7 @@ export class ReleaseMesh {
 
   say(command: "pause" | "resume" | "abort" | "promote", author = "test"): Promise<Rollout> {
     const request = { key: KEY, author, full: false };
-    const call = this.#call(this.#rollouts[command] as RolloutsServiceClient["pause"], request);
+    const call = this.#call(this.#rollouts[command] as RolloutsServiceClient["promote"], request);
     return call.then(({ rollout }) => rollout as Rollout);
   }
 
@@ -154,7 +154,8 @@ export class ReleaseMesh {
 
   #call<Request, Response>(method: UnaryMethod<Request, Response>, request: Request): Promise<Response> {
     return new Promise((settle, fail) => {
-      method.call(this.#rollouts, request, (error, response) => (error === null ? settle(response) : fail(error)));
+      const done = (error: Error | null, response: Response) => (error === null ? settle(response) : fail(error));
+      method.call(this.#rollouts, request, new Metadata(), {}, done);
     });
   }
 }
@@ -166,6 +167,8 @@ export interface LoadOptions {
 
 type UnaryMethod<Request, Response> = (
   request: Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
   callback: (error: Error | null, response: Response) => void,
 ) => unknown;
 

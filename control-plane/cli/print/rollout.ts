@@ -68,9 +68,15 @@ function waitNodes(view: RolloutView): TreeNode[] {
     view.holdRemainingMs > 0 ? `at least ${roughly(view.holdRemainingMs)} in this step` : "",
     view.expectedWaitMs > 0
       ? `about ${roughly(view.expectedWaitMs)} until the ${view.minRequests} requests that a verdict needs, at the traffic of now`
-      : "",
+      : nobodyText(view),
   ].filter((part) => part !== "");
   return parts.length === 0 ? [] : [{ label: `time left: ${parts.join("; ")}` }];
+}
+
+/** Nothing to count on: it may last for ever, and a person should know. */
+function nobodyText({ sides, service, minRequests }: RolloutView): string {
+  const isQuiet = sides.every(({ requests, requestsPerSecond }) => requests + requestsPerSecond === 0);
+  return isQuiet ? `nobody has called ${service} lately: no verdict before ${minRequests} requests` : "";
 }
 
 function roughly(milliseconds: number): string {
@@ -103,9 +109,8 @@ function latencyCell({ requests }: SideView, milliseconds: number): string {
 export function rolloutLine(view: RolloutView): string {
   const { name, phase, step, steps, weight, verdict, lastEvent } = view;
   const where = hasEnded(view) ? "" : ` step ${step}/${steps.length}`;
-  return printable(
-    `${name} ${phase}${where} weight ${weight}% verdict ${verdict}: ${lastEvent?.message ?? view.message}`,
-  );
+  const message = lastEvent?.message ?? view.message;
+  return printable(`${name} ${phase}${where}, weight ${weight}%, ${verdict}: ${message}`);
 }
 
 export function rolloutColumns(invocation: Invocation): Column<RolloutView>[] {
