@@ -1,6 +1,7 @@
 // Which backend of a rule a request goes to: by chance, or, where a release splits the rule, by its user's bucket or
 // in turn, and never to a version that has nobody while the other one has. Decides; sends nothing.
 
+import type { RolloutSplit } from "../../rules/resource.ts";
 import { BUCKETS, SplitSequence, userBucket } from "../../rules/routing/bucket.ts";
 import type { RequestView } from "../../rules/routing/request-view.ts";
 import { pickCumulative } from "../../rules/routing/split.ts";
@@ -11,22 +12,34 @@ import type { Snapshot } from "../snapshot.ts";
 
 const sequences = new WeakMap<RulePlan, SplitSequence>();
 
-/** @returns undefined when the weights sum to zero */
+interface SplitExchange {
+  readonly snapshot: Snapshot;
+  readonly record: { splitPoint: number; backendIndex: number };
+}
+
+/** Writes the point and the choice into the exchange's record. @returns undefined when the weights sum to zero */
 export function chooseBackend(
   plan: RulePlan,
   view: RequestView,
-  snapshot: Snapshot,
+  { snapshot, record }: SplitExchange,
   random: Random,
 ): BackendPlan | undefined {
   const { split } = plan.rule;
-  if (split === undefined) return plan.backends[pickCumulative(plan.cumulative, random.next())];
+  record.splitPoint = split === undefined ? random.next() : releasePoint(split, plan, view, random);
+  const index = pickCumulative(plan.cumulative, record.splitPoint);
+  record.backendIndex = split === undefined ? index : servingIndex(index, plan, snapshot);
+  return plan.backends[record.backendIndex];
+}
+
+function releasePoint(split: RolloutSplit, plan: RulePlan, view: RequestView, random: Random): number {
   const bucket = userBucket(split, view);
-  const point = bucket === undefined ? sequenceOf(plan).next(random.next()) : (bucket + 0.5) / BUCKETS;
-  const index = pickCumulative(plan.cumulative, point);
-  // The first two are the versions of the release: endpoints that leave are known before its weights follow.
-  if (index < 0 || index > 1 || hasEndpoints(plan.backends[index], snapshot)) return plan.backends[index];
-  const other = plan.backends[1 - index];
-  return hasEndpoints(other, snapshot) ? other : plan.backends[index];
+  return bucket === undefined ? sequenceOf(plan).next(random.next()) : (bucket + 0.5) / BUCKETS;
+}
+
+/** The first two are the versions of the release: endpoints that leave are known before its weights follow. */
+function servingIndex(index: number, { backends }: RulePlan, snapshot: Snapshot): number {
+  if (index < 0 || index > 1 || hasEndpoints(backends[index], snapshot)) return index;
+  return hasEndpoints(backends[1 - index], snapshot) ? 1 - index : index;
 }
 
 function sequenceOf(plan: RulePlan): SplitSequence {

@@ -4,11 +4,13 @@ import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
-import { Attempt } from "./attempt.ts";
+import type { Attempt, AttemptHolder } from "./attempt.ts";
+import { Http1Attempt } from "./attempt-http1.ts";
 import type { AttemptOwner, Downstream, RoutedExchange, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Destination } from "./destination.ts";
@@ -17,7 +19,7 @@ import { fallbackOf, redirectToFallback, serviceInstead, writeOwnAnswer } from "
 import { KeepAlive } from "./keep-alive.ts";
 import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
-import { recordExchange } from "./record.ts";
+import { countBug, recordAttempt, recordExchange } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
 import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
@@ -33,8 +35,9 @@ export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backi
 
 const REQUEST_TIMER = 0;
 const BACKOFF_TIMER = 1;
+const CLIENT_CLOSED = failure("client-closed");
 
-export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
+export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, TimerOwner {
   state: ExchangeState = "idle";
   snapshot: Snapshot;
   readonly destination = new Destination();
@@ -44,6 +47,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   /** The same at the end of the last exchange. */
   endedMs = 0;
   readonly direction: Direction;
+  readonly record: ExchangeRecord;
   readonly attempt: Attempt;
   readonly request: RequestRelay;
   readonly tunnel: Tunnel;
@@ -67,17 +71,18 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#path = path;
     this.#router = router;
     this.direction = router.direction;
+    this.record = new ExchangeRecord(router.direction);
     this.snapshot = path.noSnapshot;
-    this.#relay = new ResponseRelay(client);
-    this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
-    this.retry = new RetryState(path);
-    this.#heads = new ForwardedHeads(client, path);
+    this.#relay = new ResponseRelay(client, this.record);
+    this.attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.retry = new RetryState(path, this.record);
+    this.#heads = new ForwardedHeads(client, path, this.record);
     this.#hold = new ServiceHold(path);
     this.suspension = new Suspension(client, path, (step) => this.#step(step));
-    this.#choice = new EndpointChoice(path);
+    this.#choice = new EndpointChoice(path, this.record);
     this.attempt.tickets = this.#choice.tickets;
-    this.request = new RequestRelay(client, this.attempt, this.retry);
-    this.tunnel = new Tunnel(client, this.attempt, path, () => this.#end(this.#status, ""));
+    this.request = new RequestRelay(client, this, this.retry, this.record);
+    this.tunnel = new Tunnel(client, this, path, () => this.#end(this.#status));
     this.#active = path.metrics.requestsActive.cell(router.direction);
   }
 
@@ -104,6 +109,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
+    this.record.begin(this.head, this.remoteAddress, this.snapshot.revision, nowMs);
     this.#status = 0;
     this.#keepAlive.begin();
     this.#router.route(this, undefined);
@@ -113,6 +119,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const resolver = this.#path.resolver;
     if (resolver === undefined) return this.#router.route(this, "unknown");
     this.state = "resolving";
+    this.record.note("resolve", service);
     this.#client.pauseReading();
     const isHeld = this.#hold.start(service, resolver, (resolution) => this.#step(() => this.#onResolved(resolution)));
     if (!isHeld) this.answer(failure("overloaded", "too many requests wait for the control plane"), "");
@@ -122,6 +129,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.state = "routing";
     this.#client.resumeReading();
     this.snapshot = this.#path.snapshots.current;
+    this.record.revision = this.snapshot.revision;
     this.#router.route(this, resolution);
   }
 
@@ -131,13 +139,11 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const overflow = this.#seat.take(cluster, this.startedMs);
     if (overflow !== undefined) return this.answer(overflow, "");
     this.retry.begin(this.destination.retry, this.head);
-    this.request.setHead(this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination));
+    const headText = this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination);
+    this.request.begin(headText, this.destination, this.#path, this.snapshot);
     this.#choice.begin(this.destination, this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.#armRequestTimer(this.startedMs);
-    const { mirrors } = this.destination.ruleFilters;
-    if (mirrors.length > 0 && !this.destination.isFallback)
-      this.request.startMirrors(mirrors, this.#path, this.snapshot);
     this.#tryNext(undefined);
   }
 
@@ -147,24 +153,24 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (member === undefined)
       return this.answer(this.retry.lastFailure ?? this.#choice.refusal, this.#choice.refusalLines);
     this.state = "trying";
+    this.attempt.prepare(this.destination, recordAttempt(this, member, again !== undefined, this.#path.clock));
     this.retry.tries++;
-    const { cluster, isRawTunnel, perTryTimeoutMs } = this.destination;
-    this.attempt.isRawTunnel = isRawTunnel;
-    this.attempt.cluster = cluster?.state.isWatching === true ? cluster.state : undefined;
+    const { perTryTimeoutMs } = this.destination;
     this.attempt.start(member, this.head.method, this.head.upgrade, perTryTimeoutMs, again !== undefined);
   }
 
   onAttemptOpen(): void {
     this.retry.hasSent = true;
-    if (this.attempt.isRawTunnel) this.#openRawTunnel();
-    else this.request.sendAll();
+    if (!this.attempt.isRawTunnel) return this.request.sendAll();
+    this.#client.outlet.addHead(tunnelAnswerText(this.#path.clock.wall()), false);
+    this.#enterTunnel(200);
   }
 
   // ---- the request's body ----
 
-  /** @param tail the last piece of the body's wire form, mostly empty */
-  onRequestEnd(tail: string): void {
-    this.request.end(tail);
+  /** @param trailers as of MessageOutlet.end */
+  onRequestEnd(trailers: string): void {
+    this.request.end(trailers);
     if (this.state === "trying" || this.state === "backing-off" || this.state === "responding")
       this.#armRequestTimer(this.#path.clock.now());
   }
@@ -187,10 +193,10 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     return this.retry.acceptsStatus(head.status, this.destination, this.request.isWhole);
   }
 
-  onResponseHead(head: MessageHead): BodyForm {
+  onResponseHead(head: MessageHead, given: BodyForm): BodyForm {
     this.#status = head.status;
     this.request.settle();
-    const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client));
+    const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client), given);
     this.state = "responding";
     return form;
   }
@@ -200,8 +206,10 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   }
 
   onReadDone(): void {
-    const outlet = this.#client.outlet;
+    const { outlet } = this.#client;
     outlet.flush();
+    // An answer that came whole in one read costs no look at the clock.
+    if (this.state === "responding" && this.record.answeredMs === 0) this.record.answeredMs = this.#path.clock.now();
     this.#client.noteActivity();
     if (outlet.isFull) this.attempt.pauseReading();
   }
@@ -211,11 +219,11 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.attempt.resumeReading();
   }
 
-  onResponseEnd(tail: string): void {
+  onResponseEnd(trailers: string): void {
     this.retry.countOutcome(this.destination, "answered");
-    this.#relay.end(tail);
+    this.#relay.end(trailers);
     this.#client.outlet.flush();
-    this.#end(this.#status, "");
+    this.#end(this.#status);
     this.#client.onExchangeDone(!this.#relay.closes);
   }
 
@@ -230,10 +238,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const member = this.attempt.member;
     this.retry.countOutcome(this.destination, cause.reason);
     if (this.state === "responding") return this.#cut(cause);
-    if (
-      this.attempt.hasAnswered === false &&
-      this.retry.isKeepAliveRace(cause, this.attempt.isReused, this.request.isWhole)
-    ) {
+    if (this.retry.isKeepAliveRace(cause, this.attempt, this.request.isWhole)) {
       this.#tryNext(member);
       this.attempt.outlet.flush();
       return;
@@ -249,9 +254,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   }
 
   #backOff(why: string): void {
-    if (this.attempt.member !== undefined) this.retry.tried.push(this.attempt.member);
     this.state = "backing-off";
-    this.#path.wheel.arm(this.#backoffTimer, this.retry.nextDelayMs(this.destination, why));
+    this.#path.wheel.arm(this.#backoffTimer, this.retry.nextDelayMs(this.destination, this.attempt.member, why));
   }
 
   onTimer(kind: number): void {
@@ -286,7 +290,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const closes = !this.#keepAlive.isAllowed(this.#client);
     const options = { request: this.head, lines, closes, wallMs: this.#path.clock.wall() };
     const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
-    this.#end(status, cause.reason);
+    this.#end(status, cause);
     this.#client.onExchangeDone(!closes);
   }
 
@@ -295,6 +299,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const isThere = this.request.isWhole && (!this.retry.hasSent || this.retry.canRepeat);
     if (!isThere || !redirectToFallback(this.destination, service, this.snapshot, this.#path.metrics)) return false;
     this.retry.clear();
+    this.record.note("fallback", service);
     this.#step(() => this.forward());
     return true;
   }
@@ -302,13 +307,12 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
   #cut(cause: Failure): void {
     this.attempt.abort(outcomeOfFailure(cause.reason));
-    this.#end(this.#status, cause.reason);
+    this.#end(this.#status, cause);
     this.#client.reset();
   }
 
   onInternalError(where: string, error: unknown): void {
-    this.#path.metrics.internalErrors.cell(where).value++;
-    this.#path.log.error({ err: error, where }, "an error in the sidecar ended one exchange");
+    countBug(this.#path, where, error);
     try {
       this.refuse(failure("internal-error")); // how far the request was read is not certain
     } catch {
@@ -322,7 +326,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (this.state === "idle") return this.#dispose();
     if (this.state === "tunnel" && this.attempt.isOpen) return this.tunnel.onClientGone();
     this.attempt.abort();
-    this.#end(statusOf(failure("client-closed")), "client-closed");
+    this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
     this.#dispose();
   }
 
@@ -343,11 +347,6 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#enterTunnel(head.status);
   }
 
-  #openRawTunnel(): void {
-    this.#client.outlet.addText(tunnelAnswerText(this.#path.clock.wall()));
-    this.#enterTunnel(200);
-  }
-
   #enterTunnel(status: number): void {
     this.state = "tunnel";
     this.#status = status;
@@ -359,31 +358,32 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   #endTunnel(cause: Failure): void {
     this.retry.countOutcome(this.destination, "answered");
     this.tunnel.end();
-    this.#end(this.#status, "");
+    this.#end(this.#status);
     if (cause.detail === "") this.#client.onExchangeDone(false);
     else this.#client.reset();
   }
 
-  /** Counts it and lets go of everything. */
-  #end(status: number, reason: string): void {
+  /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own */
+  #end(status: number, cause?: Failure): void {
     this.#hold.cancel();
     this.#path.wheel.cancel(this.#requestTimer);
     this.#path.wheel.cancel(this.#backoffTimer);
     this.#seat.leave();
     this.#active.value--;
     this.endedMs = this.#path.clock.now();
-    recordExchange(this.#path, this, status, reason);
+    recordExchange(this.#path, this, status, cause);
     this.state = "idle";
     this.request.clear();
     this.attempt.member = undefined;
     this.destination.clear();
     this.retry.clear();
     this.snapshot = this.#path.noSnapshot;
-    this.suspension.end(reason !== "", this.endedMs);
+    this.suspension.end(cause !== undefined, this.endedMs);
   }
 
   /** Something that was waited for has come: the exchange goes on. */
   #step(step: () => void): void {
+    this.record.hasWaited = true;
     this.#guard(() => {
       step();
       this.request.flush();

@@ -105,7 +105,7 @@ export class OutboundRouter implements Router {
   }
 
   #toBackend(exchange: RoutedExchange, entry: ServiceEntry, plan: RulePlan, hit: RouteHit, port: number): void {
-    const chosen = chooseBackend(plan, this.#view, exchange.snapshot, this.#path.random);
+    const chosen = chooseBackend(plan, this.#view, exchange, this.#path.random);
     if (chosen === undefined) return exchange.answer(failure("invalid-backend", "the rule sends traffic nowhere"), "");
     const { backend, filters } = chosen;
     if (backend.invalid !== "") return exchange.answer(failure("invalid-backend", backend.invalid), "");
