@@ -44,6 +44,20 @@ export interface RouteRule {
   readonly timeouts: RouteTimeouts;
   /** Undefined means: the destination's policy. */
   readonly retry: RouteRetry | undefined;
+  /** Who goes to which version, where a Rollout shifts this rule's traffic; absent elsewhere. */
+  readonly split?: RolloutSplit | undefined;
+}
+
+/** How a Rollout splits a rule: its first backend is the canary, the second the stable version. */
+export interface RolloutSplit {
+  /** `Rollout default/orders`. */
+  readonly rollout: string;
+  /** What names the user; undefined: every request is split by itself. */
+  readonly key: { readonly type: "header" | "cookie" | "claim" | "query"; readonly name: string } | undefined;
+  /** Mixed into the hash of the key, so that not every release begins with the same users. */
+  readonly salt: string;
+  /** The release is under way: callers report what they see of it often. */
+  readonly isLive: boolean;
 }
 
 export interface RouteMatch {
@@ -102,6 +116,8 @@ export type RouteFilter =
       readonly port: number;
       readonly numerator: number;
       readonly denominator: number;
+      /** Only requests of these methods are copied; absent: all. */
+      readonly methods?: readonly string[] | undefined;
     }
   | {
       readonly type: "CORS";

@@ -37,6 +37,9 @@ export class Mirror implements AttemptOwner {
   #isOver = false;
   /** All of the request is there. */
   #isComplete = false;
+  /** When the copy went out; 0 before. */
+  #sentMs = 0;
+  #status = 0;
 
   /**
    * Begins a copy if this request falls into the filter's share and there is room. It is sent when all of the request
@@ -51,6 +54,7 @@ export class Mirror implements AttemptOwner {
     headText: string,
     isComplete: boolean,
   ): Mirror | undefined {
+    if (filter.methods !== undefined && !filter.methods.includes(head.method)) return undefined;
     if (path.random.next() * filter.denominator >= filter.numerator) return undefined;
     const entry = snapshot.services.get(filter.service);
     const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
@@ -86,6 +90,7 @@ export class Mirror implements AttemptOwner {
     this.#isComplete = true;
     this.#trailers = trailers;
     this.#path.clock.after(0, () => {
+      this.#sentMs = this.#path.clock.now();
       if (!this.#isOver) this.#attempt.start(this.#member, this.#method, false, MIRROR_TIMEOUT_MS, false);
       this.#attempt.outlet.flush();
     });
@@ -109,7 +114,8 @@ export class Mirror implements AttemptOwner {
     return false;
   }
 
-  onResponseHead(): BodyForm {
+  onResponseHead(head: MessageHead): BodyForm {
+    this.#status = head.status;
     return "data";
   }
 
@@ -144,6 +150,15 @@ export class Mirror implements AttemptOwner {
     this.#attempt.abort();
     this.#attempt.dispose();
     this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
+    if (outcome === "answered" || outcome === "failed") this.#record(outcome === "answered" ? this.#status : 502);
+  }
+
+  /** Answers of copies are judged as those of requests are, apart from them. */
+  #record(status: number): void {
+    const { version } = this.#member.endpoint;
+    const service = this.#service;
+    const cell = this.#path.metrics.trafficCell({ service, backend: service, version, route: "", kind: "mirror" });
+    cell.record(status, "", this.#path.clock.now() - this.#sentMs);
   }
 }
 

@@ -4,6 +4,8 @@ import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
 import type { AttemptKind, AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
+import type { TrafficCell } from "../observe/traffic-cell.ts";
+import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
@@ -12,6 +14,8 @@ import { statusOf } from "./respond.ts";
 
 /** Requests whose host the mesh does not know are counted together: callers choose hosts. */
 const unknownSources = new WeakMap<DataPath, SeriesSource>();
+/** Cells of rules that a release splits, by endpoint, or by cluster where none was chosen. */
+const routeCells = new WeakMap<RulePlan, Map<object, TrafficCell>>();
 
 /** Endpoints come and go while the service that calls them does not change: its memo is begun anew past this. */
 const SERIES_MEMO_MAX = 4_096;
@@ -42,6 +46,8 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
     seriesOf(path, exchange).record(status, reason, durationMs);
+    const { rule } = exchange.destination;
+    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
     if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
@@ -113,6 +119,29 @@ function seriesOf(path: DataPath, exchange: RecordedExchange): RequestSeries {
     source.series.set(key, series);
   }
   return series;
+}
+
+function routeCellOf(path: DataPath, rule: RulePlan, exchange: RecordedExchange): TrafficCell | undefined {
+  const { source, cluster } = exchange.destination;
+  if (source === undefined || cluster === undefined) return undefined;
+  const { member } = exchange.attempt;
+  let cells = routeCells.get(rule);
+  if (cells === undefined || cells.size >= SERIES_MEMO_MAX) {
+    cells = new Map();
+    routeCells.set(rule, cells);
+  }
+  let cell = cells.get(member ?? cluster);
+  if (cell === undefined) {
+    cell = path.metrics.trafficCell({
+      service: source.service,
+      backend: cluster.service,
+      version: member?.endpoint.version ?? "",
+      route: `${rule.rule.route} ${rule.rule.ruleIndex}`,
+      kind: "request",
+    });
+    cells.set(member ?? cluster, cell);
+  }
+  return cell;
 }
 
 function unknownSource(path: DataPath): SeriesSource {
