@@ -1,16 +1,27 @@
 // What answers when a service cannot: the fallback of its policy. Says which failures it is for; where the exchange goes
 // then is the conductor's work.
 import type { FallbackResource } from "../../rules/resource.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import { membersFor } from "../cluster.ts";
 import { ownResponseHead } from "../http1/encoder.ts";
+import type { MessageHead } from "../http1/head.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { keyOf } from "../policy/last-good.ts";
 import { NO_FILTERS } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { MessageOutlet } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
 import type { Failure } from "./reasons.ts";
-import { type AnswerOptions, commonLines, type OwnAnswer, ownAnswer, sendAnswer, statusOf } from "./respond.ts";
+import {
+  type AnswerOptions,
+  commonLines,
+  type KeptAnswer,
+  type OwnAnswer,
+  ownAnswer,
+  sendAnswer,
+  statusOf,
+} from "./respond.ts";
 
 /** The fallback for this failure of the destination, if its policy has one: the service itself cannot answer. */
 export function fallbackOf(cause: Failure, destination: Destination): FallbackResource | undefined {
@@ -64,7 +75,24 @@ function countAbandoned(metrics: Metrics, { source, cluster }: Destination): voi
   metrics.trafficCell(key).recordAbandoned();
 }
 
-function countFallback(metrics: Metrics, { cluster }: Destination, kind: "service" | "answer"): void {
+/** The service's own last good response to such a request, if its policy gives that and it is young enough. */
+export function keptAnswer(
+  { staleForMs }: FallbackResource,
+  { destination, head }: { readonly destination: Destination; readonly head: MessageHead },
+  clock: Clock,
+): KeptAnswer | undefined {
+  const lastGood = destination.cluster?.state.lastGood;
+  if (staleForMs === 0 || lastGood === undefined) return undefined;
+  const key = keyOf(head);
+  const nowMs = clock.now();
+  const kept = key === undefined ? undefined : lastGood.find(key, nowMs, staleForMs);
+  if (kept === undefined) return undefined;
+  const ageSeconds = Math.floor((nowMs - kept.keptMs) / 1_000);
+  // Age: RFC 9111 section 5.1.
+  return { lines: `${kept.lines}age: ${ageSeconds}\r\n`, body: kept.body };
+}
+
+function countFallback(metrics: Metrics, { cluster }: Destination, kind: "service" | "answer" | "stale"): void {
   metrics.fallbacks.cell(cluster?.service ?? "", kind).value++;
 }
 
@@ -79,11 +107,22 @@ export function writeOwnAnswer(
   const { cors } = destination.ruleFilters;
   const withCors = cors !== undefined && options.request !== undefined;
   const all = withCors ? { ...options, lines: options.lines + corsLines(undefined, cors, options.request) } : options;
+  if (options.kept !== undefined) {
+    sendAnswer(outlet, keptResponse(options.kept, cause, options));
+    countFallback(metrics, destination, "stale");
+    return 200;
+  }
   const answer = fallbackOf(cause, destination)?.answer;
   sendAnswer(outlet, answer === undefined ? ownAnswer(cause, all) : fallbackAnswer(answer, cause, all));
   if (answer === undefined) return statusOf(cause);
   countFallback(metrics, destination, "answer");
   return answer.status;
+}
+
+/** As clients got it when it came: what its rule's filters do to responses is in it. */
+function keptResponse(kept: KeptAnswer, cause: Failure, options: AnswerOptions): OwnAnswer {
+  const lines = `${kept.lines}content-length: ${kept.body.length}\r\n${commonLines(cause, options)}`;
+  return { head: ownResponseHead(200, lines), body: kept.body.toString("latin1") };
 }
 
 /** The static answer; the reason says why the service did not give its own. */
