@@ -8,6 +8,7 @@ import { chooseReadMode, type ReadMode } from "../../runtime/shared-socket.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "../http1/limits.ts";
 import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
+import type { ExchangeObserver } from "../observe/exchange-record.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { ServiceResolver } from "../resolver.ts";
 import { emptySnapshot, type Snapshot, SnapshotHolder } from "../snapshot.ts";
@@ -66,10 +67,14 @@ export interface DataPath {
   /** What exchanges hold between requests, so that idle connections keep no old snapshot alive. */
   readonly noSnapshot: Snapshot;
   readonly newRequestId: () => string;
+  /** When a call of the app last came to nothing, by the clock (see nearest-hop.ts). */
+  callFailedMs: number;
   /** Requests that wait for the control plane now. */
   resolvingCount: number;
   /** How services that the snapshot does not hold are asked for; set by whoever starts discovery. */
   resolver: ServiceResolver | undefined;
+  /** Told of every exchange that ends, in this order, with its record. */
+  readonly observers: ExchangeObserver[];
   /** Where finished exchanges are told; undefined while the access log is off. */
   accessLog: ((record: AccessRecord) => void) | undefined;
 }
@@ -108,8 +113,10 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     snapshots,
     noSnapshot,
     newRequestId: options.newRequestId ?? requestIds(),
+    callFailedMs: Number.NEGATIVE_INFINITY,
     resolvingCount: 0,
     resolver: undefined,
+    observers: [],
     accessLog: undefined,
   };
 }

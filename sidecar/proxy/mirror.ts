@@ -7,7 +7,8 @@ import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
-import { Attempt } from "./attempt.ts";
+import type { Attempt } from "./attempt.ts";
+import { Http1Attempt } from "./attempt-http1.ts";
 import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -29,11 +30,16 @@ export class Mirror implements AttemptOwner {
   readonly #member: EndpointMember;
   readonly #method: string;
   readonly #headText: string;
+  readonly #chunks: boolean;
+  #trailers = "";
   readonly #body = new BodyLog();
   readonly #attempt: Attempt;
   #isOver = false;
   /** All of the request is there. */
   #isComplete = false;
+  /** When the copy went out; 0 before. */
+  #sentMs = 0;
+  #status = 0;
 
   /**
    * Begins a copy if this request falls into the filter's share and there is room. It is sent when all of the request
@@ -48,6 +54,7 @@ export class Mirror implements AttemptOwner {
     headText: string,
     isComplete: boolean,
   ): Mirror | undefined {
+    if (filter.methods !== undefined && !filter.methods.includes(head.method)) return undefined;
     if (path.random.next() * filter.denominator >= filter.numerator) return undefined;
     const entry = snapshot.services.get(filter.service);
     const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
@@ -56,19 +63,20 @@ export class Mirror implements AttemptOwner {
     if (member === undefined) return drop(path, filter.service, "no-endpoint");
     if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow");
     if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade");
-    const mirror = new Mirror(path, filter.service, member, head.method, headText);
+    const mirror = new Mirror(path, filter.service, member, head, headText);
     if (isComplete) mirror.end("");
     return mirror;
   }
 
-  private constructor(path: DataPath, service: string, member: EndpointMember, method: string, headText: string) {
+  private constructor(path: DataPath, service: string, member: EndpointMember, head: MessageHead, headText: string) {
     underWay++;
     this.#path = path;
     this.#service = service;
     this.#member = member;
-    this.#method = method;
+    this.#method = head.method;
+    this.#chunks = head.framing === "chunked";
     this.#headText = headText;
-    this.#attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.#attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
@@ -78,10 +86,11 @@ export class Mirror implements AttemptOwner {
   }
 
   /** All of the request is there: the copy goes out, after what the primary does in this turn. */
-  end(tail: string): void {
+  end(trailers: string): void {
     this.#isComplete = true;
-    if (tail !== "") this.#body.addText(tail);
+    this.#trailers = trailers;
     this.#path.clock.after(0, () => {
+      this.#sentMs = this.#path.clock.now();
       if (!this.#isOver) this.#attempt.start(this.#member, this.#method, false, MIRROR_TIMEOUT_MS, false);
       this.#attempt.outlet.flush();
     });
@@ -93,8 +102,10 @@ export class Mirror implements AttemptOwner {
   }
 
   onAttemptOpen(): void {
-    this.#attempt.outlet.addText(this.#headText);
-    this.#body.sendTo(this.#attempt.outlet);
+    const { outlet } = this.#attempt;
+    outlet.addHead(this.#headText, this.#chunks);
+    this.#body.sendTo(outlet);
+    outlet.end(this.#trailers);
   }
 
   onInterimHead(): void {}
@@ -103,7 +114,8 @@ export class Mirror implements AttemptOwner {
     return false;
   }
 
-  onResponseHead(): BodyForm {
+  onResponseHead(head: MessageHead): BodyForm {
+    this.#status = head.status;
     return "data";
   }
 
@@ -138,6 +150,15 @@ export class Mirror implements AttemptOwner {
     this.#attempt.abort();
     this.#attempt.dispose();
     this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
+    if (outcome === "answered" || outcome === "failed") this.#record(outcome === "answered" ? this.#status : 502);
+  }
+
+  /** Answers of copies are judged as those of requests are, apart from them. */
+  #record(status: number): void {
+    const { version } = this.#member.endpoint;
+    const service = this.#service;
+    const cell = this.#path.metrics.trafficCell({ service, backend: service, version, route: "", kind: "mirror" });
+    cell.record(status, "", this.#path.clock.now() - this.#sentMs);
   }
 }
 

@@ -1,7 +1,11 @@
 // What is written down of a finished exchange: its series in the metrics, and a line of the access log if there is one.
+import type { Clock } from "../../runtime/clock.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
+import type { AttemptKind, AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
+import type { TrafficCell } from "../observe/traffic-cell.ts";
+import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
@@ -10,6 +14,8 @@ import { statusOf } from "./respond.ts";
 
 /** Requests whose host the mesh does not know are counted together: callers choose hosts. */
 const unknownSources = new WeakMap<DataPath, SeriesSource>();
+/** Cells of rules that a release splits, by endpoint, or by cluster where none was chosen. */
+const routeCells = new WeakMap<RulePlan, Map<object, TrafficCell>>();
 
 /** Endpoints come and go while the service that calls them does not change: its memo is begun anew past this. */
 const SERIES_MEMO_MAX = 4_096;
@@ -22,16 +28,38 @@ interface RecordedExchange extends RoutedExchange {
   readonly retry: { readonly tries: number };
 }
 
+/** Begins the record of the attempt that goes to `member`. */
+export function recordAttempt(
+  { record, destination, startedMs }: Pick<RecordedExchange, "record" | "destination" | "startedMs">,
+  member: EndpointMember,
+  kind: AttemptKind,
+  clock: Clock,
+): AttemptRecord {
+  // The clock is not asked where no time can have passed.
+  const nowMs = kind === "first" && !record.hasWaited ? startedMs : clock.now();
+  return record.addAttempt(kind, destination.cluster?.service ?? "", member.address, member.endpoint.version, nowMs);
+}
+
 /** Never throws: the exchange is over, and what could not be written down must not take its answer back. */
-export function recordExchange(path: DataPath, exchange: RecordedExchange, status: number, reason: string): void {
+export function recordExchange(path: DataPath, exchange: RecordedExchange, status: number, cause?: Failure): void {
+  const reason = cause?.reason ?? "";
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
     seriesOf(path, exchange).record(status, reason, durationMs);
+    const { rule } = exchange.destination;
+    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
     if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
+    if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
     path.metrics.internalErrors.cell("record").value++;
     path.log.error({ err: error }, "an exchange could not be written down");
   }
+}
+
+/** An error in the sidecar itself. */
+export function countBug({ metrics, log }: DataPath, where: string, error: unknown): void {
+  metrics.internalErrors.cell(where).value++;
+  log.error({ err: error, where }, "an error in the sidecar ended one exchange");
 }
 
 /** A request that was refused before it became an exchange. */
@@ -43,6 +71,34 @@ export function recordRefusal(path: DataPath, direction: Direction, cause: Failu
     source.series.set(source, series);
   }
   series.record(statusOf(cause), cause.reason, 0);
+}
+
+/** Completes the record with what routing and the end of the exchange left elsewhere, and shows it. */
+function tellObservers({ observers }: DataPath, exchange: RecordedExchange, status: number, cause?: Failure): void {
+  const { record, destination, head } = exchange;
+  record.endedMs = exchange.endedMs;
+  record.status = status;
+  record.reason = cause?.reason ?? "";
+  record.detail = cause?.detail ?? "";
+  record.service = destination.source?.service ?? "";
+  record.rule = destination.rule?.rule;
+  record.match = destination.match;
+  record.backend = destination.cluster?.service ?? "";
+  record.requestTimeoutMs = destination.requestTimeoutMs;
+  record.perTryTimeoutMs = destination.perTryTimeoutMs;
+  record.idleTimeoutMs = destination.idleTimeoutMs;
+  if (record.requestId === "") record.requestId = head.known(FIELD.xRequestId) ?? "";
+  if (record.traceId === "" && head.has(FIELD.traceparent))
+    readTraceParent(record, head.known(FIELD.traceparent) ?? "");
+  for (const observer of observers) observer.onExchange(record);
+}
+
+/** `00-TRACE-SPAN-FLAGS` (W3C Trace Context section 3.2); what is not of this form names no trace. */
+function readTraceParent(record: ExchangeRecord, text: string): void {
+  if (text.length < 55 || text.charCodeAt(2) !== 0x2d || text.charCodeAt(35) !== 0x2d) return;
+  record.traceId = text.slice(3, 35);
+  record.spanId = text.slice(36, 52);
+  record.isSampled = (text.charCodeAt(54) & 1) === 1;
 }
 
 function seriesOf(path: DataPath, exchange: RecordedExchange): RequestSeries {
@@ -63,6 +119,29 @@ function seriesOf(path: DataPath, exchange: RecordedExchange): RequestSeries {
     source.series.set(key, series);
   }
   return series;
+}
+
+function routeCellOf(path: DataPath, rule: RulePlan, exchange: RecordedExchange): TrafficCell | undefined {
+  const { source, cluster } = exchange.destination;
+  if (source === undefined || cluster === undefined) return undefined;
+  const { member } = exchange.attempt;
+  let cells = routeCells.get(rule);
+  if (cells === undefined || cells.size >= SERIES_MEMO_MAX) {
+    cells = new Map();
+    routeCells.set(rule, cells);
+  }
+  let cell = cells.get(member ?? cluster);
+  if (cell === undefined) {
+    cell = path.metrics.trafficCell({
+      service: source.service,
+      backend: cluster.service,
+      version: member?.endpoint.version ?? "",
+      route: `${rule.rule.route} ${rule.rule.ruleIndex}`,
+      kind: "request",
+    });
+    cells.set(member ?? cluster, cell);
+  }
+  return cell;
 }
 
 function unknownSource(path: DataPath): SeriesSource {

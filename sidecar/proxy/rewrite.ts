@@ -5,31 +5,41 @@ import { rewritePath } from "../../rules/routing/rewrite.ts";
 import { encodeRequestHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { FilterPlan } from "../route/rule-plan.ts";
 import type { Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers, HopLines } from "./forwarding.ts";
+import { replacedKinds } from "./hop-fields.ts";
 
 /** The heads that one client connection sends on; what repeats is made once. */
 export class ForwardedHeads {
   readonly #client: Downstream;
-  readonly #path: DataPath;
+  readonly #newRequestId: () => string;
   readonly #edits = new HeadEdits();
   #lines: HopLines | undefined = undefined;
 
-  constructor(client: Downstream, path: DataPath) {
+  constructor(client: Downstream, path: DataPath, record: ExchangeRecord) {
     this.#client = client;
-    this.#path = path;
+    this.#newRequestId = () => {
+      record.requestId = path.newRequestId();
+      return record.requestId;
+    };
   }
 
-  /** The head for the next hop, with the fields of the hop put in and the filters of `destination` applied. */
+  /**
+   * The head for the next hop, with the fields of the hop put in and the filters of `destination` applied; without the
+   * empty line at its end, because each attempt adds lines of its own.
+   */
   textOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): string {
     if (this.#lines?.settings !== settings) this.#lines = new HopLines(settings, this.#client.remoteAddress);
     const edits = this.#edits;
     edits.clear();
+    edits.isOpen = true;
     edits.upgrade = head.upgrade;
-    edits.append = this.#lines.of(head, this.#path.newRequestId);
+    edits.dropKinds = replacedKinds(destination.hopFields);
+    edits.append = this.#lines.of(head, this.#newRequestId);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
     return encodeRequestHead(head, edits);
