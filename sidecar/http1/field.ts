@@ -35,12 +35,13 @@ export const FIELD = {
   forwarded: 28,
   xEnvoyAttemptCount: 29,
   xWeftRetry: 30,
+  contentType: 31,
 } as const;
 
 export type FieldKind = (typeof FIELD)[keyof typeof FIELD];
 
 /** Kinds are 0 .. FIELD_KINDS - 1. */
-export const FIELD_KINDS = 31;
+export const FIELD_KINDS = 32;
 
 /** Lower-case name of each kind, "" for the two that have none. */
 export const FIELD_NAMES: readonly string[] = [
@@ -75,6 +76,7 @@ export const FIELD_NAMES: readonly string[] = [
   "forwarded",
   "x-envoy-attempt-count",
   "x-weft-retry",
+  "content-type",
 ];
 
 /** Fields for one connection only (RFC 9110 section 7.6.1), with HTTP2-Settings, whose upgrade is never offered. */

@@ -140,6 +140,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
     const refusal = lowerTimeout(this, this.#path.clock) ?? this.#seat.take(cluster, this.startedMs);
     if (refusal !== undefined) return this.answer(refusal, "");
+    this.tries.begin();
     this.retry.begin(this.destination.retry, this.head);
     const headText = this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination);
     this.request.begin(headText, this.destination, this.#path, this.snapshot);
@@ -298,7 +299,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   /** Sends the request to another service, if all of it is still there and may be sent again. */
   #goElsewhere(service: string): boolean {
     const isThere = this.request.isWhole && (!this.retry.hasSent || this.retry.canRepeat);
-    if (!isThere || !redirectToFallback(this.destination, service, this.snapshot, this.#path.metrics)) return false;
+    if (!isThere || !redirectToFallback(this, service, this.#path.metrics)) return false;
     this.retry.clear();
     this.record.note("fallback", service);
     this.#step(() => this.forward());
@@ -324,11 +325,17 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   /** The client's connection is gone. */
   onClientGone(): void {
-    if (this.state === "idle") return this.#dispose();
     if (this.state === "tunnel" && this.attempt.isOpen) return this.tunnel.onClientGone();
+    this.onClientReset();
+    this.#dispose();
+  }
+
+  /** The client gave the request up; others may follow. */
+  onClientReset(): void {
+    if (this.state === "idle") return;
+    if (this.state === "tunnel") this.tunnel.end();
     this.tries.abort();
     this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
-    this.#dispose();
   }
 
   #dispose(): void {

@@ -8,10 +8,11 @@ import type { MessageHead } from "../http1/head.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
-import { Http1Attempt } from "./attempt-http1.ts";
 import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
+import { newAttempt } from "./new-attempt.ts";
+import { speaksHttp2 } from "./protocol.ts";
 
 /** Copies under way together in this process; more are dropped. */
 const MIRRORS_MAX = 128;
@@ -63,12 +64,20 @@ export class Mirror implements AttemptOwner {
     if (member === undefined) return drop(path, filter.service, "no-endpoint");
     if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow");
     if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade");
-    const mirror = new Mirror(path, filter.service, member, head, headText);
+    const isHttp2 = entry !== undefined && speaksHttp2(entry.resource, filter.port, head);
+    const mirror = new Mirror(path, filter.service, member, head, headText, isHttp2);
     if (isComplete) mirror.end("");
     return mirror;
   }
 
-  private constructor(path: DataPath, service: string, member: EndpointMember, head: MessageHead, headText: string) {
+  private constructor(
+    path: DataPath,
+    service: string,
+    member: EndpointMember,
+    head: MessageHead,
+    headText: string,
+    isHttp2: boolean,
+  ) {
     underWay++;
     this.#path = path;
     this.#service = service;
@@ -76,7 +85,7 @@ export class Mirror implements AttemptOwner {
     this.#method = head.method;
     this.#chunks = head.framing === "chunked";
     this.#headText = headText;
-    this.#attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.#attempt = newAttempt(this, path, isHttp2);
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
