@@ -133,6 +133,8 @@ export class ExchangeRecord {
   traceId = "";
   spanId = "";
   isSampled = false;
+  /** `x-weft-debug: 1` came from this machine: the answer carries the record. */
+  isDebugged = false;
 
   // What was decided.
   /** Of the snapshot. */
@@ -205,6 +207,7 @@ export class ExchangeRecord {
     this.traceId = "";
     this.spanId = "";
     this.isSampled = false;
+    this.isDebugged = false;
     this.splitPoint = -1;
     this.backendIndex = -1;
     this.splitBucket = -1;

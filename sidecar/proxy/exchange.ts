@@ -18,7 +18,7 @@ import { fallbackOf, redirectToFallback, serviceInstead, writeOwnAnswer } from "
 import { KeepAlive } from "./keep-alive.ts";
 import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
-import { countBug, recordAttempt, recordExchange } from "./record.ts";
+import { beginRecord, countBug, debugLine, recordAttempt, recordExchange } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
 import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
@@ -108,7 +108,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
-    this.record.begin(this.head, this.remoteAddress, this.snapshot.revision, nowMs);
+    beginRecord(this, nowMs);
     this.#status = 0;
     this.#keepAlive.begin();
     this.#router.route(this, undefined);
@@ -158,6 +158,11 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.attempt.start(member, this.head.method, this.head.upgrade, perTryTimeoutMs, again !== undefined);
   }
 
+  #tryAgain(at: EndpointMember | undefined): void {
+    this.#tryNext(at);
+    this.attempt.outlet.flush();
+  }
+
   onAttemptOpen(): void {
     this.retry.hasSent = true;
     if (!this.attempt.isRawTunnel) return this.request.sendAll();
@@ -195,6 +200,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   onResponseHead(head: MessageHead): BodyForm {
     this.#status = head.status;
     this.request.settle();
+    this.destination.responseLines += debugLine(this, "", this.#path.clock);
     const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client));
     this.state = "responding";
     return form;
@@ -237,11 +243,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const member = this.attempt.member;
     this.retry.countOutcome(this.destination, cause.reason);
     if (this.state === "responding") return this.#cut(cause);
-    if (this.retry.isKeepAliveRace(cause, this.attempt, this.request.isWhole)) {
-      this.#tryNext(member);
-      this.attempt.outlet.flush();
-      return;
-    }
+    if (this.retry.isKeepAliveRace(cause, this.attempt, this.request.isWhole)) return this.#tryAgain(member);
     const verdict = this.retry.decide(cause, this.destination, this.request.isWhole);
     if (verdict === undefined) this.#backOff(cause.reason);
     else this.answer(verdict, "");
@@ -261,10 +263,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#guard(() => {
       if (kind === REQUEST_TIMER)
         this.fail(failure("request-timeout", `after ${this.destination.requestTimeoutMs} ms`));
-      else if (this.state === "backing-off") {
-        this.#tryNext(undefined);
-        this.attempt.outlet.flush();
-      }
+      else if (this.state === "backing-off") this.#tryAgain(undefined);
     });
   }
 
@@ -287,7 +286,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (fallback !== undefined && this.#goElsewhere(serviceInstead(fallback, cause))) return;
     this.state = "responding";
     const closes = !this.#keepAlive.isAllowed(this.#client);
-    const options = { request: this.head, lines, closes, wallMs: this.#path.clock.wall() };
+    const all = lines + debugLine(this, cause.reason, this.#path.clock);
+    const options = { request: this.head, lines: all, closes, wallMs: this.#path.clock.wall() };
     const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
     this.#end(status, cause);
     this.#client.onExchangeDone(!closes);
