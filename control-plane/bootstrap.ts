@@ -5,6 +5,7 @@ import { setLogger } from "@grpc/grpc-js";
 import { DiscoveryServiceService } from "../proto/gen/weft/v1/discovery.ts";
 import { FleetServiceService } from "../proto/gen/weft/v1/fleet.ts";
 import { RulesServiceService } from "../proto/gen/weft/v1/rules.ts";
+import { TelemetryServiceService } from "../proto/gen/weft/v1/telemetry.ts";
 import { impliedServices } from "../rules/endpoints.ts";
 import { formatHostPort, parseHostPort } from "../runtime/address.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -14,6 +15,7 @@ import { createFleetService, type ProcessFacts } from "./api/fleet-service.ts";
 import { createGrpcServer, type GrpcServer } from "./api/grpc-server.ts";
 import { createHttpServer, type HttpServer } from "./api/http-server.ts";
 import { createRulesService } from "./api/rules-service.ts";
+import { createTelemetryService } from "./api/telemetry-service.ts";
 import { createDiscovery } from "./discovery/service.ts";
 import { IMPLIED_SERVICE_LINGER_MS, LEASE_MS, STOP_GRACE_MS } from "./limits.ts";
 import { MetricsRegistry } from "./metrics.ts";
@@ -23,6 +25,7 @@ import { Registry } from "./registry/registry.ts";
 import type { Store } from "./store/contract.ts";
 import { openStore, type StoreKind } from "./store/open.ts";
 import { Rulebook } from "./store/rulebook.ts";
+import { DecisionHub } from "./telemetry/decision-hub.ts";
 
 export interface Settings {
   readonly data: string;
@@ -75,8 +78,9 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
   const remember = () => void journal.flush();
   const fleet = new Fleet({ clock, rulebook, registry, pushDuration, remember, graceMs: LEASE_MS });
   const nacks = metrics.counter("weft_push_refusals_total", "Deltas that a sidecar refused.");
+  const hub = new DecisionHub(clock);
   const discovery = createDiscovery({
-    ...{ clock, log, registry, fleet, nacks, controlPlane: randomUUID() },
+    ...{ clock, log, registry, fleet, nacks, hub, controlPlane: randomUUID() },
     currentRevision: () => rulebook.revision,
   });
   let addresses = { grpc: settings.grpc, http: settings.http };
@@ -91,11 +95,13 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
     rules: createRulesService({ rulebook, log, impliedServices: () => impliedServices(registry.knownWorkloads()) }),
     fleet: createFleetService({ rulebook, registry, fleet, clock, log, process: facts }),
   };
+  const telemetry = createTelemetryService({ hub, registry, clock, log });
   const grpc = createGrpcServer(
     [
       { name: "weft.v1.DiscoveryService", definition: DiscoveryServiceService, implementation: discovery.service },
       { name: "weft.v1.RulesService", definition: RulesServiceService, implementation: services.rules },
       { name: "weft.v1.FleetService", definition: FleetServiceService, implementation: services.fleet },
+      { name: "weft.v1.TelemetryService", definition: TelemetryServiceService, implementation: telemetry.service },
     ],
     settings.protoFolder,
     clock,
@@ -109,6 +115,7 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
     isReady = false;
     grpc.setServing(false);
     discovery.endAll();
+    telemetry.endAll();
     await Promise.all([grpc.close(STOP_GRACE_MS), http.close()]);
     fleet.close();
     await journal.flush();

@@ -93,6 +93,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "control-plane/store/",
     "control-plane/registry/",
   ],
+  "control-plane/telemetry/": ["runtime/", "rules/", "proto/"],
   "control-plane/discovery/": [
     "runtime/",
     "rules/",
@@ -101,6 +102,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "control-plane/metrics",
     "control-plane/push/",
     "control-plane/registry/",
+    "control-plane/telemetry/",
   ],
   "control-plane/api/": [
     "runtime/",
@@ -112,6 +114,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "control-plane/registry/",
     "control-plane/push/",
     "control-plane/discovery/",
+    "control-plane/telemetry/",
     "control-plane/view/",
   ],
   "control-plane/view/": ["runtime/", "rules/", "proto/"],

@@ -12,6 +12,7 @@ import {
 } from "@grpc/grpc-js";
 import type { FleetServiceClient } from "../../proto/gen/weft/v1/fleet.ts";
 import { RulesServiceClient } from "../../proto/gen/weft/v1/rules.ts";
+import type { TelemetryServiceClient } from "../../proto/gen/weft/v1/telemetry.ts";
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
 
@@ -54,6 +55,12 @@ export class Connection {
     const { FleetServiceClient } = await import("../../proto/gen/weft/v1/fleet.ts");
     this.#fleet ??= this.adopt(new FleetServiceClient(this.server, credentials.createInsecure(), CHANNEL_OPTIONS));
     return this.#fleet;
+  }
+
+  /** As `fleet`. */
+  async telemetry(): Promise<TelemetryServiceClient> {
+    const { TelemetryServiceClient } = await import("../../proto/gen/weft/v1/telemetry.ts");
+    return this.adopt(new TelemetryServiceClient(this.server, credentials.createInsecure(), CHANNEL_OPTIONS));
   }
 
   /** Takes over a client of another service, so that `close` ends it too. */

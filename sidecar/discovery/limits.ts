@@ -40,3 +40,6 @@ export const LEASE_MAX_MS = 3_600_000;
 export const CACHE_QUIET_MS = 200;
 export const CACHE_MAX_MS = 2_000;
 export const CACHE_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Decisions per second of a tap whose opener names no number. */
+export const TAP_PER_SECOND_DEFAULT = 100;
