@@ -27,6 +27,7 @@ import { Readiness } from "./readiness.ts";
 import type { AppToStop, ShutdownParts } from "./shutdown.ts";
 import { bindFailure, StartFailure } from "./start-failure.ts";
 import { LocalTraffic, type Traffic, UNCAUGHT } from "./traffic.ts";
+import { countTraffic, isReleaseLive } from "./traffic-counts.ts";
 import { Fleet } from "./workers/fleet.ts";
 
 export interface StartFloor {
@@ -95,7 +96,7 @@ function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Tr
 
 type SourceParts = Pick<
   ControlPlaneSourceOptions,
-  "service" | "configuration" | "decisions" | "clock" | "log" | "onApplied"
+  "service" | "configuration" | "decisions" | "clock" | "log" | "traffic" | "onApplied"
 >;
 type CreateSource = (parts: SourceParts) => Source;
 
@@ -149,6 +150,10 @@ class RunningSidecar implements Sidecar {
       decisions: traffic.decisions,
       clock: floor.clock,
       log: floor.log,
+      traffic: {
+        counts: async () => countTraffic(await traffic.families()),
+        isReleaseLive: () => isReleaseLive(Array.from(this.#configuration.held.values(), ({ resource }) => resource)),
+      },
       onApplied: () => this.#applied(),
     });
     traffic.setResolver(this.#source.resolver);

@@ -94,6 +94,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "control-plane/registry/",
   ],
   "control-plane/telemetry/": ["runtime/", "rules/", "proto/"],
+  "control-plane/rollout/": [
+    "runtime/",
+    "rules/",
+    "proto/",
+    "control-plane/store/",
+    "control-plane/registry/",
+    "control-plane/push/",
+    "control-plane/telemetry/",
+  ],
   "control-plane/discovery/": [
     "runtime/",
     "rules/",
@@ -115,6 +124,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "control-plane/push/",
     "control-plane/discovery/",
     "control-plane/telemetry/",
+    "control-plane/rollout/",
     "control-plane/view/",
   ],
   "control-plane/view/": ["runtime/", "rules/", "proto/"],

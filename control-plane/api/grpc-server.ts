@@ -17,6 +17,7 @@ const PROTO_FILES = [
   "weft/v1/discovery.proto",
   "weft/v1/rules.proto",
   "weft/v1/fleet.proto",
+  "weft/v1/rollouts.proto",
   "weft/v1/telemetry.proto",
 ];
 

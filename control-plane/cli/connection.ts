@@ -2,6 +2,7 @@
 // "cannot be reached", "took too long" and "said no". Loaded only by commands that talk to it.
 import {
   type CallOptions,
+  type ChannelCredentials,
   type Client,
   type ClientUnaryCall,
   connectivityState,
@@ -12,7 +13,6 @@ import {
 } from "@grpc/grpc-js";
 import type { FleetServiceClient } from "../../proto/gen/weft/v1/fleet.ts";
 import { RulesServiceClient } from "../../proto/gen/weft/v1/rules.ts";
-import type { TelemetryServiceClient } from "../../proto/gen/weft/v1/telemetry.ts";
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
 
@@ -57,10 +57,9 @@ export class Connection {
     return this.#fleet;
   }
 
-  /** As `fleet`. */
-  async telemetry(): Promise<TelemetryServiceClient> {
-    const { TelemetryServiceClient } = await import("../../proto/gen/weft/v1/telemetry.ts");
-    return this.adopt(new TelemetryServiceClient(this.server, credentials.createInsecure(), CHANNEL_OPTIONS));
+  /** A client of another service, with the options of all of them. */
+  create<C extends Client>(Service: new (server: string, trust: ChannelCredentials, options: object) => C): C {
+    return new Service(this.server, credentials.createInsecure(), CHANNEL_OPTIONS);
   }
 
   /** Takes over a client of another service, so that `close` ends it too. */

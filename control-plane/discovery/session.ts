@@ -11,6 +11,7 @@ import type { Fleet, Sidecar } from "../push/fleet.ts";
 import { checkHello, checkSubscriptions } from "../registry/hello.ts";
 import type { Connection, Registry } from "../registry/registry.ts";
 import type { DecisionHub, Informant } from "../telemetry/decision-hub.ts";
+import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
 
 export interface SessionOptions {
   readonly clock: Clock;
@@ -22,11 +23,13 @@ export interface SessionOptions {
   readonly currentRevision: () => number;
   readonly nacks: Counter;
   readonly hub: DecisionHub;
+  readonly traffic: TrafficLedger;
 }
 
 interface Serving {
   readonly name: "serving";
   readonly id: string;
+  readonly incarnation: string;
   readonly sidecar: Sidecar;
   readonly connection: Connection;
   readonly informant: Informant;
@@ -76,7 +79,7 @@ export class DiscoverySession {
     else this.#fail(status.INVALID_ARGUMENT, `the first message must be hello, not ${message.$case}`);
   }
 
-  #serve({ id, sidecar, connection, informant }: Serving, message: Message): void {
+  #serve({ id, incarnation, sidecar, connection, informant }: Serving, message: Message): void {
     const { registry, fleet, hub } = this.#options;
     registry.heard(id, connection);
     switch (message.$case) {
@@ -97,6 +100,9 @@ export class DiscoverySession {
         break;
       case "readinessChange":
         registry.setReady(id, connection, message.value.ready);
+        break;
+      case "trafficReport":
+        this.#options.traffic.report(id, incarnation, message.value.counts);
         break;
       case "goodbye":
         this.#goodbye(id, connection);
@@ -154,7 +160,8 @@ export class DiscoverySession {
       send: (message) => this.#inform(message),
     };
     const leaveHub = this.#options.hub.join(informant);
-    this.#state = { name: "serving", id: workload.id, sidecar, connection, informant, leaveHub };
+    const { incarnation } = hello;
+    this.#state = { name: "serving", id: workload.id, incarnation, sidecar, connection, informant, leaveHub };
     this.#options.log.debug({ workload: workload.id, held: held.size }, "sidecar connected");
   }
 

@@ -33,13 +33,15 @@ export const FIELD = {
   authorization: 26,
   userAgent: 27,
   forwarded: 28,
-  xWeftDebug: 29,
+  xEnvoyAttemptCount: 29,
+  xWeftRetry: 30,
+  xWeftDebug: 31,
 } as const;
 
 export type FieldKind = (typeof FIELD)[keyof typeof FIELD];
 
 /** Kinds are 0 .. FIELD_KINDS - 1. */
-export const FIELD_KINDS = 30;
+export const FIELD_KINDS = 32;
 
 /** Lower-case name of each kind, "" for the two that have none. */
 export const FIELD_NAMES: readonly string[] = [
@@ -72,6 +74,8 @@ export const FIELD_NAMES: readonly string[] = [
   "authorization",
   "user-agent",
   "forwarded",
+  "x-envoy-attempt-count",
+  "x-weft-retry",
   "x-weft-debug",
 ];
 

@@ -2,7 +2,7 @@
 // push out what went wrong. Under load each keeps a share of its requests, chosen by their id: every sidecar on the way
 // of a trace keeps it or none does. Bounded in entries, bytes and age.
 import { type Decision, decisionOf } from "./decision.ts";
-import type { ExchangeObserver, ExchangeRecord } from "./exchange-record.ts";
+import type { ActName, ExchangeObserver, ExchangeRecord } from "./exchange-record.ts";
 
 export interface RingBounds {
   /** Decisions in each of the two rings. */
@@ -28,6 +28,8 @@ const SLOW_MS = 1_000;
 const WINDOW_MS = 1_000;
 /** One in 65,536 is kept at the least. */
 const MASK_MAX = 0xffff;
+/** Acts that are nothing out of the ordinary where their policy is in use. */
+const USUAL_ACTS: ReadonlySet<string> = new Set(["mirror", "deadline", "resolve"] satisfies ActName[]);
 /** What an entry takes besides its texts, roughly. */
 const ENTRY_BYTES = 900;
 const ATTEMPT_BYTES = 250;
@@ -65,8 +67,11 @@ export class DecisionRing implements ExchangeObserver {
 
 /** Failed, slow, tried more than once, or a policy had a hand in it. */
 function isNotable(record: ExchangeRecord): boolean {
-  const { reason, status, attemptCount, actCount } = record;
-  return reason !== "" || status >= 500 || attemptCount > 1 || actCount > 0 || record.durationMs >= SLOW_MS;
+  const { reason, status, attemptCount } = record;
+  if (reason !== "" || status >= 500 || attemptCount > 1 || record.durationMs >= SLOW_MS) return true;
+  for (let index = record.actsKept - 1; index >= 0; index--)
+    if (!USUAL_ACTS.has(record.acts[index]?.name ?? "")) return true;
+  return false;
 }
 
 interface Entry {

@@ -5,6 +5,7 @@ import { chooseEndpoint, membersFor } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
@@ -37,6 +38,9 @@ export class Mirror implements AttemptOwner {
   #isOver = false;
   /** All of the request is there. */
   #isComplete = false;
+  /** When the copy went out; 0 before. */
+  #sentMs = 0;
+  #status = 0;
 
   /**
    * Begins a copy if this request falls into the filter's share and there is room. It is sent when all of the request
@@ -50,15 +54,18 @@ export class Mirror implements AttemptOwner {
     head: MessageHead,
     headText: string,
     isComplete: boolean,
+    record: ExchangeRecord,
   ): Mirror | undefined {
+    if (filter.methods !== undefined && !filter.methods.includes(head.method)) return undefined;
     if (path.random.next() * filter.denominator >= filter.numerator) return undefined;
     const entry = snapshot.services.get(filter.service);
     const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
     const member =
       members === undefined ? undefined : entry && chooseEndpoint(entry.cluster, members, [], 0, snapshot.tools);
-    if (member === undefined) return drop(path, filter.service, "no-endpoint");
-    if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow");
-    if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade");
+    if (member === undefined) return drop(path, filter.service, "no-endpoint", record);
+    if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow", record);
+    if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade", record);
+    record.note("mirror", filter.service);
     const mirror = new Mirror(path, filter.service, member, head, headText);
     if (isComplete) mirror.end("");
     return mirror;
@@ -86,6 +93,7 @@ export class Mirror implements AttemptOwner {
     this.#isComplete = true;
     this.#trailers = trailers;
     this.#path.clock.after(0, () => {
+      this.#sentMs = this.#path.clock.now();
       if (!this.#isOver) this.#attempt.start(this.#member, this.#method, false, MIRROR_TIMEOUT_MS, false);
       this.#attempt.outlet.flush();
     });
@@ -109,7 +117,8 @@ export class Mirror implements AttemptOwner {
     return false;
   }
 
-  onResponseHead(): BodyForm {
+  onResponseHead(head: MessageHead): BodyForm {
+    this.#status = head.status;
     return "data";
   }
 
@@ -144,10 +153,20 @@ export class Mirror implements AttemptOwner {
     this.#attempt.abort();
     this.#attempt.dispose();
     this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
+    if (outcome === "answered" || outcome === "failed") this.#record(outcome === "answered" ? this.#status : 502);
+  }
+
+  /** Answers of copies are judged as those of requests are, apart from them. */
+  #record(status: number): void {
+    const { version } = this.#member.endpoint;
+    const service = this.#service;
+    const cell = this.#path.metrics.trafficCell({ service, backend: service, version, route: "", kind: "mirror" });
+    cell.record(status, "", this.#path.clock.now() - this.#sentMs);
   }
 }
 
-function drop(path: DataPath, service: string, outcome: string): undefined {
+function drop(path: DataPath, service: string, outcome: string, record: ExchangeRecord): undefined {
+  record.note("mirror-dropped", service);
   path.metrics.mirrored.cell(service, outcome).value++;
   return undefined;
 }

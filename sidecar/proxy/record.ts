@@ -4,8 +4,10 @@ import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { decisionLine, isLoopback } from "../observe/decision-field.ts";
-import type { AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
+import type { AttemptKind, AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
+import type { TrafficCell } from "../observe/traffic-cell.ts";
+import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
@@ -14,6 +16,8 @@ import { statusOf } from "./respond.ts";
 
 /** Requests whose host the mesh does not know are counted together: callers choose hosts. */
 const unknownSources = new WeakMap<DataPath, SeriesSource>();
+/** Cells of rules that a release splits, by endpoint, or by cluster where none was chosen. */
+const routeCells = new WeakMap<RulePlan, Map<object, TrafficCell>>();
 
 /** Endpoints come and go while the service that calls them does not change: its memo is begun anew past this. */
 const SERIES_MEMO_MAX = 4_096;
@@ -34,9 +38,9 @@ export function beginRecord({ record, head, snapshot, remoteAddress }: RecordedE
 
 /**
  * The answer's field line that tells of the record, for who asked for it; "" for everybody else.
- * @param reason of an answer that the mesh makes itself
+ * @param cause of an answer that the mesh makes itself
  */
-export function debugLine({ record, head, destination }: RecordedExchange, reason: string, clock: Clock): string {
+export function debugLine({ record, head, destination }: RecordedExchange, path: DataPath, cause?: Failure): string {
   if (!record.isDebugged) return "";
   readIds(record, head);
   const { source, cluster, rule } = destination;
@@ -46,21 +50,18 @@ export function debugLine({ record, head, destination }: RecordedExchange, reaso
     route: rule?.rule.route ?? "",
     ruleIndex: rule?.rule.ruleIndex ?? 0,
   };
-  return decisionLine(record, decided, reason, clock.now());
+  return decisionLine(record, decided, cause?.reason ?? "", path.clock.now());
 }
 
-/** Begins the record of the attempt that goes to `member`. @param isFresh again there, on a fresh connection */
+/** Begins the record of the attempt that goes to `member`. */
 export function recordAttempt(
-  { record, retry, destination, startedMs }: RecordedExchange,
+  { record, destination, startedMs }: Pick<RecordedExchange, "record" | "destination" | "startedMs">,
   member: EndpointMember,
-  isFresh: boolean,
+  kind: AttemptKind,
   clock: Clock,
 ): AttemptRecord {
-  const isFirst = retry.tries === 0;
-  const firstKind = destination.isFallback ? "fallback" : "first";
   // The clock is not asked where no time can have passed.
-  const nowMs = isFirst && !record.hasWaited ? startedMs : clock.now();
-  const kind = isFresh ? "fresh" : isFirst ? firstKind : "retry";
+  const nowMs = kind === "first" && !record.hasWaited ? startedMs : clock.now();
   return record.addAttempt(kind, destination.cluster?.service ?? "", member.address, member.endpoint.version, nowMs);
 }
 
@@ -70,6 +71,8 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
     seriesOf(path, exchange).record(status, reason, durationMs);
+    const { rule } = exchange.destination;
+    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
     if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
@@ -146,6 +149,29 @@ function seriesOf(path: DataPath, exchange: RecordedExchange): RequestSeries {
     source.series.set(key, series);
   }
   return series;
+}
+
+function routeCellOf(path: DataPath, rule: RulePlan, exchange: RecordedExchange): TrafficCell | undefined {
+  const { source, cluster } = exchange.destination;
+  if (source === undefined || cluster === undefined) return undefined;
+  const { member } = exchange.attempt;
+  let cells = routeCells.get(rule);
+  if (cells === undefined || cells.size >= SERIES_MEMO_MAX) {
+    cells = new Map();
+    routeCells.set(rule, cells);
+  }
+  let cell = cells.get(member ?? cluster);
+  if (cell === undefined) {
+    cell = path.metrics.trafficCell({
+      service: source.service,
+      backend: cluster.service,
+      version: member?.endpoint.version ?? "",
+      route: `${rule.rule.route} ${rule.rule.ruleIndex}`,
+      kind: "request",
+    });
+    cells.set(member ?? cluster, cell);
+  }
+  return cell;
 }
 
 function unknownSource(path: DataPath): SeriesSource {

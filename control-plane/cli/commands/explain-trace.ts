@@ -2,7 +2,11 @@
 // They are asked through the control plane, or one by one at their admin ports where there is none.
 import { get, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
-import type { Decision, FindDecisionsResponse } from "../../../proto/gen/weft/v1/telemetry.ts";
+import {
+  type Decision,
+  type FindDecisionsResponse,
+  TelemetryServiceClient,
+} from "../../../proto/gen/weft/v1/telemetry.ts";
 import { parseHostPort } from "../../../runtime/address.ts";
 import { type DecisionView, decisionView } from "../../view/decision.ts";
 import type { Invocation } from "../command.ts";
@@ -53,7 +57,7 @@ function traceIdOf(text: string): string {
 function askControlPlane(invocation: Invocation, id: string): Promise<FindDecisionsResponse> {
   const waitMs = Math.round(Math.min(WAIT_MS, invocation.timeoutMs * WAIT_SHARE));
   return withConnection(invocation, async (connection) => {
-    const telemetry = await connection.telemetry();
+    const telemetry = connection.adopt(connection.create(TelemetryServiceClient));
     return connection.call(telemetry, telemetry.findDecisions, { id, waitMs });
   });
 }

@@ -1,7 +1,7 @@
 // weft tap: live requests, one line each, until Ctrl-C, until the reader of the pipe goes, or as many as were asked for.
 // What it did not show it says on stderr, so that stdout can be piped on.
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
-import type { TapResponse } from "../../../proto/gen/weft/v1/telemetry.ts";
+import { type TapResponse, TelemetryServiceClient } from "../../../proto/gen/weft/v1/telemetry.ts";
 import type { Timer } from "../../../runtime/clock.ts";
 import { decisionView } from "../../view/decision.ts";
 import type { Invocation } from "../command.ts";
@@ -24,7 +24,7 @@ export function tap(invocation: Invocation): Promise<ExitCode> {
   const maxPerSecond = Math.min(flags.count("maxRps", 1) ?? 0, PER_SECOND_MAX);
   const limits = { count: flags.count("count", 1) ?? Number.POSITIVE_INFINITY, durationMs: flags.durationMs("for", 0) };
   return withConnection(invocation, async (connection) => {
-    const telemetry = await connection.telemetry();
+    const telemetry = connection.adopt(connection.create(TelemetryServiceClient));
     const session = new TapSession(invocation, limits);
     const stream = telemetry.tap({ filter, maxPerSecond });
     const ended = await session.follow(stream);
