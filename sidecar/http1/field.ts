@@ -23,7 +23,7 @@ export const FIELD = {
   xRequestId: 16,
   traceparent: 17,
   tracestate: 18,
-  date: 19,
+  contentType: 19,
   retryAfter: 20,
   setCookie: 21,
   cookie: 22,
@@ -35,7 +35,7 @@ export const FIELD = {
   forwarded: 28,
   xEnvoyAttemptCount: 29,
   xWeftRetry: 30,
-  contentType: 31,
+  xWeftDebug: 31,
 } as const;
 
 export type FieldKind = (typeof FIELD)[keyof typeof FIELD];
@@ -64,7 +64,7 @@ export const FIELD_NAMES: readonly string[] = [
   "x-request-id",
   "traceparent",
   "tracestate",
-  "date",
+  "content-type",
   "retry-after",
   "set-cookie",
   "cookie",
@@ -76,7 +76,7 @@ export const FIELD_NAMES: readonly string[] = [
   "forwarded",
   "x-envoy-attempt-count",
   "x-weft-retry",
-  "content-type",
+  "x-weft-debug",
 ];
 
 /** Fields for one connection only (RFC 9110 section 7.6.1), with HTTP2-Settings, whose upgrade is never offered. */

@@ -19,7 +19,7 @@ import { KeepAlive } from "./keep-alive.ts";
 import { retryMark } from "./nearest-hop.ts";
 import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
-import { countBug, recordExchange } from "./record.ts";
+import { beginRecord, countBug, debugLine, recordExchange } from "./record.ts";
 import type { RequestRelay } from "./request-relay.ts";
 import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
@@ -111,7 +111,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
-    this.record.begin(this.head, this.remoteAddress, this.snapshot.revision, nowMs);
+    beginRecord(this, nowMs);
     this.#status = 0;
     this.#keepAlive.begin();
     this.#router.route(this, undefined);
@@ -157,6 +157,11 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     if (failed !== undefined) this.answer(failed, this.tries.choice.refusalLines);
   }
 
+  #tryAgain(at: EndpointMember | undefined): void {
+    this.#tryNext(at);
+    this.attempt.outlet.flush();
+  }
+
   onAttemptOpen(): void {
     if (!this.attempt.isRawTunnel) return this.tries.send();
     this.retry.hasSent = true;
@@ -194,7 +199,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   onResponseHead(head: MessageHead, given: BodyForm): BodyForm {
     this.#status = head.status;
     this.tries.settle();
-    this.destination.responseLines += retryMark(this.#path, this, head.status, false);
+    this.destination.responseLines += retryMark(this.#path, this, head.status, false) + debugLine(this, this.#path);
     const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client), given);
     this.state = "responding";
     return form;
@@ -238,11 +243,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.tries.countOutcome(cause.reason);
     if (this.state === "responding") return this.#cut(cause);
     if (this.tries.isReplaced()) return;
-    if (this.retry.isKeepAliveRace(cause, this.attempt, this.request.isWhole)) {
-      this.#tryNext(member);
-      this.attempt.outlet.flush();
-      return;
-    }
+    if (this.retry.isKeepAliveRace(cause, this.attempt, this.request.isWhole)) return this.#tryAgain(member);
     const verdict = this.tries.verdictOn(cause);
     if (verdict === undefined) this.#pause(cause.reason);
     else this.answer(verdict, "");
@@ -260,8 +261,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   onPauseOver(): void {
     this.#guard(() => {
-      this.#tryNext(undefined);
-      this.attempt.outlet.flush();
+      this.#tryAgain(undefined);
     });
   }
 
@@ -287,10 +287,11 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.tries.abort(outcomeOfFailure(cause.reason));
     const fallback = fallbackOf(cause, this.destination);
     if (fallback !== undefined && this.#goElsewhere(serviceInstead(fallback, cause))) return;
+    if (fallback?.answer !== undefined) this.record.note("fallback", "answer");
     this.state = "responding";
     const closes = !this.#keepAlive.isAllowed(this.#client);
-    const mark = retryMark(this.#path, this, statusOf(cause), true);
-    const options = { request: this.head, lines: lines + mark, closes, wallMs: this.#path.clock.wall() };
+    const all = lines + retryMark(this.#path, this, statusOf(cause), true) + debugLine(this, this.#path, cause);
+    const options = { request: this.head, lines: all, closes, wallMs: this.#path.clock.wall() };
     const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
     this.#end(status, cause);
     this.#client.onExchangeDone(!closes);

@@ -5,6 +5,7 @@ import { chooseEndpoint, membersFor } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
@@ -54,6 +55,7 @@ export class Mirror implements AttemptOwner {
     head: MessageHead,
     headText: string,
     isComplete: boolean,
+    record: ExchangeRecord,
   ): Mirror | undefined {
     if (filter.methods !== undefined && !filter.methods.includes(head.method)) return undefined;
     if (path.random.next() * filter.denominator >= filter.numerator) return undefined;
@@ -61,9 +63,10 @@ export class Mirror implements AttemptOwner {
     const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
     const member =
       members === undefined ? undefined : entry && chooseEndpoint(entry.cluster, members, [], 0, snapshot.tools);
-    if (member === undefined) return drop(path, filter.service, "no-endpoint");
-    if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow");
-    if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade");
+    if (member === undefined) return drop(path, filter.service, "no-endpoint", record);
+    if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow", record);
+    if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade", record);
+    record.note("mirror", filter.service);
     const isHttp2 = entry !== undefined && speaksHttp2(entry.resource, filter.port, head);
     const mirror = new Mirror(path, filter.service, member, head, headText, isHttp2);
     if (isComplete) mirror.end("");
@@ -171,7 +174,8 @@ export class Mirror implements AttemptOwner {
   }
 }
 
-function drop(path: DataPath, service: string, outcome: string): undefined {
+function drop(path: DataPath, service: string, outcome: string, record: ExchangeRecord): undefined {
+  record.note("mirror-dropped", service);
   path.metrics.mirrored.cell(service, outcome).value++;
   return undefined;
 }
