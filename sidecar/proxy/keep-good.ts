@@ -7,7 +7,8 @@ import type { HeadEdits } from "../http1/head-edits.ts";
 import { isKeepable, keyOf, type LastGood, RESPONSE_BYTES_MAX } from "../policy/last-good.ts";
 
 /** Fields that are the answer's own when it is given again. */
-const RENEWED_KINDS = (1 << FIELD.date) | (1 << FIELD.xWeftReason) | (1 << FIELD.xWeftRetry) | (1 << FIELD.retryAfter);
+const RENEWED_KINDS = (1 << FIELD.xWeftReason) | (1 << FIELD.xWeftRetry) | (1 << FIELD.retryAfter);
+const RENEWED_LINES = /^(?:age|date):.*\r\n/gim;
 
 export class KeptResponse {
   readonly #store: LastGood;
@@ -60,5 +61,5 @@ function linesOf(head: MessageHead, edits: HeadEdits): string {
   edits.framing = framing;
   edits.dropKinds = dropKinds;
   edits.isOpen = false;
-  return text.slice(text.indexOf("\r\n") + 2).replace(/^age:.*\r\n/im, "");
+  return text.slice(text.indexOf("\r\n") + 2).replace(RENEWED_LINES, "");
 }

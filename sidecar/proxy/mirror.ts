@@ -5,13 +5,15 @@ import { chooseEndpoint, membersFor } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { ServiceEntry, Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
-import { Http1Attempt } from "./attempt-http1.ts";
 import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
+import { newAttempt } from "./new-attempt.ts";
+import { speaksHttp2 } from "./protocol.ts";
 
 /** Copies under way together in this process, and what their bodies hold together; more are dropped. */
 const MIRRORS_MAX = 128;
@@ -58,6 +60,7 @@ export class Mirror implements AttemptOwner {
     head: MessageHead,
     headText: string,
     isComplete: boolean,
+    record: ExchangeRecord,
   ): Mirror | undefined {
     if (filter.methods !== undefined && !filter.methods.includes(head.method)) return undefined;
     if (path.random.next() * filter.denominator >= filter.numerator) return undefined;
@@ -65,17 +68,26 @@ export class Mirror implements AttemptOwner {
     const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
     const member =
       members === undefined ? undefined : entry && chooseEndpoint(entry.cluster, members, [], 0, snapshot.tools);
-    if (member === undefined) return drop(path, filter.service, "no-endpoint");
-    if (underWay >= MIRRORS_MAX || bodyBytes >= BODY_BYTES_MAX) return drop(path, filter.service, "overflow");
-    if (isBusy(member, entry)) return drop(path, filter.service, "busy");
-    if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade");
+    if (member === undefined) return drop(path, filter.service, "no-endpoint", record);
+    if (underWay >= MIRRORS_MAX || bodyBytes >= BODY_BYTES_MAX) return drop(path, filter.service, "overflow", record);
+    if (isBusy(member, entry)) return drop(path, filter.service, "busy", record);
+    if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade", record);
+    record.note("mirror", filter.service);
+    const isHttp2 = entry !== undefined && speaksHttp2(entry.resource, filter.port, head);
     const text = snapshot.mesh.headers.shadowHost ? withShadowHost(headText) : headText;
-    const mirror = new Mirror(path, filter.service, member, head, text);
+    const mirror = new Mirror(path, filter.service, member, head, text, isHttp2);
     if (isComplete) mirror.end("");
     return mirror;
   }
 
-  private constructor(path: DataPath, service: string, member: EndpointMember, head: MessageHead, headText: string) {
+  private constructor(
+    path: DataPath,
+    service: string,
+    member: EndpointMember,
+    head: MessageHead,
+    headText: string,
+    isHttp2: boolean,
+  ) {
     underWay++;
     this.#path = path;
     this.#service = service;
@@ -83,7 +95,7 @@ export class Mirror implements AttemptOwner {
     this.#method = head.method;
     this.#chunks = head.framing === "chunked";
     this.#headText = headText;
-    this.#attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.#attempt = newAttempt(this, path, isHttp2);
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
@@ -193,7 +205,8 @@ function withShadowHost(headText: string): string {
   return headText.replace(/^(host:[ \t]*)([^\s:]+)/im, "$1$2-shadow");
 }
 
-function drop(path: DataPath, service: string, outcome: string): undefined {
+function drop(path: DataPath, service: string, outcome: string, record: ExchangeRecord): undefined {
+  record.note("mirror-dropped", service);
   path.metrics.mirrored.cell(service, outcome).value++;
   return undefined;
 }

@@ -10,17 +10,9 @@ export interface AnswerOptions {
   readonly request: MessageHead | undefined;
   /** Put into the head as complete lines, each ending in CRLF: `location: ...`. */
   readonly lines: string;
-  /** What the service answered when it last could, given in place of the failure. */
-  readonly kept?: KeptAnswer | undefined;
   /** The connection does not outlive the answer. */
   readonly closes: boolean;
   readonly wallMs: number;
-}
-
-/** An earlier response of the service. */
-export interface KeptAnswer {
-  readonly lines: string;
-  readonly body: Buffer;
 }
 
 /** An answer of the sidecar's own: head and body as latin1 text. */
