@@ -329,6 +329,6 @@ const checkResource = tagged({
     tracing: optional(object({ endpoint: text(), protocol: word("grpc", "http"), samplingPercent: quantity(0, 100) })),
     accessLog: object({ enabled: flag, format: word("json", "text"), file: text() }),
     mtls: object({ mode: word("off", "permissive", "strict") }),
-    headers: object({ forwarded: flag, via: flag, requestId: flag }),
+    headers: object({ forwarded: flag, via: flag, requestId: flag, shadowHost: flag }),
   }),
 }) satisfies shape.Check<Resource>;

@@ -352,6 +352,8 @@ export interface MeshResource {
     readonly forwarded: boolean;
     readonly via: boolean;
     readonly requestId: boolean;
+    /** Copies by RequestMirror say `orders-shadow` where the request says `orders`. */
+    readonly shadowHost: boolean;
   };
 }
 
