@@ -190,7 +190,12 @@ const trafficPolicy = object({
     connectTimeoutMs: milliseconds,
     idleTimeoutMs: milliseconds,
   }),
-  timeout: object({ requestMs: milliseconds, perTryMs: milliseconds, idleMs: milliseconds }),
+  timeout: object({
+    requestMs: milliseconds,
+    grpcRequestMs: milliseconds,
+    perTryMs: milliseconds,
+    idleMs: milliseconds,
+  }),
   retry: object({
     attempts: count,
     on: list(either(integer(100, 599), text(), (value) => typeof value === "number")),

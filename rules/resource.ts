@@ -181,7 +181,13 @@ export interface TrafficPolicyResource {
     readonly connectTimeoutMs: number;
     readonly idleTimeoutMs: number;
   };
-  readonly timeout: { readonly requestMs: number; readonly perTryMs: number; readonly idleMs: number };
+  readonly timeout: {
+    readonly requestMs: number;
+    /** The same for calls of gRPC, which have none unless it is written. */
+    readonly grpcRequestMs: number;
+    readonly perTryMs: number;
+    readonly idleMs: number;
+  };
   readonly retry: {
     readonly attempts: number;
     readonly on: readonly (string | number)[];

@@ -11,6 +11,7 @@ import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
+import { grpcCodeName, grpcCodeOf, httpStatusOf } from "./grpc.ts";
 import type { Failure } from "./reasons.ts";
 import { statusOf } from "./respond.ts";
 
@@ -26,7 +27,7 @@ interface RecordedExchange extends RoutedExchange {
   readonly direction: Direction;
   readonly startedMs: number;
   readonly endedMs: number;
-  readonly attempt: { readonly member: EndpointMember | undefined };
+  readonly attempt: { readonly member: EndpointMember | undefined; readonly grpcStatus: number };
   readonly retry: { readonly tries: number };
 }
 
@@ -70,15 +71,26 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   const reason = cause?.reason ?? "";
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
-    seriesOf(path, exchange).record(status, reason, durationMs);
+    const series = seriesOf(path, exchange);
+    series.record(status, reason, durationMs);
+    const code = codeOf(exchange, cause);
+    if (code >= 0) series.recordCode(code, grpcCodeName(code));
     const { rule } = exchange.destination;
-    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
+    // A release judges a call by its code.
+    const judged = code < 0 ? status : Math.max(status, httpStatusOf(code));
+    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(judged, reason, durationMs);
     if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
     path.metrics.internalErrors.cell("record").value++;
     path.log.error({ err: error }, "an exchange could not be written down");
   }
+}
+
+/** The code of gRPC that the caller got; -1: it is no call, or nothing was said. */
+function codeOf({ destination, attempt }: RecordedExchange, cause: Failure | undefined): number {
+  if (!destination.isGrpc) return -1;
+  return cause === undefined ? attempt.grpcStatus : grpcCodeOf({ ...cause, status: statusOf(cause) });
 }
 
 /** An error in the sidecar itself. */
