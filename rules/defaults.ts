@@ -164,6 +164,11 @@ export const DEFAULTS = {
     unit: "bytes",
     reason: "as Linkerd: memory per request in flight",
   },
+  "TrafficPolicy.spec.retry.hops": {
+    value: "nearest",
+    unit: "",
+    reason: "four hops that each retry a fifth double the load of a leaf that is down",
+  },
   "TrafficPolicy.spec.retry.hedge.max": {
     value: 1,
     unit: "requests",

@@ -197,6 +197,7 @@ const trafficPolicy = object({
     backoff: object({ baseMs: milliseconds, maxMs: milliseconds }),
     budget: object({ percent: quantity(0, 100), minPerSecond: quantity(0, Number.MAX_SAFE_INTEGER) }),
     maxBodyBytes: count,
+    hops: word("nearest", "every"),
     hedge: optional(
       object({
         after: either(milliseconds, text("p50 to p99", /^p\d\d$/), (value) => typeof value === "number"),

@@ -189,6 +189,8 @@ export interface TrafficPolicyResource {
     readonly backoff: { readonly baseMs: number; readonly maxMs: number };
     readonly budget: { readonly percent: number; readonly minPerSecond: number };
     readonly maxBodyBytes: number;
+    /** Who tries a failure again: the hop nearest to it, or every hop on the way. */
+    readonly hops: "nearest" | "every";
     /** `after`: milliseconds, or an observed percentile such as `p95`. */
     readonly hedge: { readonly after: number | string; readonly max: number } | undefined;
   };

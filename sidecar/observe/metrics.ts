@@ -84,6 +84,12 @@ export class Metrics {
     "Retries that a policy asked for and that were not made, by why.",
     ["service", "why"],
   );
+  readonly hedges = new CellFamily(
+    "counter",
+    "weft_hedges_total",
+    "Copies of requests whose answer was late, by what became of them.",
+    ["service", "outcome"],
+  );
   readonly mirrored = new CellFamily(
     "counter",
     "weft_mirrored_requests_total",
@@ -226,6 +232,7 @@ export class Metrics {
       this.attempts,
       this.retries,
       this.retriesSkipped,
+      this.hedges,
       this.mirrored,
       this.rolloutRequests,
       this.rolloutDuration,
@@ -250,7 +257,7 @@ export class Metrics {
 
   /** Families whose first label is a service that is called. */
   #byService(): CellFamily[] {
-    const attempts = [this.attempts, this.retries, this.retriesSkipped, this.mirrored, this.fallbacks];
+    const attempts = [this.attempts, this.retries, this.retriesSkipped, this.hedges, this.mirrored, this.fallbacks];
     attempts.push(this.rolloutRequests);
     return [...attempts, this.circuitTransitions, this.circuits, this.ejections, this.ejectionsRefused, this.probes];
   }

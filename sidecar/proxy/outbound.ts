@@ -145,6 +145,7 @@ export class OutboundRouter implements Router {
     destination.requestTimeoutMs = own?.requestMs ?? timeout.requestMs;
     destination.perTryTimeoutMs = own?.backendRequestMs ?? timeout.perTryMs;
     destination.idleTimeoutMs = timeout.idleMs;
+    destination.hopFields = "all";
     exchange.forward();
   }
 

@@ -2,7 +2,7 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
-import type { AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
+import type { AttemptKind, AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
 import type { TrafficCell } from "../observe/traffic-cell.ts";
 import type { RulePlan } from "../route/rule-plan.ts";
@@ -28,18 +28,15 @@ interface RecordedExchange extends RoutedExchange {
   readonly retry: { readonly tries: number };
 }
 
-/** Begins the record of the attempt that goes to `member`. @param isFresh again there, on a fresh connection */
+/** Begins the record of the attempt that goes to `member`. */
 export function recordAttempt(
-  { record, retry, destination, startedMs }: RecordedExchange,
+  { record, destination, startedMs }: Pick<RecordedExchange, "record" | "destination" | "startedMs">,
   member: EndpointMember,
-  isFresh: boolean,
+  kind: AttemptKind,
   clock: Clock,
 ): AttemptRecord {
-  const isFirst = retry.tries === 0;
-  const firstKind = destination.isFallback ? "fallback" : "first";
   // The clock is not asked where no time can have passed.
-  const nowMs = isFirst && !record.hasWaited ? startedMs : clock.now();
-  const kind = isFresh ? "fresh" : isFirst ? firstKind : "retry";
+  const nowMs = kind === "first" && !record.hasWaited ? startedMs : clock.now();
   return record.addAttempt(kind, destination.cluster?.service ?? "", member.address, member.endpoint.version, nowMs);
 }
 

@@ -11,6 +11,7 @@ import type { Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers, HopLines } from "./forwarding.ts";
+import { replacedKinds } from "./hop-fields.ts";
 
 /** The heads that one client connection sends on; what repeats is made once. */
 export class ForwardedHeads {
@@ -27,12 +28,17 @@ export class ForwardedHeads {
     };
   }
 
-  /** The head for the next hop, with the fields of the hop put in and the filters of `destination` applied. */
+  /**
+   * The head for the next hop, with the fields of the hop put in and the filters of `destination` applied; without the
+   * empty line at its end, because each attempt adds lines of its own.
+   */
   textOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): string {
     if (this.#lines?.settings !== settings) this.#lines = new HopLines(settings, this.#client.remoteAddress);
     const edits = this.#edits;
     edits.clear();
+    edits.isOpen = true;
     edits.upgrade = head.upgrade;
+    edits.dropKinds = replacedKinds(destination.hopFields);
     edits.append = this.#lines.of(head, this.#newRequestId);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
