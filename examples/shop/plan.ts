@@ -9,6 +9,7 @@ export const SHOP_SERVICES: readonly { service: string; version: string }[] = [
   { service: "orders", version: "v1" },
   { service: "orders", version: "v2" },
   { service: "web", version: "v1" },
+  { service: "payments", version: "v2" },
 ];
 
 export interface ServicePlan {
