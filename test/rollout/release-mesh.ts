@@ -43,10 +43,8 @@ export class ReleaseMesh {
     const mesh = await startMesh(data);
     const instances: Record<string, Instance> = {};
     const starting = versions.map(async (version, index) => {
-      instances[Object.hasOwn(instances, version) ? `${version}-${index}` : version] = await startInstance(
-        mesh,
-        version,
-      );
+      const name = versions.indexOf(version) === index ? version : `${version}-${index}`;
+      instances[name] = await startInstance(mesh, version);
     });
     const [web] = await Promise.all([startSidecar(mesh, "web", "v1", "127.0.0.1:9"), ...starting]);
     const release = new ReleaseMesh(mesh, data, web, instances);
