@@ -288,6 +288,8 @@ export interface Endpoint {
 export interface InboundResource {
   readonly type: "inbound";
   readonly service: string;
+  /** Of the service's first port: what the app speaks. */
+  readonly protocol: Protocol;
   readonly rateLimits: readonly RateLimitResource[];
   readonly faults: readonly FaultResource[];
   /** Authorization and Authentication specs that target the service, as validated. */
@@ -350,6 +352,8 @@ export interface MeshResource {
     readonly forwarded: boolean;
     readonly via: boolean;
     readonly requestId: boolean;
+    /** Copies by RequestMirror say `orders-shadow` where the request says `orders`. */
+    readonly shadowHost: boolean;
   };
 }
 

@@ -35,6 +35,8 @@ export abstract class Attempt implements TimerOwner {
   isRawTunnel = false;
   /** Who is told how it ended; undefined: nobody, because nothing is decided by it or it is a mirror's. */
   cluster: ClusterState | undefined = undefined;
+  /** Who is told when no connection can be made, if nobody is told of all ends. */
+  #unwatched: ClusterState | undefined = undefined;
   /** Where it is written down what came of it; a place of its own until the owner gives one. */
   record = new AttemptRecord();
   /** What breakers let through for it. */
@@ -67,6 +69,7 @@ export abstract class Attempt implements TimerOwner {
     this.record = record;
     this.isRawTunnel = isRawTunnel;
     this.cluster = cluster?.state.isWatching === true ? cluster.state : undefined;
+    this.#unwatched = this.cluster === undefined ? cluster?.state : undefined;
   }
 
   /**
@@ -121,6 +124,7 @@ export abstract class Attempt implements TimerOwner {
   protected open(isReused: boolean): void {
     this.state = "head";
     this.isReused = isReused;
+    if (!isReused && this.member !== undefined) this.member.state.outlier.connectFailures = 0;
     this.record.isReused = isReused;
     if (this.isRawTunnel) this.enterTunnel(0);
     this.owner.onAttemptOpen();
@@ -178,6 +182,8 @@ export abstract class Attempt implements TimerOwner {
     // The close of a reused connection is most likely the end of its idle time, not a fault of the endpoint.
     const isRace = this.isReused && !this.hasAnswered && reason.reason === "upstream-reset";
     this.report(isRace ? "none" : outcomeOfFailure(reason.reason));
+    if (reason.reason === "connect-failure" && this.member !== undefined)
+      this.#unwatched?.reportUnreachable(this.member.state);
     this.record.end(reason.reason, reason.detail, this.#wheel.now());
     this.leave(false);
     this.owner.onAttemptFailed(reason);

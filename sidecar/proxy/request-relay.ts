@@ -50,9 +50,9 @@ export class RequestRelay {
   #startMirrors(filters: readonly MirrorFilter[], path: DataPath, snapshot: Snapshot): void {
     const { head, isRequestComplete } = this.#client;
     for (const filter of filters) {
-      const mirror = Mirror.start(filter, path, snapshot, head, `${this.#headText}\r\n`, isRequestComplete);
+      const headText = `${this.#headText}\r\n`;
+      const mirror = Mirror.start(filter, path, snapshot, head, headText, isRequestComplete, this.#record);
       if (mirror === undefined) continue;
-      this.#record.note("mirror", filter.service);
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);
     }

@@ -31,6 +31,7 @@ export function sendAnswer(outlet: MessageOutlet, { head, body }: OwnAnswer): vo
 
 /** Where a time is known after which another try makes sense, it is said in `options.lines`; see `retryAfterLine`. */
 export function ownAnswer(cause: Failure, options: AnswerOptions): OwnAnswer {
+  if (cause.grpcStatus !== undefined) return grpcAnswer(cause, cause.grpcStatus, options);
   const status = statusOf(cause);
   const request = options.request;
   const json = request?.value("accept")?.includes("application/json") === true;
@@ -42,6 +43,13 @@ export function ownAnswer(cause: Failure, options: AnswerOptions): OwnAnswer {
   lines += commonLines(cause, options);
   const sendsBody = hasBody && request?.method !== "HEAD";
   return { head: ownResponseHead(status, lines), body: sendsBody ? body : "" };
+}
+
+/** A gRPC answer without a message: status 200, and what went wrong in the head ("Trailers-Only" of gRPC over HTTP/2). */
+function grpcAnswer(cause: Failure, grpcStatus: number, options: AnswerOptions): OwnAnswer {
+  const message = encodeURIComponent(`${cause.reason}: ${asLatin1(cause.detail)}`).replace(/%20/g, " ");
+  const lines = `content-type: application/grpc\r\ncontent-length: 0\r\ngrpc-status: ${grpcStatus}\r\ngrpc-message: ${message}\r\n`;
+  return { head: ownResponseHead(200, options.lines + lines + commonLines(cause, options)), body: "" };
 }
 
 /** The field lines that end every head of the sidecar's own. */
