@@ -334,7 +334,11 @@ export const DEFAULTS = {
   },
   "Mesh.spec.accessLog.format": { value: "json", unit: "", reason: "log stores read it without a parser of ours" },
   "Mesh.spec.accessLog.file": { value: "", unit: "", reason: "standard output, where containers log" },
-  "Mesh.spec.accessLog.filter.sampling": { value: 100, unit: "percent", reason: "every request, unless told" },
+  "Mesh.spec.accessLog.filter.sampling": {
+    value: 100,
+    unit: "percent",
+    reason: "every request; `0` where `errors` or `slowerThan` name what to log",
+  },
   "Mesh.spec.metrics.maxSeries": {
     value: 10_000,
     unit: "series",

@@ -319,14 +319,60 @@ export interface FaultResource {
     | undefined;
 }
 
+/** Where OpenTelemetry data goes. */
+export interface OtlpTarget {
+  /** `http://HOST:PORT[/PATH]`, `https://...` or `HOST:PORT`. */
+  readonly endpoint: string;
+  readonly protocol: "grpc" | "http";
+}
+
+/** Propagators, by OpenTelemetry's names. */
+export type TraceFormat = "tracecontext" | "baggage" | "b3" | "b3multi";
+
+export interface TracingResource extends OtlpTarget {
+  readonly samplingPercent: number;
+  /** Trace headers that are read, in this order, and written. */
+  readonly propagation: readonly TraceFormat[];
+  /** What is kept though the sampling left it out. */
+  readonly tail: {
+    readonly errors: boolean;
+    /** 0: however slow, it is not kept for that. */
+    readonly slowerThanMs: number;
+    readonly maxPerSecond: number;
+  };
+  /** Attributes of the resource that spans are of. */
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export interface AccessLogResource {
+  readonly enabled: boolean;
+  readonly format: "json" | "text";
+  /** Of a text line; "": the built-in one. */
+  readonly template: string;
+  /** "": standard output. */
+  readonly file: string;
+  readonly otlp: OtlpTarget | undefined;
+  readonly filter: {
+    readonly errors: boolean;
+    /** 0: not chosen by its duration. */
+    readonly slowerThanMs: number;
+    /** Share of what the two above did not choose. */
+    readonly samplingPercent: number;
+  };
+  /** Request headers that are written, lower case. */
+  readonly headers: readonly string[];
+}
+
 /** Mesh-wide settings with every default filled in. */
 export interface MeshResource {
   readonly type: "mesh";
   readonly egress: { readonly allow: readonly string[] };
-  readonly tracing:
-    | { readonly endpoint: string; readonly protocol: "grpc" | "http"; readonly samplingPercent: number }
-    | undefined;
-  readonly accessLog: { readonly enabled: boolean; readonly format: "json" | "text"; readonly file: string };
+  readonly tracing: TracingResource | undefined;
+  readonly accessLog: AccessLogResource;
+  readonly metrics: {
+    readonly maxSeries: number;
+    readonly otlp: (OtlpTarget & { readonly intervalMs: number }) | undefined;
+  };
   readonly mtls: { readonly mode: "off" | "permissive" | "strict" };
   readonly headers: {
     readonly forwarded: boolean;
