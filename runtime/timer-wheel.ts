@@ -73,6 +73,11 @@ export class TimerWheel {
     return this.#recentMs;
   }
 
+  /** The clock as of now, for owners of timers that have no other clock. */
+  now(): number {
+    return this.#clock.now();
+  }
+
   /** How many timers stand in slots, cancelled ones included. */
   get linkedCount(): number {
     return this.#linked;

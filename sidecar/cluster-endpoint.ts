@@ -87,6 +87,10 @@ export class EndpointMember implements Member {
   get isHealthy(): boolean {
     return this.state.isHealthy;
   }
+
+  get condition(): string {
+    return healthInWords(this.state);
+  }
 }
 
 /** "healthy", or every reason why the endpoint gets no traffic, each by the part of the overlay that says so. */

@@ -23,6 +23,7 @@ export function fakeMember(name: string, weight = 1, zone = ""): FakeMember {
     zone,
     healthySinceMs: Number.NEGATIVE_INFINITY,
     utilization: -1,
+    condition: "healthy",
   };
 }
 

@@ -12,6 +12,14 @@ export interface Member extends Candidate {
   readonly healthySinceMs: number;
   /** 0..1 as it reports; negative: it does not. */
   readonly utilization: number;
+  /** Why it gets no traffic while it is not healthy, in words. */
+  readonly condition: string;
+}
+
+/** A member that no choice is among now. */
+export interface Skipped {
+  readonly address: string;
+  readonly why: string;
 }
 
 export interface SelectionSettings {
@@ -32,6 +40,8 @@ export interface HealthVersion {
 
 /** How often growing or adapting shares are worked out anew. */
 const SHARES_INTERVAL_MS = 500;
+/** As many are named in the record of a request. */
+const SKIPPED_NAMED_MAX = 8;
 
 const EMPTY: CandidateSet<never> = candidateSet([]);
 
@@ -44,6 +54,8 @@ export class MemberSet<M extends Member> {
   readonly #everyoneNear: CandidateSet<M>;
   readonly #everyoneFar: CandidateSet<M>;
   readonly #panicking: CandidateSet<M>;
+  /** Those that choices pass over, the first few of them; an array of its own after every change. */
+  skipped: readonly Skipped[] = [];
   #near: CandidateSet<M> = EMPTY;
   #far: CandidateSet<M> = EMPTY;
   /** Part of the requests that stays in the own zone. */
@@ -94,6 +106,7 @@ export class MemberSet<M extends Member> {
     this.#dueMs = isMoving ? nowMs + SHARES_INTERVAL_MS : Number.POSITIVE_INFINITY;
     const healthy = members.filter(({ isHealthy }) => isHealthy);
     this.#isPanicking = healthy.length * 100 < this.#settings.panicThreshold * members.length;
+    this.skipped = this.#isPanicking ? [] : skippedOf(members);
     const near = healthy.filter((member) => this.#isNear(member));
     const far = healthy.filter((member) => !this.#isNear(member));
     this.#nearShare = this.#shareOfNear(near.length, far.length);
@@ -135,4 +148,9 @@ export class MemberSet<M extends Member> {
   #isNear(member: M): boolean {
     return this.#settings.zone !== "" && member.zone === this.#settings.zone;
   }
+}
+
+function skippedOf(members: readonly Member[]): Skipped[] {
+  const sick = members.filter(({ isHealthy }) => !isHealthy).slice(0, SKIPPED_NAMED_MAX);
+  return sick.map(({ key, condition }) => ({ address: key, why: condition }));
 }

@@ -9,9 +9,11 @@ import { NEEDS_MORE, REFUSED } from "../http1/contract.ts";
 import { ResponseDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Http1Limits } from "../http1/limits.ts";
+import { AttemptRecord } from "../observe/exchange-record.ts";
 import type { UpstreamConnection } from "../upstream/connection.ts";
 import { learnIdleTime, type PoolWaiter } from "../upstream/pool.ts";
 import type { AttemptOwner } from "./contract.ts";
+import type { Destination } from "./destination.ts";
 import { outcomeOfFailure, outcomeOfStatus } from "./outcome.ts";
 import { Outlet } from "./outlet.ts";
 import { type Failure, failure } from "./reasons.ts";
@@ -35,6 +37,8 @@ export class Attempt implements PoolWaiter, TimerOwner {
   isRawTunnel = false;
   /** Who is told how it ended; undefined: nobody, because nothing is decided by it or it is a mirror's. */
   cluster: ClusterState | undefined = undefined;
+  /** Where it is written down what came of it; a place of its own until the owner gives one. */
+  record = new AttemptRecord();
   /** What breakers let through for it. */
   tickets: BreakerTickets = NO_TICKETS;
   #startedMs = 0;
@@ -65,6 +69,13 @@ export class Attempt implements PoolWaiter, TimerOwner {
     return this.#connection !== undefined;
   }
 
+  /** The next `start` goes to an endpoint of `destination`, and is written down in `record`. */
+  prepare({ cluster, isRawTunnel }: Destination, record: AttemptRecord): void {
+    this.record = record;
+    this.isRawTunnel = isRawTunnel;
+    this.cluster = cluster?.state.isWatching === true ? cluster.state : undefined;
+  }
+
   /**
    * Tries `member`. On an idle connection `onAttemptOpen` is called before this returns.
    * @param isFresh use no connection that has served before
@@ -91,6 +102,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
   abort(outcome: AttemptOutcome = "none"): void {
     if (this.isOver) return;
     this.#report(outcome);
+    if (this.record.status === 0) this.record.end("aborted", "", this.#wheel.now());
     this.#leave(false);
   }
 
@@ -115,6 +127,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
 
   onLeased(connection: UpstreamConnection): void {
     this.#guard(() => {
+      this.record.connectedMs = this.#wheel.now();
       this.#open(connection);
       this.outlet.flush();
     });
@@ -161,6 +174,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
     this.#connection = connection;
     this.state = "head";
     this.isReused = connection.requests > 1;
+    this.record.isReused = this.isReused;
     this.outlet.attach(connection);
     if (this.isRawTunnel) {
       this.state = "tunnel";
@@ -192,8 +206,9 @@ export class Attempt implements PoolWaiter, TimerOwner {
     const head = this.#decoder.head;
     if (head.framing === "tunnel") return this.#openTunnel(head, at);
     if (this.cluster?.readsLoad === true) this.#readLoad(head);
-    if (head.status >= 200) this.#report(outcomeOfStatus(head.status));
     if (head.status < 200) return this.#passInterim(head, at);
+    this.record.status = head.status;
+    this.#report(outcomeOfStatus(head.status));
     if (this.#connection !== undefined) learnIdleTime(this.#connection, head.keepAliveTimeoutSeconds);
     if (this.#owner.wantsRetry(head)) return this.#giveWay(bytes, at, end);
     const form = this.#owner.onResponseHead(head);
@@ -212,6 +227,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
 
   #openTunnel(head: MessageHead, at: number): number {
     this.state = "tunnel";
+    this.record.status = head.status;
     this.#wheel.cancel(this.#timer);
     this.#report("success");
     this.#owner.onTunnelOpen(head);
@@ -225,6 +241,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
     let at = start;
     while (at < end && at >= 0 && !this.#body.isDone) at = this.#body.decode(bytes, at, end);
     const isReusable = this.#body.isDone && at === end && head.keepAlive && this.#owner.isRequestComplete;
+    this.record.end("retried", "", this.#wheel.now());
     this.#leave(isReusable);
     this.#owner.onRetryableAnswer(head.status);
     return OVER;
@@ -253,6 +270,7 @@ export class Attempt implements PoolWaiter, TimerOwner {
     // The close of a reused connection is most likely the end of its idle time, not a fault of the endpoint.
     const isRace = this.isReused && !this.hasAnswered && reason.reason === "upstream-reset";
     this.#report(isRace ? "none" : outcomeOfFailure(reason.reason));
+    this.record.end(reason.reason, reason.detail, this.#wheel.now());
     this.#leave(false);
     this.#owner.onAttemptFailed(reason);
     return OVER;

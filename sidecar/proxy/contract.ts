@@ -2,6 +2,7 @@
 // known by these interfaces only. Types, no code.
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
@@ -74,6 +75,8 @@ export interface RoutedExchange {
   /** The snapshot that this exchange goes by. */
   readonly snapshot: Snapshot;
   readonly destination: Destination;
+  /** What was decided so far, for those who ask what happened to the request. */
+  readonly record: ExchangeRecord;
   /** Sends the request where `destination` says. */
   forward(): void;
   /** @param lines complete field lines for the answer, such as `location: ...` */

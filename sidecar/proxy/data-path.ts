@@ -8,6 +8,7 @@ import { chooseReadMode, type ReadMode } from "../../runtime/shared-socket.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "../http1/limits.ts";
 import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
+import type { ExchangeObserver } from "../observe/exchange-record.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { ServiceResolver } from "../resolver.ts";
 import { emptySnapshot, type Snapshot, SnapshotHolder } from "../snapshot.ts";
@@ -70,6 +71,8 @@ export interface DataPath {
   resolvingCount: number;
   /** How services that the snapshot does not hold are asked for; set by whoever starts discovery. */
   resolver: ServiceResolver | undefined;
+  /** Told of every exchange that ends, in this order, with its record. */
+  readonly observers: ExchangeObserver[];
   /** Where finished exchanges are told; undefined while the access log is off. */
   accessLog: ((record: AccessRecord) => void) | undefined;
 }
@@ -110,6 +113,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     newRequestId: options.newRequestId ?? requestIds(),
     resolvingCount: 0,
     resolver: undefined,
+    observers: [],
     accessLog: undefined,
   };
 }

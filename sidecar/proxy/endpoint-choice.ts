@@ -7,6 +7,7 @@ import { type Cluster, type ClusterTools, chooseEndpoint } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BreakerTickets } from "../cluster-state.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import { REFUSED } from "../policy/breaker.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
@@ -20,12 +21,14 @@ export class EndpointChoice implements HashSource {
   refusal: Failure = failure("no-healthy-endpoint");
   refusalLines = "";
   readonly #path: DataPath;
+  readonly #record: ExchangeRecord;
   #hash = 0;
   #head: MessageHead | undefined = undefined;
   sourceAddress = "";
 
-  constructor(path: DataPath) {
+  constructor(path: DataPath, record: ExchangeRecord) {
     this.#path = path;
+    this.#record = record;
   }
 
   /** A request goes to `destination`. Hashes it if its policy says so; a cookie that it lacks goes into the answer. */
@@ -68,6 +71,7 @@ export class EndpointChoice implements HashSource {
     this.tickets.service = breaker === undefined ? REFUSED : breaker.admit();
     if (breaker !== undefined && this.tickets.service === REFUSED) return this.#refuseOpen(cluster);
     const member = again ?? chooseEndpoint(cluster, members, tried, this.#hash, tools);
+    this.#record.skipped = members.skipped;
     if (member !== undefined) {
       this.tickets.endpoint = member.state.breaker?.admit() ?? REFUSED;
       return member;
@@ -79,6 +83,7 @@ export class EndpointChoice implements HashSource {
   }
 
   #refuseOpen(cluster: Cluster): undefined {
+    this.#record.note("circuit-breaker", cluster.service);
     const nowMs = this.#path.clock.now();
     const waits = [cluster.state, ...cluster.states.values()].map(({ breaker }) => breaker?.retryAfterMs(nowMs) ?? 0);
     const known = waits.filter((waitMs) => waitMs > 0);

@@ -4,6 +4,7 @@ import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
@@ -17,7 +18,7 @@ import { fallbackOf, redirectToFallback, serviceInstead, writeOwnAnswer } from "
 import { KeepAlive } from "./keep-alive.ts";
 import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
-import { recordExchange } from "./record.ts";
+import { countBug, recordAttempt, recordExchange } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
 import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
@@ -33,6 +34,7 @@ export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backi
 
 const REQUEST_TIMER = 0;
 const BACKOFF_TIMER = 1;
+const CLIENT_CLOSED = failure("client-closed");
 
 export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   state: ExchangeState = "idle";
@@ -44,6 +46,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   /** The same at the end of the last exchange. */
   endedMs = 0;
   readonly direction: Direction;
+  readonly record: ExchangeRecord;
   readonly attempt: Attempt;
   readonly request: RequestRelay;
   readonly tunnel: Tunnel;
@@ -67,17 +70,18 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#path = path;
     this.#router = router;
     this.direction = router.direction;
+    this.record = new ExchangeRecord(router.direction);
     this.snapshot = path.noSnapshot;
-    this.#relay = new ResponseRelay(client);
+    this.#relay = new ResponseRelay(client, this.record);
     this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
-    this.retry = new RetryState(path);
-    this.#heads = new ForwardedHeads(client, path);
+    this.retry = new RetryState(path, this.record);
+    this.#heads = new ForwardedHeads(client, path, this.record);
     this.#hold = new ServiceHold(path);
     this.suspension = new Suspension(client, path, (step) => this.#step(step));
-    this.#choice = new EndpointChoice(path);
+    this.#choice = new EndpointChoice(path, this.record);
     this.attempt.tickets = this.#choice.tickets;
-    this.request = new RequestRelay(client, this.attempt, this.retry);
-    this.tunnel = new Tunnel(client, this.attempt, path, () => this.#end(this.#status, ""));
+    this.request = new RequestRelay(client, this.attempt, this.retry, this.record);
+    this.tunnel = new Tunnel(client, this.attempt, path, () => this.#end(this.#status));
     this.#active = path.metrics.requestsActive.cell(router.direction);
   }
 
@@ -104,6 +108,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
+    this.record.begin(this.head, this.remoteAddress, this.snapshot.revision, nowMs);
     this.#status = 0;
     this.#keepAlive.begin();
     this.#router.route(this, undefined);
@@ -113,6 +118,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const resolver = this.#path.resolver;
     if (resolver === undefined) return this.#router.route(this, "unknown");
     this.state = "resolving";
+    this.record.note("resolve", service);
     this.#client.pauseReading();
     const isHeld = this.#hold.start(service, resolver, (resolution) => this.#step(() => this.#onResolved(resolution)));
     if (!isHeld) this.answer(failure("overloaded", "too many requests wait for the control plane"), "");
@@ -122,6 +128,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.state = "routing";
     this.#client.resumeReading();
     this.snapshot = this.#path.snapshots.current;
+    this.record.revision = this.snapshot.revision;
     this.#router.route(this, resolution);
   }
 
@@ -135,9 +142,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#choice.begin(this.destination, this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.#armRequestTimer(this.startedMs);
-    const { mirrors } = this.destination.ruleFilters;
-    if (mirrors.length > 0 && !this.destination.isFallback)
-      this.request.startMirrors(mirrors, this.#path, this.snapshot);
+    this.request.startMirrors(this.destination, this.#path, this.snapshot);
     this.#tryNext(undefined);
   }
 
@@ -147,17 +152,17 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (member === undefined)
       return this.answer(this.retry.lastFailure ?? this.#choice.refusal, this.#choice.refusalLines);
     this.state = "trying";
+    this.attempt.prepare(this.destination, recordAttempt(this, member, again !== undefined, this.#path.clock));
     this.retry.tries++;
-    const { cluster, isRawTunnel, perTryTimeoutMs } = this.destination;
-    this.attempt.isRawTunnel = isRawTunnel;
-    this.attempt.cluster = cluster?.state.isWatching === true ? cluster.state : undefined;
+    const { perTryTimeoutMs } = this.destination;
     this.attempt.start(member, this.head.method, this.head.upgrade, perTryTimeoutMs, again !== undefined);
   }
 
   onAttemptOpen(): void {
     this.retry.hasSent = true;
-    if (this.attempt.isRawTunnel) this.#openRawTunnel();
-    else this.request.sendAll();
+    if (!this.attempt.isRawTunnel) return this.request.sendAll();
+    this.#client.outlet.addText(tunnelAnswerText(this.#path.clock.wall()));
+    this.#enterTunnel(200);
   }
 
   // ---- the request's body ----
@@ -200,8 +205,10 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   }
 
   onReadDone(): void {
-    const outlet = this.#client.outlet;
+    const { outlet } = this.#client;
     outlet.flush();
+    // An answer that came whole in one read costs no look at the clock.
+    if (this.state === "responding" && this.record.answeredMs === 0) this.record.answeredMs = this.#path.clock.now();
     this.#client.noteActivity();
     if (outlet.isFull) this.attempt.pauseReading();
   }
@@ -215,7 +222,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.retry.countOutcome(this.destination, "answered");
     this.#relay.end(tail);
     this.#client.outlet.flush();
-    this.#end(this.#status, "");
+    this.#end(this.#status);
     this.#client.onExchangeDone(!this.#relay.closes);
   }
 
@@ -230,10 +237,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const member = this.attempt.member;
     this.retry.countOutcome(this.destination, cause.reason);
     if (this.state === "responding") return this.#cut(cause);
-    if (
-      this.attempt.hasAnswered === false &&
-      this.retry.isKeepAliveRace(cause, this.attempt.isReused, this.request.isWhole)
-    ) {
+    if (this.retry.isKeepAliveRace(cause, this.attempt, this.request.isWhole)) {
       this.#tryNext(member);
       this.attempt.outlet.flush();
       return;
@@ -249,9 +253,8 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   }
 
   #backOff(why: string): void {
-    if (this.attempt.member !== undefined) this.retry.tried.push(this.attempt.member);
     this.state = "backing-off";
-    this.#path.wheel.arm(this.#backoffTimer, this.retry.nextDelayMs(this.destination, why));
+    this.#path.wheel.arm(this.#backoffTimer, this.retry.nextDelayMs(this.destination, this.attempt.member, why));
   }
 
   onTimer(kind: number): void {
@@ -286,7 +289,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const closes = !this.#keepAlive.isAllowed(this.#client);
     const options = { request: this.head, lines, closes, wallMs: this.#path.clock.wall() };
     const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
-    this.#end(status, cause.reason);
+    this.#end(status, cause);
     this.#client.onExchangeDone(!closes);
   }
 
@@ -295,6 +298,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const isThere = this.request.isWhole && (!this.retry.hasSent || this.retry.canRepeat);
     if (!isThere || !redirectToFallback(this.destination, service, this.snapshot, this.#path.metrics)) return false;
     this.retry.clear();
+    this.record.note("fallback", service);
     this.#step(() => this.forward());
     return true;
   }
@@ -302,13 +306,12 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
   #cut(cause: Failure): void {
     this.attempt.abort(outcomeOfFailure(cause.reason));
-    this.#end(this.#status, cause.reason);
+    this.#end(this.#status, cause);
     this.#client.reset();
   }
 
   onInternalError(where: string, error: unknown): void {
-    this.#path.metrics.internalErrors.cell(where).value++;
-    this.#path.log.error({ err: error, where }, "an error in the sidecar ended one exchange");
+    countBug(this.#path, where, error);
     try {
       this.refuse(failure("internal-error")); // how far the request was read is not certain
     } catch {
@@ -322,7 +325,7 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     if (this.state === "idle") return this.#dispose();
     if (this.state === "tunnel" && this.attempt.isOpen) return this.tunnel.onClientGone();
     this.attempt.abort();
-    this.#end(statusOf(failure("client-closed")), "client-closed");
+    this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
     this.#dispose();
   }
 
@@ -343,11 +346,6 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.#enterTunnel(head.status);
   }
 
-  #openRawTunnel(): void {
-    this.#client.outlet.addText(tunnelAnswerText(this.#path.clock.wall()));
-    this.#enterTunnel(200);
-  }
-
   #enterTunnel(status: number): void {
     this.state = "tunnel";
     this.#status = status;
@@ -359,31 +357,32 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   #endTunnel(cause: Failure): void {
     this.retry.countOutcome(this.destination, "answered");
     this.tunnel.end();
-    this.#end(this.#status, "");
+    this.#end(this.#status);
     if (cause.detail === "") this.#client.onExchangeDone(false);
     else this.#client.reset();
   }
 
-  /** Counts it and lets go of everything. */
-  #end(status: number, reason: string): void {
+  /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own */
+  #end(status: number, cause?: Failure): void {
     this.#hold.cancel();
     this.#path.wheel.cancel(this.#requestTimer);
     this.#path.wheel.cancel(this.#backoffTimer);
     this.#seat.leave();
     this.#active.value--;
     this.endedMs = this.#path.clock.now();
-    recordExchange(this.#path, this, status, reason);
+    recordExchange(this.#path, this, status, cause);
     this.state = "idle";
     this.request.clear();
     this.attempt.member = undefined;
     this.destination.clear();
     this.retry.clear();
     this.snapshot = this.#path.noSnapshot;
-    this.suspension.end(reason !== "", this.endedMs);
+    this.suspension.end(cause !== undefined, this.endedMs);
   }
 
   /** Something that was waited for has come: the exchange goes on. */
   #step(step: () => void): void {
+    this.record.hasWaited = true;
     this.#guard(() => {
       step();
       this.request.flush();

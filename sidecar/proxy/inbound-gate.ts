@@ -47,6 +47,7 @@ export class InboundGate {
       if (below === 0) continue;
       const priority = priorityOf(exchange.head.value("x-weft-priority"));
       if (priority >= below) continue;
+      exchange.record.note("shedding", "", priority);
       const detail = `priority ${priority} is refused, ${below} and above are served`;
       exchange.answer(failure("overloaded", detail), retryAfterLine(SHED_RETRY_MS));
       return true;
@@ -70,6 +71,7 @@ export class InboundGate {
   }
 
   #refusesRate(exchange: RoutedExchange, { rule, buckets }: RateLimit): boolean {
+    exchange.record.note("rate-limit", rule.name, rule.reportOnly ? 0 : 1);
     this.#path.metrics.limited.cell(rule.name, rule.reportOnly ? "reported" : "refused").value++;
     if (rule.reportOnly) return false;
     const lines = retryAfterLine(buckets.waitMs) + rateLimitLines(rule.name, buckets);
@@ -107,6 +109,7 @@ class Passage implements Gate {
   /** Places taken: those of `#limits` before this index. */
   #taken = 0;
   #waitsFor: Concurrency | undefined = undefined;
+  #queuedMs = 0;
   /** What follows the delay of a fault. */
   #afterDelay: (() => void) | undefined = undefined;
 
@@ -120,8 +123,15 @@ class Passage implements Gate {
 
   suffer(delayMs: number, status: number, origin: string): void {
     const { faults } = this.#path.metrics;
-    if (delayMs > 0) faults.cell(origin, "delay").value++;
-    if (status > 0) faults.cell(origin, "abort").value++;
+    const { record } = this.#exchange;
+    if (delayMs > 0) {
+      faults.cell(origin, "delay").value++;
+      record.note("fault-delay", origin, delayMs);
+    }
+    if (status > 0) {
+      faults.cell(origin, "abort").value++;
+      record.note("fault-abort", origin, status);
+    }
     const next = (): void => {
       if (status > 0) this.#exchange.answer(failure("fault-injected", origin, status), "");
       else this.takePlaces();
@@ -141,6 +151,7 @@ class Passage implements Gate {
           break;
         case "waiting":
           this.#waitsFor = wanted;
+          this.#queuedMs = this.#path.clock.now();
           return this.#exchange.suspension.wait(wanted.settings.queueTimeoutMs);
         case "full":
           if (this.#refuses(wanted, "")) return;
@@ -149,6 +160,7 @@ class Passage implements Gate {
   }
 
   onAdmitted(): void {
+    this.#noteQueue();
     this.#waitsFor = undefined;
     this.#taken++;
     this.#exchange.suspension.resume(() => this.takePlaces());
@@ -158,6 +170,7 @@ class Passage implements Gate {
     const waited = this.#waitsFor;
     const next = this.#afterDelay;
     this.#afterDelay = undefined;
+    this.#noteQueue();
     this.#waitsFor = undefined;
     waited?.limit.cancel(this);
     this.#exchange.suspension.resume(() => {
@@ -174,9 +187,16 @@ class Passage implements Gate {
     this.#taken = 0;
   }
 
+  #noteQueue(): void {
+    if (this.#waitsFor === undefined) return;
+    const waitedMs = this.#path.clock.now() - this.#queuedMs;
+    this.#exchange.record.note("concurrency-queue", this.#waitsFor.origin, waitedMs);
+  }
+
   /** @returns false when the limit only reports: then the place is taken all the same. */
   #refuses({ origin, settings, limit }: Concurrency, detail: string): boolean {
     this.#path.metrics.limited.cell(origin, settings.reportOnly ? "reported" : "refused").value++;
+    this.#exchange.record.note("concurrency-limit", origin, settings.reportOnly ? 0 : 1);
     if (settings.reportOnly) {
       limit.force();
       this.#taken++;

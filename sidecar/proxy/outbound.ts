@@ -105,7 +105,10 @@ export class OutboundRouter implements Router {
   }
 
   #toBackend(exchange: RoutedExchange, entry: ServiceEntry, plan: RulePlan, hit: RouteHit, port: number): void {
-    const chosen = plan.backends[pickCumulative(plan.cumulative, this.#path.random.next())];
+    const { record } = exchange;
+    record.splitPoint = this.#path.random.next();
+    record.backendIndex = pickCumulative(plan.cumulative, record.splitPoint);
+    const chosen = plan.backends[record.backendIndex];
     if (chosen === undefined) return exchange.answer(failure("invalid-backend", "the rule sends traffic nowhere"), "");
     const { backend, filters } = chosen;
     if (backend.invalid !== "") return exchange.answer(failure("invalid-backend", backend.invalid), "");

@@ -1,6 +1,8 @@
 // What is written down of a finished exchange: its series in the metrics, and a line of the access log if there is one.
+import type { Clock } from "../../runtime/clock.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
+import type { AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -22,16 +24,39 @@ interface RecordedExchange extends RoutedExchange {
   readonly retry: { readonly tries: number };
 }
 
+/** Begins the record of the attempt that goes to `member`. @param isFresh again there, on a fresh connection */
+export function recordAttempt(
+  { record, retry, destination, startedMs }: RecordedExchange,
+  member: EndpointMember,
+  isFresh: boolean,
+  clock: Clock,
+): AttemptRecord {
+  const isFirst = retry.tries === 0;
+  const firstKind = destination.isFallback ? "fallback" : "first";
+  // The clock is not asked where no time can have passed.
+  const nowMs = isFirst && !record.hasWaited ? startedMs : clock.now();
+  const kind = isFresh ? "fresh" : isFirst ? firstKind : "retry";
+  return record.addAttempt(kind, destination.cluster?.service ?? "", member.address, member.endpoint.version, nowMs);
+}
+
 /** Never throws: the exchange is over, and what could not be written down must not take its answer back. */
-export function recordExchange(path: DataPath, exchange: RecordedExchange, status: number, reason: string): void {
+export function recordExchange(path: DataPath, exchange: RecordedExchange, status: number, cause?: Failure): void {
+  const reason = cause?.reason ?? "";
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
     seriesOf(path, exchange).record(status, reason, durationMs);
     if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
+    if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
     path.metrics.internalErrors.cell("record").value++;
     path.log.error({ err: error }, "an exchange could not be written down");
   }
+}
+
+/** An error in the sidecar itself. */
+export function countBug({ metrics, log }: DataPath, where: string, error: unknown): void {
+  metrics.internalErrors.cell(where).value++;
+  log.error({ err: error, where }, "an error in the sidecar ended one exchange");
 }
 
 /** A request that was refused before it became an exchange. */
@@ -43,6 +68,34 @@ export function recordRefusal(path: DataPath, direction: Direction, cause: Failu
     source.series.set(source, series);
   }
   series.record(statusOf(cause), cause.reason, 0);
+}
+
+/** Completes the record with what routing and the end of the exchange left elsewhere, and shows it. */
+function tellObservers({ observers }: DataPath, exchange: RecordedExchange, status: number, cause?: Failure): void {
+  const { record, destination, head } = exchange;
+  record.endedMs = exchange.endedMs;
+  record.status = status;
+  record.reason = cause?.reason ?? "";
+  record.detail = cause?.detail ?? "";
+  record.service = destination.source?.service ?? "";
+  record.rule = destination.rule?.rule;
+  record.match = destination.match;
+  record.backend = destination.cluster?.service ?? "";
+  record.requestTimeoutMs = destination.requestTimeoutMs;
+  record.perTryTimeoutMs = destination.perTryTimeoutMs;
+  record.idleTimeoutMs = destination.idleTimeoutMs;
+  if (record.requestId === "") record.requestId = head.known(FIELD.xRequestId) ?? "";
+  if (record.traceId === "" && head.has(FIELD.traceparent))
+    readTraceParent(record, head.known(FIELD.traceparent) ?? "");
+  for (const observer of observers) observer.onExchange(record);
+}
+
+/** `00-TRACE-SPAN-FLAGS` (W3C Trace Context section 3.2); what is not of this form names no trace. */
+function readTraceParent(record: ExchangeRecord, text: string): void {
+  if (text.length < 55 || text.charCodeAt(2) !== 0x2d || text.charCodeAt(35) !== 0x2d) return;
+  record.traceId = text.slice(3, 35);
+  record.spanId = text.slice(36, 52);
+  record.isSampled = (text.charCodeAt(54) & 1) === 1;
 }
 
 function seriesOf(path: DataPath, exchange: RecordedExchange): RequestSeries {

@@ -1,11 +1,12 @@
 // The request on its way to the endpoint: head and body into the attempt's connection, what must be kept for another
 // attempt into the log, copies to mirrors. Holds the client back while there is nobody to send to.
-import type { MirrorFilter } from "../route/rule-plan.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
 import { BodyLog } from "./body-log.ts";
 import type { Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
+import type { Destination } from "./destination.ts";
 import { Mirror } from "./mirror.ts";
 import type { RetryState } from "./retry-state.ts";
 
@@ -13,6 +14,7 @@ export class RequestRelay {
   readonly #client: Downstream;
   readonly #attempt: Attempt;
   readonly #retry: RetryState;
+  readonly #record: ExchangeRecord;
   readonly #log = new BodyLog();
   #mirrors: Mirror[] | undefined = undefined;
   /** The head for the next hop; the same for every attempt. */
@@ -20,7 +22,8 @@ export class RequestRelay {
   /** An answer has begun: no other attempt will be made, so nothing more is kept. */
   #isSettled = false;
 
-  constructor(client: Downstream, attempt: Attempt, retry: RetryState) {
+  constructor(client: Downstream, attempt: Attempt, retry: RetryState, record: ExchangeRecord) {
+    this.#record = record;
     this.#client = client;
     this.#attempt = attempt;
     this.#retry = retry;
@@ -36,11 +39,14 @@ export class RequestRelay {
   }
 
   /** Copies to other services begin; the head must be set. */
-  startMirrors(filters: readonly MirrorFilter[], path: DataPath, snapshot: Snapshot): void {
+  startMirrors({ ruleFilters, isFallback }: Destination, path: DataPath, snapshot: Snapshot): void {
+    const filters = ruleFilters.mirrors;
+    if (filters.length === 0 || isFallback) return;
     const { head, isRequestComplete } = this.#client;
     for (const filter of filters) {
       const mirror = Mirror.start(filter, path, snapshot, head, this.#headText, isRequestComplete);
       if (mirror === undefined) continue;
+      this.#record.note("mirror", filter.service);
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);
     }
@@ -58,6 +64,7 @@ export class RequestRelay {
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
+    this.#record.requestBytes += end - start;
     const isSent = this.#attempt.isOpen;
     if (isSent) this.#attempt.outlet.addBytes(bytes, start, end);
     if (this.#keeps(isSent)) this.#log.addBytes(bytes, start, end);
@@ -68,6 +75,7 @@ export class RequestRelay {
   /** @param tail the last piece of the body's wire form, mostly empty */
   end(tail: string): void {
     if (tail !== "") {
+      this.#record.requestBytes += tail.length;
       const isSent = this.#attempt.isOpen;
       if (isSent) this.#attempt.outlet.addText(tail);
       if (this.#keeps(isSent)) this.#log.addText(tail);

@@ -5,6 +5,7 @@ import type { BodyForm } from "../http1/contract.ts";
 import { encodeResponseHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Downstream } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
@@ -13,13 +14,15 @@ import { applyModifiers } from "./forwarding.ts";
 export class ResponseRelay {
   readonly #edits = new HeadEdits();
   readonly #client: Downstream;
+  readonly #record: ExchangeRecord;
   /** Content is put into chunks here, because the endpoint ends its body by closing. */
   #chunks = false;
   /** The client's connection must close behind this answer. */
   closes = false;
 
-  constructor(client: Downstream) {
+  constructor(client: Downstream, record: ExchangeRecord) {
     this.#client = client;
+    this.#record = record;
   }
 
   /** Writes the head of a final answer, with response filters applied. @returns the form in which its body is to come. */
@@ -50,6 +53,7 @@ export class ResponseRelay {
 
   body(bytes: Buffer, start: number, end: number): void {
     const outlet = this.#client.outlet;
+    this.#record.responseBytes += end - start;
     if (!this.#chunks) {
       outlet.addBytes(bytes, start, end);
       return;

@@ -4,10 +4,17 @@ import { fullJitter } from "../../runtime/backoff.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import { isRepeatable, isRetriableStatus, type RetryPlan } from "../policy/retry.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { type Failure, failure } from "./reasons.ts";
+
+/** What counts of an attempt that failed. */
+interface EndedAttempt {
+  readonly hasAnswered: boolean;
+  readonly isReused: boolean;
+}
 
 export class RetryState {
   plan: RetryPlan | undefined = undefined;
@@ -27,9 +34,11 @@ export class RetryState {
   /** Where this exchange is counted as one that is tried again. */
   #countedIn: ClusterState | undefined = undefined;
   readonly #path: DataPath;
+  readonly #record: ExchangeRecord;
 
-  constructor(path: DataPath) {
+  constructor(path: DataPath, record: ExchangeRecord) {
     this.#path = path;
+    this.#record = record;
   }
 
   /** The request goes out under this plan. */
@@ -55,8 +64,9 @@ export class RetryState {
    * An endpoint that closed a reused connection without a byte of an answer was most likely closing it as idle while
    * the request was on its way. Such a request goes once to a fresh connection, outside of policy and budget.
    */
-  isKeepAliveRace(cause: Failure, isReused: boolean, isBodyWhole: boolean): boolean {
-    const isRace = cause.reason === "upstream-reset" && isReused && !this.#hasRaced && this.canRepeat && isBodyWhole;
+  isKeepAliveRace(cause: Failure, { hasAnswered, isReused }: EndedAttempt, isBodyWhole: boolean): boolean {
+    const isSilentClose = cause.reason === "upstream-reset" && isReused && !hasAnswered;
+    const isRace = isSilentClose && !this.#hasRaced && this.canRepeat && isBodyWhole;
     if (isRace) this.#hasRaced = true;
     return isRace;
   }
@@ -80,8 +90,9 @@ export class RetryState {
     return undefined;
   }
 
-  /** Counts the retry that was decided on. @returns how long to wait before it. */
-  nextDelayMs(destination: Destination, why: string): number {
+  /** Counts the retry that was decided on, after `failed`. @returns how long to wait before it. */
+  nextDelayMs(destination: Destination, failed: EndpointMember | undefined, why: string): number {
+    if (failed !== undefined) this.tried.push(failed);
     this.#retries++;
     const cluster = destination.cluster;
     if (this.#countedIn === undefined && cluster !== undefined) {
@@ -134,6 +145,7 @@ export class RetryState {
   }
 
   #skip(destination: Destination, why: string): void {
+    this.#record.note("retry-skipped", why);
     this.#path.metrics.retriesSkipped.cell(serviceOf(destination), why).value++;
   }
 }

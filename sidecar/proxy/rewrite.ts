@@ -5,6 +5,7 @@ import { rewritePath } from "../../rules/routing/rewrite.ts";
 import { encodeRequestHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { FilterPlan } from "../route/rule-plan.ts";
 import type { Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -14,13 +15,16 @@ import { applyModifiers, HopLines } from "./forwarding.ts";
 /** The heads that one client connection sends on; what repeats is made once. */
 export class ForwardedHeads {
   readonly #client: Downstream;
-  readonly #path: DataPath;
+  readonly #newRequestId: () => string;
   readonly #edits = new HeadEdits();
   #lines: HopLines | undefined = undefined;
 
-  constructor(client: Downstream, path: DataPath) {
+  constructor(client: Downstream, path: DataPath, record: ExchangeRecord) {
     this.#client = client;
-    this.#path = path;
+    this.#newRequestId = () => {
+      record.requestId = path.newRequestId();
+      return record.requestId;
+    };
   }
 
   /** The head for the next hop, with the fields of the hop put in and the filters of `destination` applied. */
@@ -29,7 +33,7 @@ export class ForwardedHeads {
     const edits = this.#edits;
     edits.clear();
     edits.upgrade = head.upgrade;
-    edits.append = this.#lines.of(head, this.#path.newRequestId);
+    edits.append = this.#lines.of(head, this.#newRequestId);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
     return encodeRequestHead(head, edits);

@@ -1,0 +1,231 @@
+// What the record of an exchange says when observers see it: what routing decided, each attempt with how it ended, what
+// policies did, and nothing of the request before it on the same connection.
+import { afterEach, describe, expect, test } from "vitest";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
+import {
+  answering,
+  Client,
+  cleanUp,
+  exchangeBytes,
+  inboundRig,
+  ok,
+  outboundRig,
+  REFUSING_ADDRESS,
+  type Rig,
+  serviceOf,
+  startEndpoint,
+  until,
+} from "./testing/rig.ts";
+
+afterEach(cleanUp);
+
+const GET = "GET /a?b=1 HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n";
+const POST = "POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody";
+const ERROR = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nbad";
+const ROUND_ROBIN = `
+apiVersion: weft.mesh/v1
+kind: TrafficPolicy
+metadata: { name: orders }
+spec:
+  targetRef: { kind: Service, name: orders }
+  loadBalancer: { algorithm: round-robin }
+  retry: { attempts: 2, backoff: { base: 1ms, max: 2ms } }
+---
+`;
+
+/** What an observer copies of a record while it may. */
+function copyOf(record: ExchangeRecord) {
+  const { head, attempts, acts, attemptsKept, actsKept, ...rest } = record;
+  return {
+    ...rest,
+    durationMs: record.durationMs,
+    method: head.method,
+    target: head.target,
+    authority: head.authority,
+    attempts: attempts.slice(0, record.attemptsKept).map((attempt) => ({ ...attempt })),
+    acts: acts.slice(0, record.actsKept).map((act) => ({ ...act })),
+  };
+}
+
+function watch({ path }: Rig): ReturnType<typeof copyOf>[] {
+  const seen: ReturnType<typeof copyOf>[] = [];
+  path.observers.push({ onExchange: (record) => seen.push(copyOf(record)) });
+  return seen;
+}
+
+describe("outbound", () => {
+  test("a plain request: who called what, one attempt, no act", async () => {
+    const endpoint = await answering(ok("good"));
+    const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address) });
+    const seen = watch(rig);
+    await exchangeBytes(rig.port, GET);
+    expect(seen).toHaveLength(1);
+    expect(seen[0]).toMatchObject({
+      direction: "outbound",
+      method: "GET",
+      target: "/a?b=1",
+      authority: "orders",
+      remoteAddress: "127.0.0.1",
+      service: "default/orders",
+      backend: "default/orders",
+      revision: 1,
+      status: 200,
+      reason: "",
+      attemptCount: 1,
+      acts: [],
+      responseBytes: 4,
+      requestTimeoutMs: 15_000,
+      requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      traceId: "",
+    });
+    const [attempt] = seen[0]!.attempts;
+    expect(attempt).toMatchObject({ kind: "first", address: endpoint.address, status: 200, outcome: "" });
+    expect(seen[0]!.durationMs).toBeGreaterThan(0);
+    // The first connection had to be made.
+    expect(attempt!.connectedMs).toBeGreaterThanOrEqual(attempt!.startedMs);
+  });
+
+  test("the route, its match, and where the request fell in the split", async () => {
+    const [one, two] = [await answering(ok("1")), await answering(ok("2"))];
+    const route = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: orders }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: orders }]
+  rules:
+    - matches: [{ path: { type: Exact, value: /never } }, { path: { type: PathPrefix, value: /a } }]
+      backendRefs: [{ name: one, weight: 0 }, { name: two, weight: 3 }]
+---
+`;
+    const rules = serviceOf("orders", one.address) + serviceOf("one", one.address) + serviceOf("two", two.address);
+    const rig = await outboundRig({ rules: rules + route });
+    const seen = watch(rig);
+    await exchangeBytes(rig.port, GET);
+    expect(seen[0]).toMatchObject({
+      service: "default/orders",
+      backend: "default/two",
+      rule: { route: "HTTPRoute default/orders", ruleIndex: 0 },
+      match: { path: { type: "PathPrefix", value: "/a" } },
+      backendIndex: 1,
+    });
+    expect(seen[0]!.splitPoint).toBeGreaterThanOrEqual(0);
+    expect(seen[0]!.splitPoint).toBeLessThan(1);
+  });
+
+  test("retries: every endpoint that was tried, what it answered, and when", async () => {
+    const [bad, good] = [await answering(ERROR), await answering(ok("good"))];
+    const rig = await outboundRig({
+      rules: serviceOf("orders", REFUSING_ADDRESS, bad.address, good.address) + ROUND_ROBIN,
+    });
+    const seen = watch(rig);
+    for (let index = 0; index < 3; index++) await exchangeBytes(rig.port, GET);
+    const tries = seen.flatMap(({ attempts }) => attempts);
+    const refused = tries.find(({ address }) => address === REFUSING_ADDRESS)!;
+    expect(refused).toMatchObject({ outcome: "connect-failure", status: 0 });
+    expect(refused.detail).toContain("ECONNREFUSED");
+    const given = tries.find(({ address }) => address === bad.address)!;
+    expect(given).toMatchObject({ outcome: "retried", status: 503 });
+    expect(given.endedMs).toBeGreaterThanOrEqual(given.startedMs);
+    for (const { status, attempts, startedMs } of seen) {
+      expect(status).toBe(200);
+      expect(attempts.map(({ kind }) => kind)).toEqual(["first", "retry", "retry"].slice(0, attempts.length));
+      expect(attempts.at(-1)).toMatchObject({ address: good.address, status: 200, outcome: "" });
+      const starts = attempts.map((attempt) => attempt.startedMs);
+      expect(starts).toEqual([...starts].sort((a, b) => a - b));
+      expect(starts[0]).toBeGreaterThanOrEqual(startedMs);
+    }
+  });
+
+  test("a retry that may not be made says why", async () => {
+    const bad = await answering(ERROR);
+    const rig = await outboundRig({ rules: serviceOf("orders", bad.address) + ROUND_ROBIN });
+    const seen = watch(rig);
+    await exchangeBytes(rig.port, POST);
+    expect(seen[0]).toMatchObject({
+      status: 503,
+      reason: "",
+      requestBytes: 4,
+      attemptCount: 1,
+      acts: [{ name: "retry-skipped", subject: "not-repeatable" }],
+    });
+  });
+
+  test("endpoints that were passed over, and why", async () => {
+    const good = await answering(ok("good"));
+    const ejecting = ROUND_ROBIN.replace("---\n", "  outlierDetection: { consecutiveErrors: 1 }\n---\n");
+    const rig = await outboundRig({ rules: serviceOf("orders", REFUSING_ADDRESS, good.address) + ejecting });
+    const seen = watch(rig);
+    for (let index = 0; index < 4; index++) await exchangeBytes(rig.port, GET);
+    expect(seen.at(-1)!.skipped).toEqual([{ address: REFUSING_ADDRESS, why: expect.stringMatching(/^ejected: /) }]);
+    expect(seen.at(-1)!.attempts.map(({ address }) => address)).toEqual([good.address]);
+  });
+
+  test("what the mesh answers itself: reason, detail, no attempt", async () => {
+    const rig = await outboundRig({ rules: serviceOf("orders", REFUSING_ADDRESS) });
+    const seen = watch(rig);
+    await exchangeBytes(rig.port, GET.replace("orders", "nobody"));
+    expect(seen[0]).toMatchObject({ status: 404, reason: "no-such-service", detail: "default/nobody", attempts: [] });
+    expect(seen[0]).toMatchObject({ service: "", backend: "", rule: undefined, splitPoint: -1 });
+  });
+
+  test("a client that goes away leaves its attempt aborted", async () => {
+    const silent = await startEndpoint();
+    const rig = await outboundRig({ rules: serviceOf("orders", silent.address) });
+    const seen = watch(rig);
+    const client = new Client(rig.port).send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
+    await (await silent.connection(0)).receives("\r\n\r\n");
+    client.socket.destroy();
+    await until(() => seen.length === 1);
+    expect(seen[0]).toMatchObject({ status: 499, reason: "client-closed", attempts: [{ outcome: "aborted" }] });
+  });
+
+  test("ids come from the head, and a request says nothing of the one before it on its connection", async () => {
+    const [bad, good] = [await answering(ERROR), await answering(ok("good"))];
+    const rig = await outboundRig({
+      rules: serviceOf("orders", bad.address) + ROUND_ROBIN + serviceOf("ok", good.address),
+    });
+    const seen = watch(rig);
+    const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const client = new Client(rig.port).send(
+      `GET /x HTTP/1.1\r\nHost: orders\r\ntraceparent: 00-${trace}-00f067aa0ba902b7-01\r\nx-request-id: mine\r\n\r\n`,
+    );
+    await client.receives("bad");
+    client.send("GET /y HTTP/1.1\r\nHost: ok\r\ntraceparent: nonsense\r\n\r\n");
+    await client.receives("good");
+    expect(seen[0]).toMatchObject({ traceId: trace, spanId: "00f067aa0ba902b7", isSampled: true, requestId: "mine" });
+    expect(seen[0]!.attempts).toHaveLength(3);
+    expect(seen[1]).toMatchObject({ traceId: "", isSampled: false, target: "/y", attemptCount: 1, acts: [] });
+    expect(seen[1]!.attempts).toMatchObject([{ address: good.address, status: 200, outcome: "" }]);
+  });
+});
+
+describe("inbound", () => {
+  test("limits and faults that acted are named", async () => {
+    const app = await answering(ok("app"));
+    const rig = await inboundRig(app.address, {
+      rules: `
+apiVersion: weft.mesh/v1
+kind: RateLimit
+metadata: { name: few }
+spec:
+  targetRef: { kind: Service, name: caller }
+  limits: [{ requests: 1, per: 1h, burst: 1 }]
+---
+apiVersion: weft.mesh/v1
+kind: Fault
+metadata: { name: slow }
+spec:
+  targetRef: { kind: Service, name: caller }
+  delay: { percent: 100, duration: 5ms }
+`,
+    });
+    const seen = watch(rig);
+    const get = "GET / HTTP/1.1\r\nHost: caller\r\nConnection: close\r\n\r\n";
+    for (let index = 0; index < 2; index++) await exchangeBytes(rig.port, get);
+    expect(seen[0]).toMatchObject({ direction: "inbound", status: 200, acts: [{ name: "fault-delay", value: 5 }] });
+    expect(seen[0]!.acts[0]!.subject).toContain("slow");
+    expect(seen[1]).toMatchObject({ status: 429, reason: "rate-limited", acts: [{ name: "rate-limit", value: 1 }] });
+    expect(seen[1]!.acts[0]!.subject).toContain("few");
+  });
+});
