@@ -34,6 +34,8 @@ export class BodyDecoder implements BodyReader {
   #state = DONE;
   #remaining = 0;
   #isWire = true;
+  /** A byte of the message has been handed out. */
+  #hasBegun = false;
   #side: Side = "downstream";
 
   constructor(limits: Http1Limits = DEFAULT_HTTP1_LIMITS) {
@@ -59,6 +61,7 @@ export class BodyDecoder implements BodyReader {
     this.refusal = undefined;
     this.#hasTrailers = false;
     this.#isWire = form === "wire";
+    this.#hasBegun = false;
     this.#side = side;
     this.#remaining = framing === "length" ? contentLength : 0;
     if (framing === "none") this.#state = DONE;
@@ -69,10 +72,23 @@ export class BodyDecoder implements BodyReader {
     } else this.#state = UNTIL_CLOSE;
   }
 
+  /** "wire" or "data". */
+  get form(): BodyForm {
+    return this.#isWire ? "wire" : "data";
+  }
+
+  /** Hands out the wire form instead of the content, unless some of that is out already. */
+  useWireForm(): void {
+    if (this.#isWire || this.#hasBegun) return;
+    this.#isWire = true;
+    if (this.#state === CHUNKS) this.#chunks.begin(true);
+  }
+
   /** @see BodyReader.decode */
   decode(bytes: Buffer, start: number, end: number): number {
     this.outStart = start;
     this.outEnd = start;
+    this.#hasBegun = true;
     switch (this.#state) {
       case DONE:
         return start;
@@ -149,7 +165,7 @@ export class BodyDecoder implements BodyReader {
     if (at === REFUSED) return this.#refuse(trailers.fault);
     this.#state = DONE;
     this.#hasTrailers = true;
-    if (this.#isWire) this.tail = trailers.passedOn();
+    this.tail = trailers.passedOn();
     return at;
   }
 

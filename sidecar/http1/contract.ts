@@ -81,7 +81,8 @@ export interface BodyReader {
   readonly outEnd: number;
   /** Content bytes seen so far (without framing). */
   readonly contentBytes: number;
-  /** "wire" form, chunked, when done: what is to be written behind the last range; "" unless there were trailers. */
+  /** When done: the trailers that may travel on and the empty line behind them (in "wire" form what follows the last
+   *  range); "" unless there were trailers. */
   readonly tail: string;
   /** Set when REFUSED was returned: what was passed on must not be ended as if it were whole. */
   readonly refusal: Refusal | undefined;

@@ -1,7 +1,8 @@
 // The part of a request body that is kept: what came before a connection was there, and what may have to be sent
 // again. Bounded; past the bound it forgets everything, and the request cannot be repeated any more.
 import { latin1 } from "../../runtime/latin1.ts";
-import { copyOf, type Outlet, TEXT_PIECE_MAX } from "./outlet.ts";
+import type { MessageOutlet } from "./contract.ts";
+import { copyOf, TEXT_PIECE_MAX } from "./outlet.ts";
 
 export class BodyLog {
   readonly #pieces: (string | Buffer)[] = [];
@@ -26,11 +27,6 @@ export class BodyLog {
     this.#bytes += end - start;
   }
 
-  addText(text: string): void {
-    this.#pieces.push(text);
-    this.#bytes += text.length;
-  }
-
   /** What is here has been sent, or is too much to keep: the request cannot be repeated. */
   forget(): void {
     if (this.#pieces.length > 0) this.#pieces.length = 0;
@@ -38,10 +34,10 @@ export class BodyLog {
     this.isWhole = false;
   }
 
-  sendTo(outlet: Outlet): void {
+  sendTo(outlet: MessageOutlet): void {
     for (const piece of this.#pieces) {
-      if (typeof piece === "string") outlet.addText(piece);
-      else outlet.addBytes(piece, 0, piece.length);
+      if (typeof piece === "string") outlet.addBodyText(piece);
+      else outlet.addBody(piece, 0, piece.length);
     }
   }
 }

@@ -15,7 +15,7 @@ import { copyOf, Outlet, SocketSink } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { recordRefusal } from "./record.ts";
-import { answerText } from "./respond.ts";
+import { ownAnswer, sendAnswer } from "./respond.ts";
 
 /**
  * What is read next. "answering": the request is complete, its answer is not. "discarding": the answer is out, the rest
@@ -37,7 +37,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   readonly #owner: ConnectionOwner;
   readonly #path: DataPath;
   readonly #decoder: RequestDecoder;
-  readonly #body: BodyDecoder;
+  readonly body: BodyDecoder;
   readonly #exchange: Exchange;
   readonly #timer: PhaseTimer;
   /** Stream idle time that the exchange's policy asks for, for when the request is complete. */
@@ -58,7 +58,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
     this.#path = path;
     this.remoteAddress = plainAddress(accepted.remoteAddress);
     this.#decoder = new RequestDecoder(path.http1Limits);
-    this.#body = new BodyDecoder(path.http1Limits);
+    this.body = new BodyDecoder(path.http1Limits);
     this.#timer = new PhaseTimer(this, path.wheel);
     this.#exchange = new Exchange(this, path, router);
     this.#socket = adoptSocket(accepted, this, path.readMode);
@@ -80,7 +80,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   }
 
   get isRequestComplete(): boolean {
-    return this.#body.isDone;
+    return this.body.isDone;
   }
 
   get isDraining(): boolean {
@@ -134,9 +134,9 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
     }
     if (at === REFUSED) return this.#refuse(this.#decoder.refusal, end);
     const head = this.#decoder.head;
-    this.#body.begin(head.framing, head.contentLength, "wire", "downstream");
+    this.body.begin(head.framing, head.contentLength, "data", "downstream");
     this.#discarded = 0;
-    const isComplete = this.#body.isDone;
+    const isComplete = this.body.isDone;
     this.#state = isComplete ? "answering" : "body";
     this.#policyIdleMs = this.#path.limits.streamIdleTimeoutMs;
     const nowMs = this.#path.clock.now();
@@ -146,7 +146,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   }
 
   #readBody(bytes: Buffer, start: number, end: number): number {
-    const body = this.#body;
+    const body = this.body;
     const at = body.decode(bytes, start, end);
     if (at === REFUSED) return this.#refuse(body.refusal, end);
     if (body.outEnd > body.outStart) this.#exchange.request.addBody(bytes, body.outStart, body.outEnd);
@@ -159,13 +159,13 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
 
   /** The answer is out already; a short rest is read away so that the connection can stay. */
   #discard(bytes: Buffer, start: number, end: number): number {
-    const at = this.#body.decode(bytes, start, end);
+    const at = this.body.decode(bytes, start, end);
     if (at === REFUSED) {
       this.#close();
       return end;
     }
     this.#discarded += at - start;
-    if (this.#body.isDone) this.#nextRequest();
+    if (this.body.isDone) this.#nextRequest();
     else if (this.#discarded > this.#path.limits.discardBytesMax) this.#close();
     return at;
   }
@@ -190,7 +190,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   /** Answers what never became an exchange. */
   #sayAndClose(cause: Failure): void {
     const wallMs = this.#path.clock.wall();
-    this.outlet.addText(answerText(cause, { request: undefined, lines: "", closes: true, wallMs }));
+    sendAnswer(this.outlet, ownAnswer(cause, { request: undefined, lines: "", closes: true, wallMs }));
     recordRefusal(this.#path, this.#exchange.direction, cause);
     this.#close();
   }
@@ -214,13 +214,13 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
 
   setIdleTimeout(idleMs: number): void {
     this.#policyIdleMs = idleMs;
-    if (this.#body.isDone && idleMs !== this.#timer.delayMs) this.#timer.arm("stream", idleMs);
+    if (this.body.isDone && idleMs !== this.#timer.delayMs) this.#timer.arm("stream", idleMs);
   }
 
   onExchangeDone(mayKeepAlive: boolean): void {
     this.#isPaused = false;
     if (!mayKeepAlive || this.#state === "tunnel" || this.#state === "closing") this.#close();
-    else if (!this.#body.isDone) {
+    else if (!this.body.isDone) {
       this.#state = "discarding";
       this.#timer.arm("linger", this.#path.limits.lingerMs);
     } else if (this.outlet.isFull) this.#becomeFull();

@@ -7,14 +7,44 @@ import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Destination } from "./destination.ts";
-import type { Outlet } from "./outlet.ts";
 import type { Failure } from "./reasons.ts";
+
+/**
+ * The way out of one side, whatever protocol is spoken there. Heads come as HTTP/1.1 text, already without what is for
+ * one hop; what was added in one turn leaves with `flush`.
+ */
+export interface MessageOutlet {
+  /** "wire": takes a chunked body in its wire form as well as content; "data": content alone. */
+  readonly form: BodyForm;
+  /** Nothing more should be added before it has drained. */
+  readonly isFull: boolean;
+  /**
+   * A head, final or interim.
+   * @param chunks the content that follows is to be put into chunks here, if the protocol has such a thing
+   */
+  addHead(text: string, chunks: boolean): void;
+  /** bytes[start, end) of the body, which may change after this call returns. */
+  addBody(bytes: Buffer, start: number, end: number): void;
+  /** The same, as latin1 text. */
+  addBodyText(text: string): void;
+  /** The message is complete. @param trailers field lines and the empty line behind them; "": none */
+  end(trailers: string): void;
+  flush(): void;
+}
+
+/** In which form the exchange gets the body of a request. */
+export interface RequestBody {
+  readonly form: BodyForm;
+  /** Has it come in its wire form, if it can and nothing of it has been handed out yet. */
+  useWireForm(): void;
+}
 
 /** The client's side, as its exchange sees it. */
 export interface Downstream {
   /** Head of the request in progress; stays until the exchange is done. */
   readonly head: MessageHead;
-  readonly outlet: Outlet;
+  readonly outlet: MessageOutlet;
+  readonly body: RequestBody;
   readonly remoteAddress: string;
   /** All of the request has been read. */
   readonly isRequestComplete: boolean;
@@ -49,11 +79,15 @@ export interface AttemptOwner {
   onInterimHead(head: MessageHead): void;
   /** Should the attempt with this final status be given up for another one? */
   wantsRetry(head: MessageHead): boolean;
-  /** Writes the head to the client. @returns the form in which the body is wanted. */
-  onResponseHead(head: MessageHead): BodyForm;
+  /**
+   * Writes the head to the client.
+   * @param form "wire": the body can be had in its wire form
+   * @returns the form in which the body is wanted
+   */
+  onResponseHead(head: MessageHead, form: BodyForm): BodyForm;
   onResponseBody(bytes: Buffer, start: number, end: number): void;
-  /** @param tail last piece of the body's wire form */
-  onResponseEnd(tail: string): void;
+  /** @param trailers as of MessageOutlet.end */
+  onResponseEnd(trailers: string): void;
   onTunnelOpen(head: MessageHead): void;
   /** Where bytes go after that; undefined for one that wants no tunnel. */
   readonly tunnel: TunnelEnd | undefined;

@@ -9,7 +9,8 @@ import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
-import { Attempt } from "./attempt.ts";
+import type { Attempt, AttemptHolder } from "./attempt.ts";
+import { Http1Attempt } from "./attempt-http1.ts";
 import type { AttemptOwner, Downstream, RoutedExchange, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Destination } from "./destination.ts";
@@ -36,7 +37,7 @@ const REQUEST_TIMER = 0;
 const BACKOFF_TIMER = 1;
 const CLIENT_CLOSED = failure("client-closed");
 
-export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
+export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, TimerOwner {
   state: ExchangeState = "idle";
   snapshot: Snapshot;
   readonly destination = new Destination();
@@ -73,15 +74,15 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.record = new ExchangeRecord(router.direction);
     this.snapshot = path.noSnapshot;
     this.#relay = new ResponseRelay(client, this.record);
-    this.attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
     this.retry = new RetryState(path, this.record);
     this.#heads = new ForwardedHeads(client, path, this.record);
     this.#hold = new ServiceHold(path);
     this.suspension = new Suspension(client, path, (step) => this.#step(step));
     this.#choice = new EndpointChoice(path, this.record);
     this.attempt.tickets = this.#choice.tickets;
-    this.request = new RequestRelay(client, this.attempt, this.retry, this.record);
-    this.tunnel = new Tunnel(client, this.attempt, path, () => this.#end(this.#status));
+    this.request = new RequestRelay(client, this, this.retry, this.record);
+    this.tunnel = new Tunnel(client, this, path, () => this.#end(this.#status));
     this.#active = path.metrics.requestsActive.cell(router.direction);
   }
 
@@ -138,11 +139,11 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     const overflow = this.#seat.take(cluster, this.startedMs);
     if (overflow !== undefined) return this.answer(overflow, "");
     this.retry.begin(this.destination.retry, this.head);
-    this.request.setHead(this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination));
+    const headText = this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination);
+    this.request.begin(headText, this.destination, this.#path, this.snapshot);
     this.#choice.begin(this.destination, this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.#armRequestTimer(this.startedMs);
-    this.request.startMirrors(this.destination, this.#path, this.snapshot);
     this.#tryNext(undefined);
   }
 
@@ -161,15 +162,15 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
   onAttemptOpen(): void {
     this.retry.hasSent = true;
     if (!this.attempt.isRawTunnel) return this.request.sendAll();
-    this.#client.outlet.addText(tunnelAnswerText(this.#path.clock.wall()));
+    this.#client.outlet.addHead(tunnelAnswerText(this.#path.clock.wall()), false);
     this.#enterTunnel(200);
   }
 
   // ---- the request's body ----
 
-  /** @param tail the last piece of the body's wire form, mostly empty */
-  onRequestEnd(tail: string): void {
-    this.request.end(tail);
+  /** @param trailers as of MessageOutlet.end */
+  onRequestEnd(trailers: string): void {
+    this.request.end(trailers);
     if (this.state === "trying" || this.state === "backing-off" || this.state === "responding")
       this.#armRequestTimer(this.#path.clock.now());
   }
@@ -192,10 +193,10 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     return this.retry.acceptsStatus(head.status, this.destination, this.request.isWhole);
   }
 
-  onResponseHead(head: MessageHead): BodyForm {
+  onResponseHead(head: MessageHead, given: BodyForm): BodyForm {
     this.#status = head.status;
     this.request.settle();
-    const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client));
+    const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client), given);
     this.state = "responding";
     return form;
   }
@@ -218,9 +219,9 @@ export class Exchange implements AttemptOwner, RoutedExchange, TimerOwner {
     this.attempt.resumeReading();
   }
 
-  onResponseEnd(tail: string): void {
+  onResponseEnd(trailers: string): void {
     this.retry.countOutcome(this.destination, "answered");
-    this.#relay.end(tail);
+    this.#relay.end(trailers);
     this.#client.outlet.flush();
     this.#end(this.#status);
     this.#client.onExchangeDone(!this.#relay.closes);

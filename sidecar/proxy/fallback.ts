@@ -6,11 +6,11 @@ import { ownResponseHead } from "../http1/encoder.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { NO_FILTERS } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
+import type { MessageOutlet } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
-import type { Outlet } from "./outlet.ts";
 import type { Failure } from "./reasons.ts";
-import { type AnswerOptions, answerText, commonLines, statusOf } from "./respond.ts";
+import { type AnswerOptions, commonLines, type OwnAnswer, ownAnswer, sendAnswer, statusOf } from "./respond.ts";
 
 /** The fallback for this failure of the destination, if its policy has one: the service itself cannot answer. */
 export function fallbackOf(cause: Failure, destination: Destination): FallbackResource | undefined {
@@ -62,7 +62,7 @@ function countFallback(metrics: Metrics, { cluster }: Destination, kind: "servic
 
 /** Writes the answer of the sidecar itself: that of the fallback where there is one. @returns its status */
 export function writeOwnAnswer(
-  outlet: Outlet,
+  outlet: MessageOutlet,
   cause: Failure,
   destination: Destination,
   options: AnswerOptions,
@@ -72,15 +72,18 @@ export function writeOwnAnswer(
   const withCors = cors !== undefined && options.request !== undefined;
   const all = withCors ? { ...options, lines: options.lines + corsLines(undefined, cors, options.request) } : options;
   const answer = fallbackOf(cause, destination)?.answer;
-  outlet.addText(answer === undefined ? answerText(cause, all) : fallbackText(answer, cause, all));
-  outlet.flush();
+  sendAnswer(outlet, answer === undefined ? ownAnswer(cause, all) : fallbackAnswer(answer, cause, all));
   if (answer === undefined) return statusOf(cause);
   countFallback(metrics, destination, "answer");
   return answer.status;
 }
 
 /** The static answer; the reason says why the service did not give its own. */
-function fallbackText(answer: NonNullable<FallbackResource["answer"]>, cause: Failure, options: AnswerOptions): string {
+function fallbackAnswer(
+  answer: NonNullable<FallbackResource["answer"]>,
+  cause: Failure,
+  options: AnswerOptions,
+): OwnAnswer {
   let lines = options.lines;
   for (const [name, value] of Object.entries(answer.headers)) {
     if (!isFramingField(name)) lines += `${name}: ${value}\r\n`;
@@ -89,7 +92,7 @@ function fallbackText(answer: NonNullable<FallbackResource["answer"]>, cause: Fa
   const hasBody = answer.status !== 204 && answer.status !== 304;
   if (hasBody) lines += `content-length: ${body.length}\r\n`;
   const head = ownResponseHead(answer.status, lines + commonLines(cause, options));
-  return hasBody && options.request?.method !== "HEAD" ? head + body : head;
+  return { head, body: hasBody && options.request?.method !== "HEAD" ? body : "" };
 }
 
 /** Fields that only the sidecar can know, whatever a rule says. */

@@ -57,10 +57,7 @@ async function faultyRig(address: string): Promise<{ rig: Rig; logged: ReturnTyp
 
 describe("before anything of an answer is out: 500 internal-error", () => {
   test.each<[string, (rig: Rig) => unknown]>([
-    [
-      "while the head is made ready",
-      () => vi.spyOn(RequestRelay.prototype, "setHead").mockImplementationOnce(throwOnce),
-    ],
+    ["while the head is made ready", () => vi.spyOn(RequestRelay.prototype, "begin").mockImplementationOnce(throwOnce)],
     ["when the attempt may write", () => vi.spyOn(RequestRelay.prototype, "sendAll").mockImplementationOnce(throwOnce)],
     ["when the answer's head comes", () => vi.spyOn(ResponseRelay.prototype, "head").mockImplementationOnce(throwOnce)],
     [
@@ -79,7 +76,7 @@ describe("before anything of an answer is out: 500 internal-error", () => {
 
   test("closes the connection, since what is left of the request cannot be told from the next", async () => {
     const { rig, logged } = await faultyRig((await answering(ok("fine"))).address);
-    vi.spyOn(RequestRelay.prototype, "setHead").mockImplementationOnce(throwOnce);
+    vi.spyOn(RequestRelay.prototype, "begin").mockImplementationOnce(throwOnce);
     const client = new Client(rig.port).send(KEPT + KEPT);
     expect(await client.ends()).toBe("end");
     expect(client.received.match(/HTTP\/1.1 /g)).toHaveLength(1);

@@ -7,7 +7,8 @@ import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
-import { Attempt } from "./attempt.ts";
+import type { Attempt } from "./attempt.ts";
+import { Http1Attempt } from "./attempt-http1.ts";
 import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -29,6 +30,8 @@ export class Mirror implements AttemptOwner {
   readonly #member: EndpointMember;
   readonly #method: string;
   readonly #headText: string;
+  readonly #chunks: boolean;
+  #trailers = "";
   readonly #body = new BodyLog();
   readonly #attempt: Attempt;
   #isOver = false;
@@ -56,19 +59,20 @@ export class Mirror implements AttemptOwner {
     if (member === undefined) return drop(path, filter.service, "no-endpoint");
     if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow");
     if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade");
-    const mirror = new Mirror(path, filter.service, member, head.method, headText);
+    const mirror = new Mirror(path, filter.service, member, head, headText);
     if (isComplete) mirror.end("");
     return mirror;
   }
 
-  private constructor(path: DataPath, service: string, member: EndpointMember, method: string, headText: string) {
+  private constructor(path: DataPath, service: string, member: EndpointMember, head: MessageHead, headText: string) {
     underWay++;
     this.#path = path;
     this.#service = service;
     this.#member = member;
-    this.#method = method;
+    this.#method = head.method;
+    this.#chunks = head.framing === "chunked";
     this.#headText = headText;
-    this.#attempt = new Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.#attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
@@ -78,9 +82,9 @@ export class Mirror implements AttemptOwner {
   }
 
   /** All of the request is there: the copy goes out, after what the primary does in this turn. */
-  end(tail: string): void {
+  end(trailers: string): void {
     this.#isComplete = true;
-    if (tail !== "") this.#body.addText(tail);
+    this.#trailers = trailers;
     this.#path.clock.after(0, () => {
       if (!this.#isOver) this.#attempt.start(this.#member, this.#method, false, MIRROR_TIMEOUT_MS, false);
       this.#attempt.outlet.flush();
@@ -93,8 +97,10 @@ export class Mirror implements AttemptOwner {
   }
 
   onAttemptOpen(): void {
-    this.#attempt.outlet.addText(this.#headText);
-    this.#body.sendTo(this.#attempt.outlet);
+    const { outlet } = this.#attempt;
+    outlet.addHead(this.#headText, this.#chunks);
+    this.#body.sendTo(outlet);
+    outlet.end(this.#trailers);
   }
 
   onInterimHead(): void {}

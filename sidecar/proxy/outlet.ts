@@ -2,6 +2,8 @@
 // cost one write. Not a queue across turns: whoever adds also flushes before the turn ends.
 import type { Socket } from "node:net";
 import { latin1 } from "../../runtime/latin1.ts";
+import { CHUNK_END, chunkHeader, LAST_CHUNK } from "../http1/chunk.ts";
+import type { MessageOutlet } from "./contract.ts";
 
 /** A socket as the outlet needs it; false means "no more until it has drained". */
 export interface ByteSink {
@@ -59,7 +61,10 @@ const LEND_MIN_BYTES = LARGE_BYTES / 4;
 /** The outlet whose bytes stand in `gather` and are not written yet. */
 let gathering: Outlet | undefined;
 
-export class Outlet {
+export class Outlet implements MessageOutlet {
+  readonly form = "wire";
+  /** The content of the message under way is put into chunks here. */
+  #chunks = false;
   #sink: ByteSink | undefined = undefined;
   /** Goes out before what is gathered; mostly one of the two is empty. */
   #text = "";
@@ -81,10 +86,34 @@ export class Outlet {
     this.#lent = undefined;
     this.#text = "";
     this.isFull = false;
+    this.#chunks = false;
     if (this.#gathered > 0) this.#release();
   }
 
-  addText(text: string): void {
+  addHead(text: string, chunks: boolean): void {
+    this.#chunks = chunks;
+    this.#addText(text);
+  }
+
+  addBody(bytes: Buffer, start: number, end: number): void {
+    if (!this.#chunks) return this.#addBytes(bytes, start, end);
+    if (start === end) return;
+    this.#addText(chunkHeader(end - start));
+    this.#addBytes(bytes, start, end);
+    this.#addText(CHUNK_END);
+  }
+
+  addBodyText(text: string): void {
+    if (!this.#chunks) this.#addText(text);
+    else if (text !== "") this.#addText(chunkHeader(text.length) + text + CHUNK_END);
+  }
+
+  end(trailers: string): void {
+    if (this.#chunks) this.#addText(trailers === "" ? LAST_CHUNK : `0\r\n${trailers}`);
+    else if (trailers !== "") this.#addText(trailers);
+  }
+
+  #addText(text: string): void {
     if (this.#gathered === 0) {
       if (this.#text.length + text.length > GATHER_BYTES) this.flush();
       this.#text += text;
@@ -97,9 +126,9 @@ export class Outlet {
   }
 
   /** bytes[start, end), which may change after this call returns. */
-  addBytes(bytes: Buffer, start: number, end: number): void {
+  #addBytes(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
-    if (length <= TEXT_PIECE_MAX && this.#gathered === 0) return this.addText(latin1(bytes, start, end));
+    if (length <= TEXT_PIECE_MAX && this.#gathered === 0) return this.#addText(latin1(bytes, start, end));
     if (this.#text.length + this.#gathered + length > GATHER_BYTES) this.flush();
     if (length > GATHER_BYTES) return this.#addLarge(bytes, start, end);
     if (this.#gathered === 0) this.#beginGathering();
@@ -108,7 +137,7 @@ export class Outlet {
   }
 
   /** Bytes that nobody changes any more. */
-  addOwned(bytes: Buffer): void {
+  #addOwned(bytes: Buffer): void {
     this.flush();
     this.#write(bytes);
   }
@@ -150,7 +179,7 @@ export class Outlet {
   #addLarge(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
     const pins = length < LEND_MIN_BYTES && this.#sink?.isEmpty === false;
-    if (length > LARGE_BYTES || pins) return this.addOwned(copyOf(bytes, start, end));
+    if (length > LARGE_BYTES || pins) return this.#addOwned(copyOf(bytes, start, end));
     bytes.copy(large, 0, start, end);
     if (this.#writeThrough(large, length)) return this.#takeBack();
     this.#lent ??= [];

@@ -1,8 +1,9 @@
 // The request on its way to the endpoint: head and body into the attempt's connection, what must be kept for another
 // attempt into the log, copies to mirrors. Holds the client back while there is nobody to send to.
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
+import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
-import type { Attempt } from "./attempt.ts";
+import type { AttemptHolder } from "./attempt.ts";
 import { BodyLog } from "./body-log.ts";
 import type { Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -12,20 +13,22 @@ import type { RetryState } from "./retry-state.ts";
 
 export class RequestRelay {
   readonly #client: Downstream;
-  readonly #attempt: Attempt;
+  readonly #holder: AttemptHolder;
   readonly #retry: RetryState;
   readonly #record: ExchangeRecord;
   readonly #log = new BodyLog();
   #mirrors: Mirror[] | undefined = undefined;
   /** The head for the next hop; the same for every attempt. */
   #headText = "";
+  /** Of the body, once it is complete. */
+  #trailers = "";
   /** An answer has begun: no other attempt will be made, so nothing more is kept. */
   #isSettled = false;
 
-  constructor(client: Downstream, attempt: Attempt, retry: RetryState, record: ExchangeRecord) {
+  constructor(client: Downstream, holder: AttemptHolder, retry: RetryState, record: ExchangeRecord) {
     this.#record = record;
     this.#client = client;
-    this.#attempt = attempt;
+    this.#holder = holder;
     this.#retry = retry;
   }
 
@@ -34,14 +37,17 @@ export class RequestRelay {
     return this.#log.isWhole;
   }
 
-  setHead(text: string): void {
-    this.#headText = text;
+  /** A request goes to `destination`. @param headText its head for the next hop */
+  begin(headText: string, destination: Destination, path: DataPath, snapshot: Snapshot): void {
+    this.#headText = headText;
+    const { mirrors } = destination.ruleFilters;
+    if (mirrors.length > 0 && !destination.isFallback) this.#startMirrors(mirrors, path, snapshot);
+    // Others who may get the body too may speak another protocol: then its content alone is of use.
+    else if (this.#holder.attempt.form === "wire" && destination.cluster?.policy.fallback === undefined)
+      this.#client.body.useWireForm();
   }
 
-  /** Copies to other services begin; the head must be set. */
-  startMirrors({ ruleFilters, isFallback }: Destination, path: DataPath, snapshot: Snapshot): void {
-    const filters = ruleFilters.mirrors;
-    if (filters.length === 0 || isFallback) return;
+  #startMirrors(filters: readonly MirrorFilter[], path: DataPath, snapshot: Snapshot): void {
     const { head, isRequestComplete } = this.#client;
     for (const filter of filters) {
       const mirror = Mirror.start(filter, path, snapshot, head, this.#headText, isRequestComplete);
@@ -54,39 +60,37 @@ export class RequestRelay {
 
   /** The attempt's connection stands: what there is of the request goes out. */
   sendAll(): void {
-    const outlet = this.#attempt.outlet;
-    outlet.addText(this.#headText);
+    const outlet = this.#holder.attempt.outlet;
+    const { head, body, isRequestComplete } = this.#client;
+    outlet.addHead(this.#headText, head.framing === "chunked" && body.form === "data");
     if (this.#log.bytes > 0) {
       this.#log.sendTo(outlet);
       if (!this.#retry.canRepeat || this.#isTooLarge) this.#log.forget();
     }
+    if (isRequestComplete) outlet.end(this.#trailers);
     this.#client.resumeReading();
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
     this.#record.requestBytes += end - start;
-    const isSent = this.#attempt.isOpen;
-    if (isSent) this.#attempt.outlet.addBytes(bytes, start, end);
+    const isSent = this.#holder.attempt.isOpen;
+    if (isSent) this.#holder.attempt.outlet.addBody(bytes, start, end);
     if (this.#keeps(isSent)) this.#log.addBytes(bytes, start, end);
     this.#bound(isSent);
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.addBody(bytes, start, end);
   }
 
-  /** @param tail the last piece of the body's wire form, mostly empty */
-  end(tail: string): void {
-    if (tail !== "") {
-      this.#record.requestBytes += tail.length;
-      const isSent = this.#attempt.isOpen;
-      if (isSent) this.#attempt.outlet.addText(tail);
-      if (this.#keeps(isSent)) this.#log.addText(tail);
-      this.#bound(isSent);
-    }
-    if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(tail);
+  /** The body is complete. @param trailers as of MessageOutlet.end */
+  end(trailers: string): void {
+    this.#trailers = trailers;
+    this.#record.requestBytes += trailers.length;
+    if (this.#holder.attempt.isOpen) this.#holder.attempt.outlet.end(trailers);
+    if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(trailers);
   }
 
   /** Writes what was gathered in this turn. */
   flush(): void {
-    const outlet = this.#attempt.outlet;
+    const outlet = this.#holder.attempt.outlet;
     outlet.flush();
     if (outlet.isFull) this.#client.pauseReading();
   }
@@ -99,6 +103,7 @@ export class RequestRelay {
 
   clear(): void {
     this.#headText = "";
+    this.#trailers = "";
     this.#isSettled = false;
     this.#log.clear();
     if (this.#mirrors === undefined) return;

@@ -2,6 +2,7 @@
 // that says what and why, as JSON for those who ask for it.
 import { ownResponseHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { MessageOutlet } from "./contract.ts";
 import { type Failure, REASONS } from "./reasons.ts";
 
 export interface AnswerOptions {
@@ -14,8 +15,22 @@ export interface AnswerOptions {
   readonly wallMs: number;
 }
 
+/** An answer of the sidecar's own: head and body as latin1 text. */
+export interface OwnAnswer {
+  readonly head: string;
+  readonly body: string;
+}
+
+/** All of an answer of the sidecar's own into `outlet`. */
+export function sendAnswer(outlet: MessageOutlet, { head, body }: OwnAnswer): void {
+  outlet.addHead(head, false);
+  if (body !== "") outlet.addBodyText(body);
+  outlet.end("");
+  outlet.flush();
+}
+
 /** Where a time is known after which another try makes sense, it is said in `options.lines`; see `retryAfterLine`. */
-export function answerText(cause: Failure, options: AnswerOptions): string {
+export function ownAnswer(cause: Failure, options: AnswerOptions): OwnAnswer {
   const status = statusOf(cause);
   const request = options.request;
   const json = request?.value("accept")?.includes("application/json") === true;
@@ -26,7 +41,7 @@ export function answerText(cause: Failure, options: AnswerOptions): string {
   if (hasBody) lines += `content-length: ${Buffer.byteLength(body, "latin1")}\r\n`;
   lines += commonLines(cause, options);
   const sendsBody = hasBody && request?.method !== "HEAD";
-  return ownResponseHead(status, lines) + (sendsBody ? body : "");
+  return { head: ownResponseHead(status, lines), body: sendsBody ? body : "" };
 }
 
 /** The field lines that end every head of the sidecar's own. */

@@ -1,6 +1,5 @@
 // The endpoint's answer on its way to the client: which framing the client gets, the head edited, the body in the form
 // that the framing wants. Not flow control: the exchange flushes and pauses.
-import { CHUNK_END, chunkHeader, LAST_CHUNK } from "../http1/chunk.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import { encodeResponseHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -15,8 +14,8 @@ export class ResponseRelay {
   readonly #edits = new HeadEdits();
   readonly #client: Downstream;
   readonly #record: ExchangeRecord;
-  /** Content is put into chunks here, because the endpoint ends its body by closing. */
-  #chunks = false;
+  /** The end of the connection ends the body: there is no place for trailers. */
+  #endsByClosing = false;
   /** The client's connection must close behind this answer. */
   closes = false;
 
@@ -25,47 +24,49 @@ export class ResponseRelay {
     this.#record = record;
   }
 
-  /** Writes the head of a final answer, with response filters applied. @returns the form in which its body is to come. */
-  head(head: MessageHead, request: MessageHead, destination: Destination, mayKeepAlive: boolean): BodyForm {
+  /**
+   * Writes the head of a final answer, with response filters applied.
+   * @param given "wire": the body can be had in its wire form
+   * @returns the form in which the body is to come
+   */
+  head(
+    head: MessageHead,
+    request: MessageHead,
+    destination: Destination,
+    mayKeepAlive: boolean,
+    given: BodyForm,
+  ): BodyForm {
     const edits = this.#edits;
+    const { outlet } = this.#client;
     edits.clear();
-    this.#chunks = false;
     applyFilters(edits, request, destination);
     edits.append += destination.responseLines;
     const toOldClient = request.minorVersion === 0;
-    let form: BodyForm = "wire";
-    let closes = !mayKeepAlive;
-    if (head.framing === "until-close") {
-      this.#chunks = !toOldClient;
+    let form: BodyForm = given === "wire" && outlet.form === "wire" ? "wire" : "data";
+    this.#endsByClosing = false;
+    let chunks = false;
+    if (head.framing === "until-close" || (head.framing === "chunked" && toOldClient)) {
+      this.#endsByClosing = toOldClient;
       edits.framing = toOldClient ? "close" : "chunked";
+      chunks = !toOldClient;
       form = "data";
-    } else if (head.framing === "chunked" && toOldClient) {
-      edits.framing = "close";
-      form = "data";
-    }
-    if (edits.framing === "close") closes = true;
+    } else chunks = head.framing === "chunked" && form === "data";
+    const closes = !mayKeepAlive || this.#endsByClosing;
     if (closes) edits.connection = "close";
     else if (toOldClient) edits.connection = "keep-alive";
     this.closes = closes;
-    this.#client.outlet.addText(encodeResponseHead(head, edits));
+    outlet.addHead(encodeResponseHead(head, edits), chunks);
     return form;
   }
 
   body(bytes: Buffer, start: number, end: number): void {
-    const outlet = this.#client.outlet;
     this.#record.responseBytes += end - start;
-    if (!this.#chunks) {
-      outlet.addBytes(bytes, start, end);
-      return;
-    }
-    outlet.addText(chunkHeader(end - start));
-    outlet.addBytes(bytes, start, end);
-    outlet.addText(CHUNK_END);
+    this.#client.outlet.addBody(bytes, start, end);
   }
 
-  end(tail: string): void {
-    if (this.#chunks) this.#client.outlet.addText(LAST_CHUNK);
-    else if (tail !== "") this.#client.outlet.addText(tail);
+  /** @param trailers as of MessageOutlet.end */
+  end(trailers: string): void {
+    this.#client.outlet.end(this.#endsByClosing ? "" : trailers);
   }
 
   /** Interim answers and the head of a tunnel: as they came, less what is for one hop. */
@@ -73,7 +74,7 @@ export class ResponseRelay {
     const edits = this.#edits;
     edits.clear();
     edits.upgrade = upgrade;
-    this.#client.outlet.addText(encodeResponseHead(head, edits));
+    this.#client.outlet.addHead(encodeResponseHead(head, edits), false);
   }
 }
 

@@ -1,21 +1,21 @@
 // Bytes both ways after an upgrade or a CONNECT, until both sides have ended theirs. Each side ends by itself
 // (half-close); a side that fails takes the other with it.
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
-import type { Attempt } from "./attempt.ts";
+import type { AttemptHolder } from "./attempt.ts";
 import type { Downstream, TunnelEnd } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 
 export class Tunnel implements TunnelEnd, TimerOwner {
   readonly #client: Downstream;
-  readonly #attempt: Attempt;
+  readonly #holder: AttemptHolder;
   readonly #path: DataPath;
   readonly #onOver: () => void;
   readonly #timer = new WheelTimer(this);
 
   /** @param onOver the client went, and the endpoint did not follow in time */
-  constructor(client: Downstream, attempt: Attempt, path: DataPath, onOver: () => void) {
+  constructor(client: Downstream, holder: AttemptHolder, path: DataPath, onOver: () => void) {
     this.#client = client;
-    this.#attempt = attempt;
+    this.#holder = holder;
     this.#path = path;
     this.#onOver = onOver;
   }
@@ -26,7 +26,7 @@ export class Tunnel implements TunnelEnd, TimerOwner {
   }
 
   fromEndpoint(bytes: Buffer, start: number, end: number): void {
-    this.#client.outlet.addBytes(bytes, start, end);
+    this.#client.outlet.addBody(bytes, start, end);
   }
 
   onEndpointEnd(): void {
@@ -35,12 +35,12 @@ export class Tunnel implements TunnelEnd, TimerOwner {
   }
 
   fromClient(bytes: Buffer, start: number, end: number): void {
-    this.#attempt.outlet.addBytes(bytes, start, end);
+    this.#holder.attempt.outlet.addBody(bytes, start, end);
   }
 
   onClientEnd(): void {
-    this.#attempt.outlet.flush();
-    this.#attempt.endTunnelWrites();
+    this.#holder.attempt.outlet.flush();
+    this.#holder.attempt.endTunnelWrites();
   }
 
   /** What was written towards the endpoint still goes out; its close, or the timer, ends the exchange. */
@@ -50,7 +50,7 @@ export class Tunnel implements TunnelEnd, TimerOwner {
   }
 
   onTimer(): void {
-    this.#attempt.abort();
+    this.#holder.attempt.abort();
     this.#onOver();
   }
 

@@ -1,0 +1,39 @@
+// Which connections have gathered frames in this turn of the event loop, and one write for each at its end. Not a
+// queue of bytes: those stand in the slabs of the connections.
+
+/** Whoever gathers. */
+export interface Flushable {
+  flush(): void;
+}
+
+export class FlushQueue {
+  readonly #defer: (run: () => void) => void;
+  readonly #run = (): void => this.flushAll();
+  #waiting: Flushable[] = [];
+  #spare: Flushable[] = [];
+  #isDeferred = false;
+
+  /** @param defer calls back once at the end of the turn, such as setImmediate: behind all reads of one poll */
+  constructor(defer: (run: () => void) => void) {
+    this.#defer = defer;
+  }
+
+  /** Once per connection until it is flushed; the caller remembers that. */
+  add(connection: Flushable): void {
+    this.#waiting.push(connection);
+    if (this.#isDeferred) return;
+    this.#isDeferred = true;
+    this.#defer(this.#run);
+  }
+
+  /** Earlier than deferred, where the owner knows that nothing follows. */
+  flushAll(): void {
+    this.#isDeferred = false;
+    // Flushing may add connections anew (a full transport that took all): they wait for the next turn.
+    const waiting = this.#waiting;
+    this.#waiting = this.#spare;
+    for (let index = 0; index < waiting.length; index++) (waiting[index] as Flushable).flush();
+    waiting.length = 0;
+    this.#spare = waiting;
+  }
+}

@@ -1,0 +1,194 @@
+// One head or trailers: pseudo-fields apart, fields as flat arrays of names and values in the order in which they
+// came. Reusable: reading fills it, edits change it in place, `copyFrom` makes another of it. Not the rules for it
+// (head-rules.ts), and not bytes: the strings are shared with HPACK's tables, so the same value is the same string.
+import { FIELD, fieldKind } from "./field.ts";
+
+export class Http2Head {
+  // Pseudo-fields; "" and 0 where absent. Request:
+  method = "";
+  scheme = "";
+  /** From `:authority`, or from `host` where that is absent. `host` is never among the fields of a decoded head. */
+  authority = "";
+  path = "";
+  /** Extended CONNECT (RFC 8441). */
+  protocol = "";
+  /** Response: 100..999. */
+  status = 0;
+
+  // Fields: the first `count` are valid.
+  readonly names: string[] = [];
+  readonly values: string[] = [];
+  /** As in field.ts. */
+  readonly kinds: number[] = [];
+  /** 1: sent as a never-indexed literal, and must go on as one (RFC 7541 section 7.1.3). */
+  readonly sensitive: number[] = [];
+  count = 0;
+
+  /** Decoded: -1 when absent. To be kept in step with the field by who edits it. */
+  contentLength = -1;
+  /** Decoded: `te: trailers` was among the fields (it stays there). */
+  acceptsTrailers = false;
+
+  #pathOnly: string | undefined;
+  #query = "";
+
+  get isConnect(): boolean {
+    return this.method === "CONNECT";
+  }
+
+  /** The path without the query; `path` must not change after it was asked for, but by `setPath` or `clear`. */
+  get pathOnly(): string {
+    if (this.#pathOnly === undefined) this.#splitPath();
+    return this.#pathOnly ?? "";
+  }
+
+  /** The query without its "?"; "" when there is none. */
+  get query(): string {
+    if (this.#pathOnly === undefined) this.#splitPath();
+    return this.#query;
+  }
+
+  setPath(path: string): void {
+    this.path = path;
+    this.#pathOnly = undefined;
+  }
+
+  nameAt(index: number): string {
+    return this.names[index] as string;
+  }
+
+  valueAt(index: number): string {
+    return this.values[index] as string;
+  }
+
+  kindAt(index: number): number {
+    return this.kinds[index] as number;
+  }
+
+  /** Is there a field of this known kind? */
+  has(kind: number): boolean {
+    return this.indexOfKind(kind) >= 0;
+  }
+
+  /** First value of a known kind. */
+  known(kind: number): string | undefined {
+    const index = this.indexOfKind(kind);
+    return index < 0 ? undefined : this.values[index];
+  }
+
+  /** Index of the first field of a known kind; -1. */
+  indexOfKind(kind: number): number {
+    for (let index = 0; index < this.count; index++) if (this.kinds[index] === kind) return index;
+    return -1;
+  }
+
+  /** Value by lower-case name, repeated ones joined with ", " (cookie: "; "). A miss costs no allocation. */
+  value(lowerName: string): string | undefined {
+    let joined: string | undefined;
+    for (let index = 0; index < this.count; index++) {
+      if (this.names[index] !== lowerName) continue;
+      const value = this.values[index] as string;
+      joined = joined === undefined ? value : joined + (lowerName === "cookie" ? "; " : ", ") + value;
+    }
+    return joined;
+  }
+
+  /** Forgets everything. The strings stay referenced until they are overwritten. */
+  clear(): void {
+    this.method = "";
+    this.scheme = "";
+    this.authority = "";
+    this.path = "";
+    this.protocol = "";
+    this.status = 0;
+    this.count = 0;
+    this.contentLength = -1;
+    this.acceptsTrailers = false;
+    this.#pathOnly = undefined;
+  }
+
+  copyFrom(other: Http2Head): void {
+    this.method = other.method;
+    this.scheme = other.scheme;
+    this.authority = other.authority;
+    this.path = other.path;
+    this.protocol = other.protocol;
+    this.status = other.status;
+    this.contentLength = other.contentLength;
+    this.acceptsTrailers = other.acceptsTrailers;
+    this.#pathOnly = undefined;
+    const count = other.count;
+    for (let index = 0; index < count; index++) {
+      this.names[index] = other.names[index] as string;
+      this.values[index] = other.values[index] as string;
+      this.kinds[index] = other.kinds[index] as number;
+      this.sensitive[index] = other.sensitive[index] as number;
+    }
+    this.count = count;
+  }
+
+  /** One more field at the end. `lowerName` is lower case; the caller vouches for both. */
+  add(lowerName: string, value: string): void {
+    this.push(lowerName, value, fieldKind(lowerName), 0);
+  }
+
+  /** The same where the kind is known already. */
+  push(lowerName: string, value: string, kind: number, sensitive: number): void {
+    const index = this.count++;
+    this.names[index] = lowerName;
+    this.values[index] = value;
+    this.kinds[index] = kind;
+    this.sensitive[index] = sensitive;
+  }
+
+  /** One field instead of all of this name: where the first one stood, or at the end. */
+  set(lowerName: string, value: string): void {
+    for (let index = 0; index < this.count; index++) {
+      if (this.names[index] !== lowerName) continue;
+      this.values[index] = value;
+      this.#removeFrom(index + 1, lowerName);
+      return;
+    }
+    this.add(lowerName, value);
+  }
+
+  /** Leaves out every field of this lower-case name. */
+  remove(lowerName: string): void {
+    this.#removeFrom(0, lowerName);
+  }
+
+  #removeFrom(start: number, lowerName: string): void {
+    let kept = start;
+    for (let index = start; index < this.count; index++) {
+      if (this.names[index] === lowerName) continue;
+      if (kept !== index) this.#move(index, kept);
+      kept++;
+    }
+    this.count = kept;
+  }
+
+  /** Leaves out field `index`; those behind it move up. */
+  removeAt(index: number): void {
+    for (let from = index + 1; from < this.count; from++) this.#move(from, from - 1);
+    this.count--;
+  }
+
+  #move(from: number, to: number): void {
+    this.names[to] = this.names[from] as string;
+    this.values[to] = this.values[from] as string;
+    this.kinds[to] = this.kinds[from] as number;
+    this.sensitive[to] = this.sensitive[from] as number;
+  }
+
+  #splitPath(): void {
+    const path = this.method === "CONNECT" && this.protocol === "" ? "" : this.path;
+    const mark = path.indexOf("?");
+    this.#pathOnly = mark < 0 ? path : path.slice(0, mark);
+    this.#query = mark < 0 ? "" : path.slice(mark + 1);
+  }
+}
+
+/** Fields of HTTP/1.1 that speak of a connection and mean a malformed message here (RFC 9113 section 8.2.2). */
+export function isConnectionKind(kind: number): boolean {
+  return kind >= FIELD.connection && kind <= FIELD.upgrade;
+}

@@ -1,0 +1,109 @@
+// Bounds of one HTTP/2 connection, every one of them enforced while bytes arrive, so that no peer decides how much
+// memory or work a connection takes; and what of them the peer is told in SETTINGS. Not timeouts of requests.
+
+/** So many at once, and so many more per second: what a peer may do of things that cost it less than they cost us. */
+export interface FloodBound {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+export interface Http2Limits {
+  // ---- told to the peer in SETTINGS (RFC 9113 section 6.5.2) ----
+
+  /** Streams that the peer may have open at a time; one more is refused (REFUSED_STREAM), so it may be repeated. */
+  readonly streamsMax: number;
+  /** Content of one stream that the peer may send before somebody takes it; what one stalled stream can hold. */
+  readonly streamWindowBytes: number;
+  /** Dynamic table that the peer may fill. */
+  readonly headerTableBytes: number;
+  /** Payload of one frame; at least 16384 (section 4.2). */
+  readonly frameBytesMax: number;
+  /** Decoded head: names, values and 32 for each field; larger is refused, a request as 431. */
+  readonly headerListBytesMax: number;
+  /** Server: takes extended CONNECT (RFC 8441). */
+  readonly allowsConnectProtocol: boolean;
+
+  // ---- kept to without telling ----
+
+  /** Content in flight on the whole connection. */
+  readonly connectionWindowBytes: number;
+  /**
+   * Content that came and that nobody takes, of all streams together. Up to it a stalled stream stops only itself; past
+   * it the connection's window is not given back, and all its streams wait.
+   */
+  readonly stalledBytesMax: number;
+  /** Fields of one head or trailers. */
+  readonly fieldsMax: number;
+  /** Encoded head with its CONTINUATION frames. Past it the connection ends: HPACK cannot skip (CVE-2024-24549). */
+  readonly headerBlockBytesMax: number;
+  /** CONTINUATION frames of one head. */
+  readonly continuationsMax: number;
+  /** 1xx heads before the final one. */
+  readonly interimHeadsMax: number;
+  /** Memory of the peer's that our encoder uses, whatever more it offers. */
+  readonly encoderTableBytes: number;
+  /** Values in one SETTINGS frame. */
+  readonly settingsMax: number;
+  /** Own answers to PING and SETTINGS, and RST_STREAM, that wait because the peer does not read. */
+  readonly controlFramesMax: number;
+  /** SETTINGS of ours without acknowledgement. */
+  readonly settingsTimeoutMs: number;
+  /** Nothing was read for so long: PING. 0: never. */
+  readonly keepAliveIntervalMs: number;
+  /** Nothing was read for so long after a PING: the peer is frozen, the connection is closed. */
+  readonly keepAliveTimeoutMs: number;
+  /** Draining server: at most so long between the first GOAWAY and the second. */
+  readonly goawayGraceMs: number;
+
+  // ---- floods: past one of these the connection ends with ENHANCE_YOUR_CALM ----
+
+  /** Streams that the peer resets, or makes us reset (CVE-2023-44487, CVE-2025-8671). */
+  readonly resets: FloodBound;
+  readonly pings: FloodBound;
+  readonly settings: FloodBound;
+  /** PRIORITY, PRIORITY_UPDATE, and frames of unknown types. */
+  readonly idleFrames: FloodBound;
+  /** DATA without content and without end; HEADERS and CONTINUATION without bytes (CVE-2019-9518). */
+  readonly emptyFrames: FloodBound;
+  /** WINDOW_UPDATE that opens no window of ours which is in use, or opens one by less than 256 bytes. */
+  readonly windowUpdates: FloodBound;
+  /** DATA frames of less than 64 bytes with no end; the burst is large because gRPC messages are often small. */
+  readonly tinyFrames: FloodBound;
+  /** Changes of the dynamic table's size within header blocks. */
+  readonly tableUpdates: FloodBound;
+}
+
+/**
+ * Peers: nghttp2 lets a client reset 1,000 streams and 33 a second, and takes 32 SETTINGS values; Go takes 250 streams
+ * and 10,000 control frames; Envoy 100 KiB of heads at most. Streams and windows are for a mesh: many calls on few
+ * connections, whose ends are near each other.
+ */
+export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
+  streamsMax: 256,
+  streamWindowBytes: 256 * 1024,
+  headerTableBytes: 4096,
+  frameBytesMax: 16 * 1024,
+  headerListBytesMax: 64 * 1024,
+  allowsConnectProtocol: true,
+  connectionWindowBytes: 1024 * 1024,
+  stalledBytesMax: 8 * 1024 * 1024,
+  fieldsMax: 100,
+  headerBlockBytesMax: 128 * 1024,
+  continuationsMax: 16,
+  interimHeadsMax: 16,
+  encoderTableBytes: 4096,
+  settingsMax: 32,
+  controlFramesMax: 1000,
+  settingsTimeoutMs: 10_000,
+  keepAliveIntervalMs: 30_000,
+  keepAliveTimeoutMs: 10_000,
+  goawayGraceMs: 1_000,
+  resets: { burst: 1000, perSecond: 33 },
+  pings: { burst: 100, perSecond: 10 },
+  settings: { burst: 100, perSecond: 10 },
+  idleFrames: { burst: 1000, perSecond: 100 },
+  emptyFrames: { burst: 100, perSecond: 10 },
+  windowUpdates: { burst: 10_000, perSecond: 1000 },
+  tinyFrames: { burst: 100_000, perSecond: 50_000 },
+  tableUpdates: { burst: 100, perSecond: 10 },
+};

@@ -1,0 +1,188 @@
+// An attempt over HTTP/1.1: one connection of the endpoint's pool, leased for this request alone.
+import type { TimerWheel } from "../../runtime/timer-wheel.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
+import { BodyDecoder } from "../http1/body.ts";
+import { NEEDS_MORE, REFUSED } from "../http1/contract.ts";
+import { ResponseDecoder } from "../http1/decoder.ts";
+import type { MessageHead } from "../http1/head.ts";
+import type { Http1Limits } from "../http1/limits.ts";
+import type { UpstreamConnection } from "../upstream/connection.ts";
+import { learnIdleTime, type PoolWaiter } from "../upstream/pool.ts";
+import { Attempt } from "./attempt.ts";
+import type { AttemptOwner } from "./contract.ts";
+import { Outlet } from "./outlet.ts";
+import { type Failure, failure } from "./reasons.ts";
+
+/** Position that says: this attempt is over, or its turn is; touch nothing more. */
+const OVER = -1;
+
+export class Http1Attempt extends Attempt implements PoolWaiter {
+  readonly outlet = new Outlet();
+  readonly form = "wire";
+  readonly #decoder: ResponseDecoder;
+  readonly #body: BodyDecoder;
+  #connection: UpstreamConnection | undefined = undefined;
+
+  constructor(owner: AttemptOwner, wheel: TimerWheel, limits: Http1Limits, interimMax: number) {
+    super(owner, wheel, interimMax);
+    this.#decoder = new ResponseDecoder(limits);
+    this.#body = new BodyDecoder(limits);
+  }
+
+  get isOpen(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  pauseReading(): void {
+    this.#connection?.socket.pause();
+  }
+
+  resumeReading(): void {
+    this.#connection?.socket.resume();
+  }
+
+  endTunnelWrites(): void {
+    this.#connection?.socket.end();
+  }
+
+  protected lease(member: EndpointMember, method: string, upgrades: boolean, isFresh: boolean): void {
+    this.#decoder.reset();
+    this.#decoder.expect(method, upgrades);
+    const { pool } = member.state;
+    const idle = isFresh ? undefined : pool.leaseIdle(this);
+    if (idle !== undefined) {
+      this.#attach(idle);
+      this.open(idle.requests > 1);
+    } else if (!pool.enqueue(this)) this.fail(failure("pool-overflow"));
+  }
+
+  protected letGo(member: EndpointMember, isReusable: boolean): void {
+    const connection = this.#connection;
+    this.outlet.detach();
+    this.#connection = undefined;
+    if (this.state === "waiting") member.state.pool.cancel(this);
+    if (connection === undefined) return;
+    // A socket that was paused for a slow client must read again, or its close would never be seen.
+    if (connection.socket.isPaused()) connection.socket.resume();
+    member.state.pool.release(connection, isReusable);
+  }
+
+  onLeased(connection: UpstreamConnection): void {
+    this.guard(() => {
+      this.#attach(connection);
+      this.openLate(connection.requests > 1);
+    });
+  }
+
+  onLeaseFailed(error: string): void {
+    this.fail(failure("connect-failure", error));
+  }
+
+  onUpstreamBytes(bytes: Buffer, length: number): void {
+    try {
+      if (this.#read(bytes, length)) this.owner.onReadDone();
+    } catch (error) {
+      this.owner.onInternalError("attempt", error);
+    }
+  }
+
+  onUpstreamDrain(): void {
+    this.guard(() => {
+      this.outlet.onDrain();
+      this.owner.onAttemptDrain();
+    });
+  }
+
+  onUpstreamEnd(): void {
+    this.guard(() => this.#onEnd());
+  }
+
+  onUpstreamClose(error: string): void {
+    this.fail(failure("upstream-reset", error));
+  }
+
+  #onEnd(): void {
+    if (this.state === "tunnel") this.owner.tunnel?.onEndpointEnd();
+    else if (this.state === "body" && this.#body.finish()) this.#finish(false);
+    else this.fail(failure("upstream-reset", "the endpoint ended the connection"));
+  }
+
+  #attach(connection: UpstreamConnection): void {
+    this.#connection = connection;
+    this.outlet.attach(connection);
+  }
+
+  /** @returns false when the attempt ended on the way. */
+  #read(bytes: Buffer, length: number): boolean {
+    this.hasAnswered = true;
+    for (let at = 0; at < length; ) {
+      if (this.state === "head") at = this.#readHead(bytes, at, length);
+      else if (this.state === "body") at = this.#readBody(bytes, at, length);
+      else if (this.state === "tunnel") {
+        this.owner.tunnel?.fromEndpoint(bytes, at, length);
+        at = length;
+      } else return false;
+      if (at === OVER) return false;
+    }
+    return true;
+  }
+
+  #readHead(bytes: Buffer, start: number, end: number): number {
+    const at = this.#decoder.decodeHead(bytes, start, end);
+    if (at === NEEDS_MORE) return end;
+    if (at === REFUSED) return this.#refuse(failure("bad-response", this.#decoder.refusal?.detail));
+    const head = this.#decoder.head;
+    if (head.framing === "tunnel") return this.#openTunnel(head, at);
+    this.noteHead(head);
+    if (head.status < 200) {
+      if (!this.passInterim(head)) return OVER;
+      this.#decoder.reset();
+      return at;
+    }
+    if (this.#connection !== undefined) learnIdleTime(this.#connection, head.keepAliveTimeoutSeconds);
+    if (this.owner.wantsRetry(head)) return this.#giveWay(bytes, at, end);
+    const form = this.owner.onResponseHead(head, "wire");
+    if (this.isOver) return OVER;
+    this.#body.begin(head.framing, head.contentLength, form, "upstream");
+    this.state = "body";
+    return this.#body.isDone ? this.#finish(at === end) : at;
+  }
+
+  #openTunnel(head: MessageHead, at: number): number {
+    this.enterTunnel(head.status);
+    this.owner.onTunnelOpen(head);
+    return this.isOver ? OVER : at;
+  }
+
+  /** The answer will not be used. Where all of it is here already the connection is kept. */
+  #giveWay(bytes: Buffer, start: number, end: number): number {
+    const head = this.#decoder.head;
+    this.#body.begin(head.framing, head.contentLength, "data", "upstream");
+    let at = start;
+    while (at < end && at >= 0 && !this.#body.isDone) at = this.#body.decode(bytes, at, end);
+    const isReusable = this.#body.isDone && at === end && head.keepAlive && this.owner.isRequestComplete;
+    this.giveWay(isReusable, head.status);
+    return OVER;
+  }
+
+  #readBody(bytes: Buffer, start: number, end: number): number {
+    const body = this.#body;
+    const at = body.decode(bytes, start, end);
+    if (at === REFUSED) return this.#refuse(failure("bad-response", body.refusal?.detail));
+    if (body.outEnd > body.outStart) this.owner.onResponseBody(bytes, body.outStart, body.outEnd);
+    return body.isDone ? this.#finish(at === end) : at;
+  }
+
+  /** @param isClean no byte is left over behind the answer */
+  #finish(isClean: boolean): number {
+    const head = this.#decoder.head;
+    const isReusable = isClean && head.keepAlive && head.framing !== "until-close" && this.owner.isRequestComplete;
+    this.complete(isReusable, this.#body.tail);
+    return OVER;
+  }
+
+  #refuse(reason: Failure): number {
+    this.fail(reason);
+    return OVER;
+  }
+}
