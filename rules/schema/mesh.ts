@@ -1,5 +1,6 @@
 // Mesh of weft.mesh/v1: one document of settings for every sidecar.
 import { z } from "zod";
+import { parseTemplate, TEMPLATE_OPERATORS } from "../access-log-template.ts";
 import {
   atLeastZero,
   checked,
@@ -79,10 +80,15 @@ const accessLog = checked(
       "Headers that are logged; secrets never are.",
     ).optional(),
   }),
-  ({ format, template }) =>
-    template !== undefined && format !== "text"
-      ? { message: "template without format: text", expected: "format: text", path: ["template"] }
-      : undefined,
+  ({ format, template }) => {
+    if (template === undefined) return undefined;
+    if (format !== "text")
+      return { message: "template without format: text", expected: "format: text", path: ["template"] };
+    const parsed = parseTemplate(template);
+    if (!("error" in parsed)) return undefined;
+    const expected = `%REQ(NAME)% or %NAME% with a name of ${TEMPLATE_OPERATORS.join(" ")}`;
+    return { message: parsed.error, expected, path: ["template"] };
+  },
 ).meta({ description: "One line per request." });
 
 export const meshSpec = z

@@ -19,7 +19,7 @@ import { fallbackOf, redirectToFallback, serviceInstead, writeOwnAnswer } from "
 import { KeepAlive } from "./keep-alive.ts";
 import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
-import { countBug, recordAttempt, recordExchange } from "./record.ts";
+import { beginRecord, countBug, recordAttempt, recordExchange } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
 import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
@@ -109,7 +109,7 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
-    this.record.begin(this.head, this.remoteAddress, this.snapshot.revision, nowMs);
+    beginRecord(this.#path, this);
     this.#status = 0;
     this.#keepAlive.begin();
     this.#router.route(this, undefined);

@@ -5,6 +5,8 @@ import { chooseEndpoint, membersFor } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
+import { MirrorSpan } from "../observe/tracing/mirror-span.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
@@ -29,12 +31,13 @@ export class Mirror implements AttemptOwner {
   readonly #service: string;
   readonly #member: EndpointMember;
   readonly #method: string;
-  readonly #headText: string;
+  #headText: string;
   readonly #chunks: boolean;
   #trailers = "";
   readonly #body = new BodyLog();
   readonly #attempt: Attempt;
   #isOver = false;
+  #span: MirrorSpan | undefined = undefined;
   /** All of the request is there. */
   #isComplete = false;
 
@@ -73,6 +76,13 @@ export class Mirror implements AttemptOwner {
     this.#chunks = head.framing === "chunked";
     this.#headText = headText;
     this.#attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+  }
+
+  /** The copy goes out as a span of its own, in the trace of the request that it copies. */
+  trace(record: ExchangeRecord): void {
+    const { address, endpoint } = this.#member;
+    this.#span = new MirrorSpan(record, this.#service, { address, version: endpoint.version }, this.#path.tracing);
+    this.#headText = this.#headText.replace(record.trace.lines, () => record.trace.linesOf(this.#span?.spanId ?? ""));
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
@@ -143,6 +153,7 @@ export class Mirror implements AttemptOwner {
     underWay--;
     this.#attempt.abort();
     this.#attempt.dispose();
+    this.#span?.end(outcome, this.#attempt.record, this.#path.clock.now());
     this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
   }
 }

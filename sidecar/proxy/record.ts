@@ -1,8 +1,9 @@
-// What is written down of a finished exchange: its series in the metrics, and a line of the access log if there is one.
+// What is written down of an exchange: its record, and at its end its series in the metrics and what observers make of
+// the record (access log, traces, taps).
 import type { Clock } from "../../runtime/clock.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
-import type { AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
+import { type AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -22,11 +23,26 @@ interface RecordedExchange extends RoutedExchange {
   readonly endedMs: number;
   readonly attempt: { readonly member: EndpointMember | undefined };
   readonly retry: { readonly tries: number };
+  readonly request: { changeHead(from: string, to: string): void };
+}
+
+/** A request head is complete. */
+export function beginRecord(
+  path: DataPath,
+  { record, head, remoteAddress, snapshot, startedMs }: RecordedExchange,
+): void {
+  record.begin(head, remoteAddress, snapshot.revision, startedMs);
+  const { trace } = record;
+  if (path.tracing === undefined && trace.source === undefined) return;
+  if (!trace.begin(path.tracing, head)) return;
+  record.traceId = trace.traceId;
+  record.spanId = trace.spanId;
+  record.isSampled = trace.isSampled;
 }
 
 /** Begins the record of the attempt that goes to `member`. @param isFresh again there, on a fresh connection */
 export function recordAttempt(
-  { record, retry, destination, startedMs }: RecordedExchange,
+  { record, retry, destination, startedMs, request }: RecordedExchange,
   member: EndpointMember,
   isFresh: boolean,
   clock: Clock,
@@ -36,7 +52,19 @@ export function recordAttempt(
   // The clock is not asked where no time can have passed.
   const nowMs = isFirst && !record.hasWaited ? startedMs : clock.now();
   const kind = isFresh ? "fresh" : isFirst ? firstKind : "retry";
-  return record.addAttempt(kind, destination.cluster?.service ?? "", member.address, member.endpoint.version, nowMs);
+  const backend = destination.cluster?.service ?? "";
+  const attempt = record.addAttempt(kind, backend, member.address, member.endpoint.version, nowMs);
+  if (record.trace.source !== undefined && record.direction === "outbound") traceAttempt(record, attempt, request);
+  return attempt;
+}
+
+/** Each attempt is a span of its own, and what comes next shall know which one it answers to. */
+function traceAttempt(record: ExchangeRecord, attempt: AttemptRecord, request: RecordedExchange["request"]): void {
+  const { trace } = record;
+  const { lines } = trace;
+  attempt.spanId = trace.nextAttempt();
+  record.spanId = attempt.spanId;
+  if (trace.lines !== lines) request.changeHead(lines, trace.lines);
 }
 
 /** Never throws: the exchange is over, and what could not be written down must not take its answer back. */
@@ -45,7 +73,6 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
     seriesOf(path, exchange).record(status, reason, durationMs);
-    if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
     path.metrics.internalErrors.cell("record").value++;
@@ -59,8 +86,8 @@ export function countBug({ metrics, log }: DataPath, where: string, error: unkno
   log.error({ err: error, where }, "an error in the sidecar ended one exchange");
 }
 
-/** A request that was refused before it became an exchange. */
-export function recordRefusal(path: DataPath, direction: Direction, cause: Failure): void {
+/** A request that was refused before it became an exchange: nothing of it is known but that. */
+export function recordRefusal(path: DataPath, direction: Direction, remoteAddress: string, cause: Failure): void {
   const source = unknownSource(path);
   let series = source.series.get(source);
   if (series === undefined || series.direction !== direction) {
@@ -68,6 +95,15 @@ export function recordRefusal(path: DataPath, direction: Direction, cause: Failu
     source.series.set(source, series);
   }
   series.record(statusOf(cause), cause.reason, 0);
+  if (path.observers.length === 0) return;
+  const record = new ExchangeRecord(direction);
+  record.remoteAddress = remoteAddress;
+  record.startedMs = path.clock.now();
+  record.endedMs = record.startedMs;
+  record.status = statusOf(cause);
+  record.reason = cause.reason;
+  record.detail = cause.detail;
+  for (const observer of path.observers) observer.onExchange(record);
 }
 
 /** Completes the record with what routing and the end of the exchange left elsewhere, and shows it. */
@@ -125,29 +161,4 @@ function unknownSource(path: DataPath): SeriesSource {
     unknownSources.set(path, source);
   }
   return source;
-}
-
-function logAccess(
-  log: NonNullable<DataPath["accessLog"]>,
-  exchange: RecordedExchange,
-  status: number,
-  reason: string,
-  durationMs: number,
-): void {
-  const { head, destination } = exchange;
-  log({
-    direction: exchange.direction,
-    method: head.method,
-    target: head.target,
-    authority: head.authority,
-    status,
-    reason,
-    service: destination.source?.service ?? "",
-    backend: destination.cluster?.service ?? "",
-    endpoint: exchange.attempt.member?.address ?? "",
-    route: destination.rule?.rule.route ?? "",
-    tries: exchange.retry.tries,
-    durationMs,
-    requestId: head.known(FIELD.xRequestId) ?? "",
-  });
 }

@@ -18,7 +18,7 @@ export class RequestRelay {
   readonly #record: ExchangeRecord;
   readonly #log = new BodyLog();
   #mirrors: Mirror[] | undefined = undefined;
-  /** The head for the next hop; the same for every attempt. */
+  /** The head for the next hop; the same for every attempt, but for the span that each is. */
   #headText = "";
   /** Of the body, once it is complete. */
   #trailers = "";
@@ -47,12 +47,18 @@ export class RequestRelay {
       this.#client.body.useWireForm();
   }
 
+  /** Another attempt says something else of itself. */
+  changeHead(from: string, to: string): void {
+    this.#headText = this.#headText.replace(from, () => to);
+  }
+
   #startMirrors(filters: readonly MirrorFilter[], path: DataPath, snapshot: Snapshot): void {
     const { head, isRequestComplete } = this.#client;
     for (const filter of filters) {
       const mirror = Mirror.start(filter, path, snapshot, head, this.#headText, isRequestComplete);
       if (mirror === undefined) continue;
       this.#record.note("mirror", filter.service);
+      if (this.#record.trace.source !== undefined && this.#record.trace.isSampled) mirror.trace(this.#record);
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);
     }

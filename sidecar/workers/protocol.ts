@@ -6,6 +6,7 @@ import type { LogLevel } from "../../runtime/log.ts";
 import type { ClusterView } from "../admin/cluster-view.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { DataPathLimits } from "../limits.ts";
+import type { TelemetryIdentity } from "../observe/otlp/identity.ts";
 import type { FamilyReport } from "../observe/report.ts";
 import type { Resolution } from "../resolver.ts";
 import type { ListenerName, OutboundUse } from "../traffic.ts";
@@ -21,6 +22,9 @@ export interface WorkerSettings {
   readonly http1Limits: Partial<Http1Limits>;
   readonly zone: string;
   readonly logLevel: LogLevel;
+  readonly identity: TelemetryIdentity;
+  /** Worker processes of this sidecar. */
+  readonly processes: number;
 }
 
 /** What changed since the last configuration that the worker committed. */

@@ -10,7 +10,7 @@ const SPAN = "00f067aa0ba902b7";
 function read(formats: readonly TraceFormat[], fields: Readonly<Record<string, string>>) {
   const context = emptyContext();
   context.traceId = "left over";
-  readContext(formats, (name) => fields[name], context);
+  readContext(formats, { value: (name) => fields[name] }, context);
   return context;
 }
 

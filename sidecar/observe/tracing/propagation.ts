@@ -4,8 +4,10 @@
 // field of the request, and the sidecar forwards it as it came.
 import type { TraceFormat } from "../../../rules/resource.ts";
 
-/** A field of the request by its lower-case name; repeated ones are joined with ", ". */
-export type ReadField = (lowerName: string) => string | undefined;
+/** The fields of a request; repeated ones are joined with ", ". */
+export interface HeadFields {
+  value(lowerName: string): string | undefined;
+}
 
 /** "unset": the caller leaves the decision to who comes next. */
 export type ParentDecision = "sampled" | "not-sampled" | "unset";
@@ -40,29 +42,29 @@ export function emptyContext(): IncomingContext {
 }
 
 /** Fills `into` from the first of the formats that the request speaks; what is malformed counts as absent. */
-export function readContext(formats: readonly TraceFormat[], field: ReadField, into: IncomingContext): void {
+export function readContext(formats: readonly TraceFormat[], head: HeadFields, into: IncomingContext): void {
   into.traceId = "";
   into.parentId = "";
   into.decision = "unset";
   into.isDebug = false;
   into.traceState = "";
-  for (const format of formats) if (READERS[format](field, into)) return;
+  for (const format of formats) if (READERS[format](head, into)) return;
 }
 
-const READERS: Readonly<Record<TraceFormat, (field: ReadField, into: IncomingContext) => boolean>> = {
+const READERS: Readonly<Record<TraceFormat, (head: HeadFields, into: IncomingContext) => boolean>> = {
   tracecontext: readTraceparent,
   baggage: () => false,
   b3: readB3Single,
   b3multi: readB3Multi,
 };
 
-function readTraceparent(field: ReadField, into: IncomingContext): boolean {
-  const text = field("traceparent");
+function readTraceparent(head: HeadFields, into: IncomingContext): boolean {
+  const text = head.value("traceparent");
   if (text === undefined || !isTraceparent(text)) return false;
   into.traceId = text.slice(3, 35);
   into.parentId = text.slice(36, 52);
   into.decision = (hexValue(text, 54) & SAMPLED_FLAG) === 0 ? "not-sampled" : "sampled";
-  into.traceState = field("tracestate") ?? "";
+  into.traceState = head.value("tracestate") ?? "";
   return true;
 }
 
@@ -83,8 +85,8 @@ function isTraceparent(text: string): boolean {
 }
 
 /** `TRACE-SPAN[-STATE[-PARENT]]`, or STATE alone: 0, 1 or d. */
-function readB3Single(field: ReadField, into: IncomingContext): boolean {
-  const text = field("b3");
+function readB3Single(head: HeadFields, into: IncomingContext): boolean {
+  const text = head.value("b3");
   if (text === undefined) return false;
   const parts = text.split("-", 5);
   if (parts.length === 1) return readB3State(text, into);
@@ -93,13 +95,13 @@ function readB3Single(field: ReadField, into: IncomingContext): boolean {
   return state === undefined || readB3State(state, into) || forget(into);
 }
 
-function readB3Multi(field: ReadField, into: IncomingContext): boolean {
-  const flags = field("x-b3-flags");
-  const sampled = flags === "1" ? "d" : (field("x-b3-sampled") ?? "");
-  const trace = field("x-b3-traceid");
+function readB3Multi(head: HeadFields, into: IncomingContext): boolean {
+  const flags = head.value("x-b3-flags");
+  const sampled = flags === "1" ? "d" : (head.value("x-b3-sampled") ?? "");
+  const trace = head.value("x-b3-traceid");
   const hasState = sampled !== "" && readB3State(sampled, into);
   if (trace === undefined) return hasState;
-  return setB3Ids(trace, field("x-b3-spanid") ?? "", into) || forget(into);
+  return setB3Ids(trace, head.value("x-b3-spanid") ?? "", into) || forget(into);
 }
 
 function setB3Ids(trace: string, span: string, into: IncomingContext): boolean {
