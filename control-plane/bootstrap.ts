@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { setLogger } from "@grpc/grpc-js";
 import { DiscoveryServiceService } from "../proto/gen/weft/v1/discovery.ts";
 import { FleetServiceService } from "../proto/gen/weft/v1/fleet.ts";
+import { RolloutsServiceService } from "../proto/gen/weft/v1/rollouts.ts";
 import { RulesServiceService } from "../proto/gen/weft/v1/rules.ts";
 import { impliedServices } from "../rules/endpoints.ts";
 import { formatHostPort, parseHostPort } from "../runtime/address.ts";
@@ -13,6 +14,7 @@ import { PROGRAM_VERSION } from "../runtime/version.ts";
 import { createFleetService, type ProcessFacts } from "./api/fleet-service.ts";
 import { createGrpcServer, type GrpcServer } from "./api/grpc-server.ts";
 import { createHttpServer, type HttpServer } from "./api/http-server.ts";
+import { createRolloutsService } from "./api/rollouts-service.ts";
 import { createRulesService } from "./api/rules-service.ts";
 import { createDiscovery } from "./discovery/service.ts";
 import { IMPLIED_SERVICE_LINGER_MS, LEASE_MS, STOP_GRACE_MS } from "./limits.ts";
@@ -20,9 +22,11 @@ import { MetricsRegistry } from "./metrics.ts";
 import { Fleet } from "./push/fleet.ts";
 import { RegistryJournal } from "./registry/journal.ts";
 import { Registry } from "./registry/registry.ts";
+import { createRollouts } from "./rollouts.ts";
 import type { Store } from "./store/contract.ts";
 import { openStore, type StoreKind } from "./store/open.ts";
 import { Rulebook } from "./store/rulebook.ts";
+import { TrafficLedger } from "./telemetry/traffic-ledger.ts";
 
 export interface Settings {
   readonly data: string;
@@ -75,8 +79,10 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
   const remember = () => void journal.flush();
   const fleet = new Fleet({ clock, rulebook, registry, pushDuration, remember, graceMs: LEASE_MS });
   const nacks = metrics.counter("weft_push_refusals_total", "Deltas that a sidecar refused.");
+  const traffic = new TrafficLedger(clock);
+  const rollouts = createRollouts({ clock, log, store, rulebook, registry, fleet, traffic });
   const discovery = createDiscovery({
-    ...{ clock, log, registry, fleet, nacks, controlPlane: randomUUID() },
+    ...{ clock, log, registry, fleet, nacks, traffic, controlPlane: randomUUID() },
     currentRevision: () => rulebook.revision,
   });
   let addresses = { grpc: settings.grpc, http: settings.http };
@@ -90,17 +96,23 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
   const services = {
     rules: createRulesService({ rulebook, log, impliedServices: () => impliedServices(registry.knownWorkloads()) }),
     fleet: createFleetService({ rulebook, registry, fleet, clock, log, process: facts }),
+    rollouts: createRolloutsService({
+      ...{ rulebook, clock, log, store: store.rollouts, ...rollouts },
+      impliedServices: () => impliedServices(registry.knownWorkloads()),
+    }),
   };
   const grpc = createGrpcServer(
     [
       { name: "weft.v1.DiscoveryService", definition: DiscoveryServiceService, implementation: discovery.service },
       { name: "weft.v1.RulesService", definition: RulesServiceService, implementation: services.rules },
       { name: "weft.v1.FleetService", definition: FleetServiceService, implementation: services.fleet },
+      { name: "weft.v1.RolloutsService", definition: RolloutsServiceService, implementation: services.rollouts },
     ],
     settings.protoFolder,
     clock,
   );
   const http = createHttpServer({ metrics, isReady: () => isReady, facts: () => pageFacts(facts(), rulebook, fleet) });
+  await rollouts.controller.start();
   addresses = await listen(grpc, http, settings);
   isReady = true;
   grpc.setServing(true);
@@ -110,6 +122,7 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
     grpc.setServing(false);
     discovery.endAll();
     await Promise.all([grpc.close(STOP_GRACE_MS), http.close()]);
+    await rollouts.controller.stop();
     fleet.close();
     await journal.flush();
     registry.close();

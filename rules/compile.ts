@@ -5,6 +5,7 @@ import { compareAge, compareText } from "./compile/age.ts";
 import { compileInboundDocuments } from "./compile/inbound.ts";
 import { compileMeshSpec } from "./compile/mesh.ts";
 import { compilePolicy } from "./compile/policy.ts";
+import { overlayRollout, type Parent } from "./compile/rollout.ts";
 import { compileRoute, type RouteDocument } from "./compile/route.ts";
 import { defaultOf } from "./defaults.ts";
 import { type DocumentKey, qualifiedName } from "./diagnostic.ts";
@@ -35,7 +36,7 @@ export interface RuleIndex {
   readonly routes: ReadonlyMap<string, readonly Attachment[]>;
   readonly policies: ReadonlyMap<string, readonly Document<TrafficPolicySpec>[]>;
   readonly inbound: ReadonlyMap<string, readonly Document[]>;
-  readonly rollouts: ReadonlyMap<string, readonly Document[]>;
+  readonly rollouts: ReadonlyMap<string, readonly Document<RolloutSpec>[]>;
   readonly meshes: readonly Document<MeshSpec>[];
   readonly implied: ReadonlySet<string>;
   /** Implied version service -> the service it is a version of. */
@@ -59,7 +60,7 @@ export function indexDocuments(
   const routes = new Map<string, Attachment[]>();
   const policies = new Map<string, Document<TrafficPolicySpec>[]>();
   const inbound = new Map<string, Document[]>();
-  const rollouts = new Map<string, Document[]>();
+  const rollouts = new Map<string, Document<RolloutSpec>[]>();
   const meshes: Document<MeshSpec>[] = [];
   for (const document of documents) {
     const { namespace, name } = document.metadata;
@@ -81,7 +82,7 @@ export function indexDocuments(
         file(inbound, targetService(document), document);
         break;
       case "Rollout":
-        file(rollouts, qualifiedName(namespace, (document.spec as RolloutSpec).service), document);
+        fileRollout(rollouts, document as Document<RolloutSpec>);
         break;
       case "Mesh":
         meshes.push(document as Document<MeshSpec>);
@@ -96,6 +97,10 @@ function file<T>(map: Map<string, T[]>, key: string, value: T): void {
   const list = map.get(key);
   if (list === undefined) map.set(key, [value]);
   else list.push(value);
+}
+
+function fileRollout(rollouts: Map<string, Document<RolloutSpec>[]>, rollout: Document<RolloutSpec>): void {
+  file(rollouts, qualifiedName(rollout.metadata.namespace, rollout.spec.service), rollout);
 }
 
 function fileRoute(routes: Map<string, Attachment[]>, route: RouteDocument): void {
@@ -128,12 +133,13 @@ export function serviceNames(index: RuleIndex): string[] {
 export function compileService(index: RuleIndex, service: string): ServiceResource | undefined {
   const document = index.services.get(service);
   if (document === undefined && !index.implied.has(service)) return undefined;
+  const ports = compilePorts(document?.spec.ports);
   return {
     type: "service",
     service,
-    ports: compilePorts(document?.spec.ports),
+    ports,
     implied: document === undefined,
-    rules: compileRules(index, service),
+    rules: withRollout(index, { service, ports }, compileRules(index, service)),
     policy: compilePolicy(policyDocument(index, service)),
   };
 }
@@ -142,6 +148,13 @@ function compilePorts(ports: ServiceSpec["ports"]): ServicePort[] {
   const protocol = defaultOf("Service.spec.ports[].protocol");
   if (ports === undefined) return [{ port: defaultOf("Service.spec.ports[].port"), protocol }];
   return ports.map((port) => ({ port: port.port, protocol: port.protocol ?? protocol }));
+}
+
+/** Of several Rollouts of a service, which only a rollback to an old revision can bring, the oldest acts. */
+function withRollout(index: RuleIndex, parent: Parent, rules: readonly RouteRule[]): readonly RouteRule[] {
+  const [rollout] = [...(index.rollouts.get(parent.service) ?? [])].sort(compareAge);
+  if (rollout === undefined) return rules;
+  return overlayRollout(rules, parent, rollout, (name) => index.services.has(name) || index.implied.has(name));
 }
 
 /** Sorted by document, so that equal documents give equal bytes in whatever order they are stored. */

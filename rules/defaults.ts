@@ -164,6 +164,11 @@ export const DEFAULTS = {
     unit: "bytes",
     reason: "as Linkerd: memory per request in flight",
   },
+  "TrafficPolicy.spec.retry.hops": {
+    value: "nearest",
+    unit: "",
+    reason: "four hops that each retry a fifth double the load of a leaf that is down",
+  },
   "TrafficPolicy.spec.retry.hedge.max": {
     value: 1,
     unit: "requests",
@@ -302,6 +307,11 @@ export const DEFAULTS = {
     reason: "long enough to count, short enough to hurt few",
   },
   "Rollout.spec.analysis.minRequests": { value: 50, unit: "requests", reason: "fewer are no evidence" },
+  "Rollout.spec.analysis.successRate.maxDecrease": {
+    value: 0.1,
+    unit: "percentage points",
+    reason: "stable is always compared with; less is not worth a rollback at night",
+  },
   "Rollout.spec.analysis.failureLimit": { value: 2, unit: "analyses", reason: "one bad interval is noise" },
   "Rollout.spec.analysis.whenQuiet": { value: "hold", unit: "", reason: "no data is never a verdict" },
   "Rollout.spec.analysis.webhooks[].timeout": { value: 10_000, unit: "ms", reason: "one analysis interval" },

@@ -17,6 +17,8 @@ export interface Document<Spec = unknown> {
   readonly kind: string;
   readonly metadata: Metadata;
   readonly spec: Spec;
+  /** What the control plane wrote about it (rollout-status.ts); of documents as people write them it is dropped. */
+  readonly status?: unknown;
 }
 
 export function documentKey(document: Document): DocumentKey {

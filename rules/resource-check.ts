@@ -120,6 +120,7 @@ const routeFilter = tagged({
     port: portOrNone,
     numerator: count,
     denominator: integer(1),
+    methods: optional(list(text())),
   }),
   CORS: object({
     type: word("CORS"),
@@ -152,6 +153,14 @@ const routeRule = object({
   ),
   timeouts: object({ requestMs: optional(milliseconds), backendRequestMs: optional(milliseconds) }),
   retry: optional(object({ attempts: count, codes: list(integer(100, 599)), backoffMs: milliseconds })),
+  split: optional(
+    object({
+      rollout: text(),
+      key: optional(object({ type: word("header", "cookie", "claim", "query"), name: text() })),
+      salt: text(),
+      isLive: flag,
+    }),
+  ),
 });
 
 const hashOn = tagged({
@@ -188,6 +197,7 @@ const trafficPolicy = object({
     backoff: object({ baseMs: milliseconds, maxMs: milliseconds }),
     budget: object({ percent: quantity(0, 100), minPerSecond: quantity(0, Number.MAX_SAFE_INTEGER) }),
     maxBodyBytes: count,
+    hops: word("nearest", "every"),
     hedge: optional(
       object({
         after: either(milliseconds, text("p50 to p99", /^p\d\d$/), (value) => typeof value === "number"),

@@ -44,6 +44,20 @@ export interface RouteRule {
   readonly timeouts: RouteTimeouts;
   /** Undefined means: the destination's policy. */
   readonly retry: RouteRetry | undefined;
+  /** Who goes to which version, where a Rollout shifts this rule's traffic; absent elsewhere. */
+  readonly split?: RolloutSplit | undefined;
+}
+
+/** How a Rollout splits a rule: its first backend is the canary, the second the stable version. */
+export interface RolloutSplit {
+  /** `Rollout default/orders`. */
+  readonly rollout: string;
+  /** What names the user; undefined: every request is split by itself. */
+  readonly key: { readonly type: "header" | "cookie" | "claim" | "query"; readonly name: string } | undefined;
+  /** Mixed into the hash of the key, so that not every release begins with the same users. */
+  readonly salt: string;
+  /** The release is under way: callers report what they see of it often. */
+  readonly isLive: boolean;
 }
 
 export interface RouteMatch {
@@ -102,6 +116,8 @@ export type RouteFilter =
       readonly port: number;
       readonly numerator: number;
       readonly denominator: number;
+      /** Only requests of these methods are copied; absent: all. */
+      readonly methods?: readonly string[] | undefined;
     }
   | {
       readonly type: "CORS";
@@ -173,6 +189,8 @@ export interface TrafficPolicyResource {
     readonly backoff: { readonly baseMs: number; readonly maxMs: number };
     readonly budget: { readonly percent: number; readonly minPerSecond: number };
     readonly maxBodyBytes: number;
+    /** Who tries a failure again: the hop nearest to it, or every hop on the way. */
+    readonly hops: "nearest" | "every";
     /** `after`: milliseconds, or an observed percentile such as `p95`. */
     readonly hedge: { readonly after: number | string; readonly max: number } | undefined;
   };

@@ -7,12 +7,13 @@ import type { Random } from "../runtime/random.ts";
 import type { HealthVersion } from "./balance/member-set.ts";
 import type { EndpointState } from "./cluster-endpoint.ts";
 import { Breaker, type BreakerSettings, type BreakerState, type Verdict } from "./policy/breaker.ts";
+import { hedgeDelay, LatencyPercentile } from "./policy/hedge.ts";
 import { type EjectionCause, type HostOutcome, OutlierDetector, type OutlierHost } from "./policy/outlier.ts";
 import { RetryBudget } from "./policy/retry-budget.ts";
 import { HealthChecker } from "./upstream/health/health-checker.ts";
 
-/** How an attempt ended; "none": it says nothing about the endpoint. */
-export type AttemptOutcome = HostOutcome | "none";
+/** How an attempt ended; "none": it says nothing about the endpoint; "outrun": a copy sent later answered before it. */
+export type AttemptOutcome = HostOutcome | "none" | "outrun";
 
 /** Told of what changes by itself; for logs and figures. `endpoint` is HOST:PORT, "" for the service as a whole. */
 export interface ClusterEvents {
@@ -42,6 +43,8 @@ export class ClusterState {
   /** Of those, the ones that are tried again, for `maxRetries`. */
   activeRetries = 0;
   breaker: Breaker | undefined = undefined;
+  /** Of latency, where hedges go by one. */
+  percentile: LatencyPercentile | undefined = undefined;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #events: ClusterEvents;
@@ -67,8 +70,10 @@ export class ClusterState {
     this.#settleChecks(policy.healthCheck, endpoints);
     const { loadBalancer, circuitBreaker, outlierDetection } = policy;
     this.#readsLoad = loadBalancer.adaptive;
+    this.percentile = percentileFor(policy.retry.hedge?.after, this.percentile);
     const goesByLatency = loadBalancer.algorithm === "peak-ewma" || loadBalancer.adaptive;
-    this.#isWatching = goesByLatency || circuitBreaker !== undefined || outlierDetection !== undefined;
+    this.#isWatching =
+      goesByLatency || circuitBreaker !== undefined || outlierDetection !== undefined || this.percentile !== undefined;
     this.health.version++;
   }
 
@@ -106,10 +111,12 @@ export class ClusterState {
     this.breaker?.settle(tickets.service, verdict, nowMs);
     endpoint.breaker?.settle(tickets.endpoint, verdict, nowMs);
     if (outcome === "none") return;
-    this.#detector?.report(endpoint.outlier, outcome, nowMs);
+    if (outcome !== "outrun") this.#detector?.report(endpoint.outlier, outcome, nowMs);
     // A failure is often fast; it must not make its endpoint look like the best of all.
     const { latency } = endpoint;
     const latencyMs = nowMs - startedMs;
+    // What was outrun would have taken longer still: left out, the percentile would sink with every copy.
+    if (outcome === "success" || outcome === "outrun") this.percentile?.observe(latencyMs);
     latency.observe(outcome === "success" ? latencyMs : Math.max(latencyMs, latency.estimateMs(nowMs)), nowMs);
   }
 
@@ -212,7 +219,14 @@ export class ClusterState {
   }
 }
 
+/** What was observed goes on as long as the same percentile is asked for. */
+function percentileFor(after: number | string | undefined, before: LatencyPercentile | undefined) {
+  const delay = after === undefined ? undefined : hedgeDelay(after);
+  if (delay?.type !== "percentile") return undefined;
+  return before?.share === delay.share ? before : new LatencyPercentile(delay.share);
+}
+
 function verdictOf(outcome: AttemptOutcome): Verdict {
-  if (outcome === "none") return "none";
+  if (outcome === "none" || outcome === "outrun") return "none";
   return outcome === "success" ? "success" : "failure";
 }

@@ -26,6 +26,7 @@ import { Readiness } from "./readiness.ts";
 import type { AppToStop, ShutdownParts } from "./shutdown.ts";
 import { bindFailure, StartFailure } from "./start-failure.ts";
 import { LocalTraffic, type Traffic, UNCAUGHT } from "./traffic.ts";
+import { countTraffic, isReleaseLive } from "./traffic-counts.ts";
 import { Fleet } from "./workers/fleet.ts";
 
 export interface StartFloor {
@@ -94,7 +95,10 @@ function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Tr
   return Fleet.create({ concurrency, worker: { ...path, logLevel }, clock, random, log });
 }
 
-type SourceParts = Pick<ControlPlaneSourceOptions, "service" | "configuration" | "clock" | "log" | "onApplied">;
+type SourceParts = Pick<
+  ControlPlaneSourceOptions,
+  "service" | "configuration" | "clock" | "log" | "traffic" | "onApplied"
+>;
 type CreateSource = (parts: SourceParts) => Source;
 
 /** Loads what the settings ask for and not the other: gRPC takes 15 MiB of memory, the rule language's schemas as much. */
@@ -146,6 +150,10 @@ class RunningSidecar implements Sidecar {
       configuration: this.#configuration,
       clock: floor.clock,
       log: floor.log,
+      traffic: {
+        counts: async () => countTraffic(await traffic.families()),
+        isReleaseLive: () => isReleaseLive(Array.from(this.#configuration.held.values(), ({ resource }) => resource)),
+      },
       onApplied: () => this.#applied(),
     });
     traffic.setResolver(this.#source.resolver);

@@ -9,6 +9,7 @@ export interface SteadyLoadOptions {
   readonly requestsPerSecond: number;
   /** Default GET. A sidecar repeats a POST only if nothing of it was sent. */
   readonly method?: string;
+  readonly path?: string;
   /** What is wrong with an answer; undefined when nothing is. Gets the time at which the request was sent. */
   readonly check: (answer: Answer, sentMs: number) => string | undefined;
 }
@@ -63,9 +64,9 @@ export class SteadyLoad {
   }
 
   #send(): void {
-    const { address, host, method = "GET", check } = this.#options;
+    const { address, host, path = "/", method = "GET", check } = this.#options;
     const sentMs = performance.now();
-    const done = ask({ address, method, headers: { host }, agent: this.#agent }).then(
+    const done = ask({ address, path, method, headers: { host }, agent: this.#agent }).then(
       (answer) => {
         this.#latenciesMs.push(performance.now() - sentMs);
         const wrong = check(answer, sentMs);

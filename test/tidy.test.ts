@@ -93,6 +93,16 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "control-plane/store/",
     "control-plane/registry/",
   ],
+  "control-plane/telemetry/": ["runtime/", "rules/", "proto/"],
+  "control-plane/rollout/": [
+    "runtime/",
+    "rules/",
+    "proto/",
+    "control-plane/store/",
+    "control-plane/registry/",
+    "control-plane/push/",
+    "control-plane/telemetry/",
+  ],
   "control-plane/discovery/": [
     "runtime/",
     "rules/",
@@ -101,6 +111,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "control-plane/metrics",
     "control-plane/push/",
     "control-plane/registry/",
+    "control-plane/telemetry/",
   ],
   "control-plane/api/": [
     "runtime/",
@@ -112,6 +123,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "control-plane/registry/",
     "control-plane/push/",
     "control-plane/discovery/",
+    "control-plane/telemetry/",
+    "control-plane/rollout/",
     "control-plane/view/",
   ],
   "control-plane/view/": ["runtime/", "rules/", "proto/"],

@@ -2,6 +2,7 @@
 // "cannot be reached", "took too long" and "said no". Loaded only by commands that talk to it.
 import {
   type CallOptions,
+  type ChannelCredentials,
   type Client,
   type ClientUnaryCall,
   connectivityState,
@@ -54,6 +55,11 @@ export class Connection {
     const { FleetServiceClient } = await import("../../proto/gen/weft/v1/fleet.ts");
     this.#fleet ??= this.adopt(new FleetServiceClient(this.server, credentials.createInsecure(), CHANNEL_OPTIONS));
     return this.#fleet;
+  }
+
+  /** A client of another service, with the options of all of them. */
+  create<C extends Client>(Service: new (server: string, trust: ChannelCredentials, options: object) => C): C {
+    return new Service(this.server, credentials.createInsecure(), CHANNEL_OPTIONS);
   }
 
   /** Takes over a client of another service, so that `close` ends it too. */

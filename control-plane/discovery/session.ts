@@ -9,6 +9,7 @@ import type { Counter } from "../metrics.ts";
 import type { Fleet, Sidecar } from "../push/fleet.ts";
 import { checkHello, checkSubscriptions } from "../registry/hello.ts";
 import type { Connection, Registry } from "../registry/registry.ts";
+import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
 
 export interface SessionOptions {
   readonly clock: Clock;
@@ -19,11 +20,13 @@ export interface SessionOptions {
   readonly controlPlane: string;
   readonly currentRevision: () => number;
   readonly nacks: Counter;
+  readonly traffic: TrafficLedger;
 }
 
 interface Serving {
   readonly name: "serving";
   readonly id: string;
+  readonly incarnation: string;
   readonly sidecar: Sidecar;
   readonly connection: Connection;
 }
@@ -71,7 +74,7 @@ export class DiscoverySession {
     else this.#fail(status.INVALID_ARGUMENT, `the first message must be hello, not ${message.$case}`);
   }
 
-  #serve({ id, sidecar, connection }: Serving, message: Message): void {
+  #serve({ id, incarnation, sidecar, connection }: Serving, message: Message): void {
     const { registry, fleet } = this.#options;
     registry.heard(id, connection);
     switch (message.$case) {
@@ -92,6 +95,9 @@ export class DiscoverySession {
         break;
       case "readinessChange":
         registry.setReady(id, connection, message.value.ready);
+        break;
+      case "trafficReport":
+        this.#options.traffic.report(id, incarnation, message.value.counts);
         break;
       case "goodbye":
         this.#goodbye(id, connection);
@@ -137,7 +143,7 @@ export class DiscoverySession {
       peer: this.#stream.getPeer(),
       send: (delta) => this.#sendDelta(delta),
     });
-    this.#state = { name: "serving", id: workload.id, sidecar, connection };
+    this.#state = { name: "serving", id: workload.id, incarnation: hello.incarnation, sidecar, connection };
     this.#options.log.debug({ workload: workload.id, held: held.size }, "sidecar connected");
   }
 

@@ -25,7 +25,7 @@ export interface DocumentChange {
   readonly createdAtMs: number;
 }
 
-export type RevisionCause = "apply" | "delete" | "rollback";
+export type RevisionCause = "apply" | "delete" | "rollback" | "rollout";
 
 export interface NewRevision {
   /** The revision that the changes were worked out against; the new one is one more. */
@@ -90,8 +90,55 @@ export interface LeaseStore {
   write(put: readonly WorkloadRecord[], removed: readonly string[]): Promise<void>;
 }
 
+/** What is remembered of a release across a restart. `body` is the rollout controller's own JSON. */
+export interface RolloutRecord {
+  /** `namespace/name` of its document. */
+  readonly key: string;
+  readonly body: string;
+}
+
+/** Something that happened to a release, for its history. */
+export interface RolloutEventRecord {
+  /** Increasing; given by the store. */
+  readonly sequence: number;
+  readonly key: string;
+  readonly atMs: number;
+  readonly type: string;
+  readonly message: string;
+  readonly author: string;
+}
+
+/** An event that a webhook has not been told yet. */
+export interface RolloutNoticeRecord {
+  readonly url: string;
+  readonly event: RolloutEventRecord;
+}
+
+/** What becomes of one release, in one transaction. */
+export interface RolloutWrite {
+  readonly key: string;
+  /** Undefined: the release is deleted. */
+  readonly body: string | undefined;
+  readonly events: readonly Omit<RolloutEventRecord, "sequence">[];
+  /** Webhooks that each event is noted for. */
+  readonly notify: readonly string[];
+}
+
+export interface RolloutStore {
+  read(): Promise<RolloutRecord[]>;
+  /** @returns the events with their sequence numbers. */
+  write(change: RolloutWrite): Promise<RolloutEventRecord[]>;
+  /** What is still to be told, oldest first. */
+  notices(): Promise<RolloutNoticeRecord[]>;
+  /** It was told, or given up. */
+  dropNotice(notice: RolloutNoticeRecord): Promise<void>;
+  /** Events newest first, of every key that begins with `prefix`. */
+  events(prefix: string, limit: number): Promise<RolloutEventRecord[]>;
+}
+
 /** An open store. */
 export interface Store {
+  readonly rollouts: RolloutStore;
   readonly rules: RuleStore;
   readonly leases: LeaseStore;
   /** Nothing may be called after it. */

@@ -3,6 +3,8 @@
 import { canonicalJson } from "../../rules/canonical.ts";
 import type { DocumentKey } from "../../rules/diagnostic.ts";
 import { type Document, documentKey, documentTitle } from "../../rules/document.ts";
+import { statusOf } from "../../rules/rollout-status.ts";
+import type { RolloutSpec } from "../../rules/schema/rollout.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import {
   type ChangeOperation,
@@ -107,11 +109,20 @@ export class Rulebook {
     return Array.from(documents, (written) => {
       const key = documentKey(written);
       const before = this.get(key);
-      const document = withAge(written, before?.document, now);
+      const document = withStatus(withAge(written, before?.document, now), before);
       const after = { body: canonicalJson(document), document };
       if (before === undefined) return { operation: "create", key, before, after };
       return { operation: before.body === after.body ? "unchanged" : "update", key, before, after };
     });
+  }
+
+  /** What giving a document this status would change; undefined when it does not exist. */
+  planStatus(key: DocumentKey, status: unknown): PlannedChange | undefined {
+    const before = this.get(key);
+    if (before === undefined) return undefined;
+    const document = { ...before.document, status };
+    const body = canonicalJson(document);
+    return { operation: before.body === body ? "unchanged" : "update", key, before, after: { body, document } };
   }
 
   /** What deleting `documents` would change. */
@@ -157,6 +168,13 @@ export function withAge(document: Document, before: Document | undefined, now: s
   if (document.metadata.creationTimestamp !== undefined) return document;
   const creationTimestamp = before?.metadata.creationTimestamp ?? now;
   return { ...document, metadata: { ...document.metadata, creationTimestamp } };
+}
+
+/** A Rollout keeps its status while it is about the same versions. */
+function withStatus({ status: _, ...document }: Document, before: CurrentDocument | undefined): Document {
+  if (document.kind !== "Rollout" || before === undefined) return document;
+  const status = statusOf({ ...document, spec: document.spec as RolloutSpec, status: before.document.status });
+  return status === undefined ? document : { ...document, status };
 }
 
 function storedChange({ operation, key, before, after }: PlannedChange, nowMs: number): DocumentChange {

@@ -30,6 +30,24 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX document_versions_by_revision ON document_versions (revision);
   CREATE TABLE workloads (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE rollouts (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+  CREATE TABLE rollout_events (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    message TEXT NOT NULL,
+    author TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX rollout_events_by_key ON rollout_events (key, sequence);
+  -- Webhooks that are still to be told of an event.
+  CREATE TABLE rollout_notices (
+    sequence INTEGER NOT NULL REFERENCES rollout_events (sequence) ON DELETE CASCADE,
+    url TEXT NOT NULL,
+    PRIMARY KEY (sequence, url)
+  ) STRICT;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -99,7 +99,7 @@ it("refuses a database of a newer version", async () => {
   const newer = new DatabaseSync(file());
   newer.exec("PRAGMA user_version = 99");
   newer.close();
-  expect(refusal()).toMatch(/newer weft-control-plane \(schema 99, this one knows 1\)/);
+  expect(refusal()).toMatch(/newer weft-control-plane \(schema 99, this one knows 2\)/);
 });
 
 it("refuses a data folder that is a file", () => {

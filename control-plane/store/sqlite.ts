@@ -18,6 +18,8 @@ import {
   type WorkloadRecord,
 } from "./contract.ts";
 import { openDatabase } from "./sqlite-open.ts";
+import { SqliteRollouts } from "./sqlite-rollouts.ts";
+import { inTransaction } from "./sqlite-transaction.ts";
 
 /**
  * Opens (or creates) the store in `folder`. `pid` is told to whoever finds the folder in use.
@@ -28,6 +30,7 @@ export function openSqliteStore(folder: string, pid: number): Store {
   return {
     rules: new SqliteRules(database),
     leases: new SqliteLeases(database),
+    rollouts: new SqliteRollouts(database),
     close: async () => {
       database.close();
       lock.close();
@@ -159,18 +162,6 @@ class SqliteLeases implements LeaseStore {
 }
 
 type Row = Record<string, unknown>;
-
-function inTransaction(database: DatabaseSync, work: () => void): void {
-  database.exec("BEGIN IMMEDIATE");
-  try {
-    work();
-    database.exec("COMMIT");
-  } catch (error) {
-    // A failed COMMIT (disk full) may or may not have ended the transaction.
-    if (database.isTransaction) database.exec("ROLLBACK");
-    throw error;
-  }
-}
 
 function documentOf(row: Row): StoredDocument {
   return {

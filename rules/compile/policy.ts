@@ -93,6 +93,7 @@ function compileRetry(spec: Section<"retry">): TrafficPolicyResource["retry"] {
       minPerSecond: spec?.budget?.minPerSecond ?? defaultOf(`${field}.budget.minPerSecond`),
     },
     maxBodyBytes: spec?.maxBodyBytes ?? defaultOf(`${field}.maxBodyBytes`),
+    hops: spec?.hops ?? defaultOf(`${field}.hops`),
     hedge: compileHedge(spec?.hedge),
   };
 }

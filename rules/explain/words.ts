@@ -32,7 +32,8 @@ function filterInWords(filter: RouteFilter, match: RouteMatch | undefined): stri
     case "RequestMirror": {
       const percent = (filter.numerator / filter.denominator) * 100;
       const port = filter.port === 0 ? "" : ` port ${filter.port}`;
-      return [`mirror ${rounded(percent)} % of the requests to ${filter.service}${port}`];
+      const what = filter.methods === undefined ? "requests" : `${filter.methods.join(", ")} requests`;
+      return [`mirror ${rounded(percent)} % of the ${what} to ${filter.service}${port}`];
     }
     case "CORS":
       return [`answer CORS for origins ${filter.allowOrigins.join(", ") || "none"}`];

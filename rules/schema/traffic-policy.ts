@@ -187,6 +187,7 @@ const retry = z
       .optional()
       .meta({ description: "Bounds retries as a share of requests." }),
     maxBodyBytes: integer(0, REPLAY_BYTES_MAX, "Largest request body that is kept for a retry.").optional(),
+    hops: oneOf(["nearest", "every"], "Who tries a failure again: the hop nearest to it, or every hop.").optional(),
     hedge: hedge.optional(),
   })
   .meta({ description: "Retries." });

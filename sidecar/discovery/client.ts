@@ -22,6 +22,7 @@ import {
 } from "./limits.ts";
 import { type Link, type LinkEnd, openLink, type ResponseMessage } from "./link.ts";
 import type { Subscriptions } from "./subscriptions.ts";
+import { reportTraffic, type TrafficSource } from "./traffic-reporter.ts";
 
 export interface DiscoveryClientOptions {
   /** HOST:PORT of the control plane. */
@@ -36,6 +37,8 @@ export interface DiscoveryClientOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Figures for the control plane; absent: none are reported. */
+  readonly traffic?: TrafficSource | undefined;
   /** After every applied delta; the snapshot is already in use. */
   readonly onApplied: () => void;
 }
@@ -57,6 +60,7 @@ interface Session {
   readonly sinceMs: number;
   readonly heartbeat: Timer;
   readonly watchdog: Timer;
+  readonly reports: Timer | undefined;
 }
 
 /** What the status pages show. Times in milliseconds; `sinceMs` and `lastHeardAtMs` since the epoch, 0 for never. */
@@ -199,8 +203,15 @@ export class DiscoveryClient {
     });
     this.#controlPlane = welcome.controlPlane;
     this.#lastError = "";
-    this.#enter({ name: "connected", link, session: { welcome, sinceMs: clock.now(), heartbeat, watchdog } });
+    const reports = this.#startReports(link);
+    this.#enter({ name: "connected", link, session: { welcome, sinceMs: clock.now(), heartbeat, watchdog, reports } });
     this.#log.info({ address, controlPlane: welcome.controlPlane, revision: welcome.revision }, "connected");
+  }
+
+  #startReports(link: Link): Timer | undefined {
+    const { clock, traffic } = this.#options;
+    if (traffic === undefined) return undefined;
+    return reportTraffic(clock, traffic, (value) => link.send({ $case: "trafficReport", value }));
   }
 
   async #apply(link: Link, delta: Delta): Promise<void> {
@@ -292,7 +303,8 @@ function bounded(valueMs: number, minMs: number, maxMs: number): number {
   return Math.min(maxMs, Math.max(minMs, valueMs));
 }
 
-function endSession({ heartbeat, watchdog }: Session): void {
+function endSession({ heartbeat, watchdog, reports }: Session): void {
   heartbeat.cancel();
   watchdog.cancel();
+  reports?.cancel();
 }

@@ -8,6 +8,7 @@ import { DiscoveryClient, type DiscoveryStatus } from "./client.ts";
 import type { Configuration } from "./configuration.ts";
 import type { Registration, Source, SourceStatus } from "./source.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import type { TrafficSource } from "./traffic-reporter.ts";
 
 export interface ControlPlaneSourceOptions {
   /** HOST:PORT. */
@@ -22,6 +23,7 @@ export interface ControlPlaneSourceOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly traffic?: TrafficSource | undefined;
   /** Configuration was applied, from the cache or from the control plane. */
   readonly onApplied: () => void;
 }
@@ -84,6 +86,7 @@ export class ControlPlaneSource implements Source {
       clock,
       random,
       log,
+      traffic: this.#options.traffic,
       onApplied: () => {
         this.#cache?.schedule();
         onApplied();

@@ -76,7 +76,7 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && fields.value(edits.names[edit] as string) === undefined) out += edits.lines[edit];
   }
-  return `${out}\r\n`;
+  return edits.isOpen ? out : `${out}\r\n`;
 }
 
 /** What Host has to say from here on; "" keeps it. With an absolute-form target it is the target's (RFC 9112 3.2.2). */

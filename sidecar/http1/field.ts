@@ -33,12 +33,14 @@ export const FIELD = {
   authorization: 26,
   userAgent: 27,
   forwarded: 28,
+  xEnvoyAttemptCount: 29,
+  xWeftRetry: 30,
 } as const;
 
 export type FieldKind = (typeof FIELD)[keyof typeof FIELD];
 
 /** Kinds are 0 .. FIELD_KINDS - 1. */
-export const FIELD_KINDS = 29;
+export const FIELD_KINDS = 31;
 
 /** Lower-case name of each kind, "" for the two that have none. */
 export const FIELD_NAMES: readonly string[] = [
@@ -71,6 +73,8 @@ export const FIELD_NAMES: readonly string[] = [
   "authorization",
   "user-agent",
   "forwarded",
+  "x-envoy-attempt-count",
+  "x-weft-retry",
 ];
 
 /** Fields for one connection only (RFC 9110 section 7.6.1), with HTTP2-Settings, whose upgrade is never offered. */

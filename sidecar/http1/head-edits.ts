@@ -25,6 +25,8 @@ export class HeadEdits {
   length = 0;
   /** Puts `Connection: close` or `Connection: keep-alive` in; "" leaves persistence to the version. */
   connection: "" | "close" | "keep-alive" = "";
+  /** Leaves out the empty line at the end: the caller adds lines of its own. */
+  isOpen = false;
   /** Keeps `Upgrade` and says `Connection: Upgrade`, if the head has an upgrade. */
   upgrade = false;
 
@@ -43,6 +45,7 @@ export class HeadEdits {
     this.length = 0;
     this.connection = "";
     this.upgrade = false;
+    this.isOpen = false;
     this.editCount = 0;
   }
 

@@ -195,7 +195,10 @@ export class ExchangeRecord {
 
   /** The attempt whose answer the client got, or the last; undefined when none was made. */
   get lastAttempt(): AttemptRecord | undefined {
-    return this.attempts[this.attemptsKept - 1];
+    let index = this.attemptsKept - 1;
+    // A copy that was sent later may have been given up before the attempt that it raced.
+    while (index > 0 && this.attempts[index]?.outcome !== "") index--;
+    return this.attempts[this.attempts[index]?.outcome === "" ? index : this.attemptsKept - 1];
   }
 
   /** A request head is complete. Forgets the exchange before. */

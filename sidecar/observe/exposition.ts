@@ -1,6 +1,7 @@
 // Metrics as text: the Prometheus exposition format 0.0.4, which every scraper reads.
+import { BUCKET_BOUNDS_MS } from "../../rules/latency-buckets.ts";
 import { CellFamily, type HistogramFamily } from "./families.ts";
-import { BUCKET_BOUNDS_MS, type Histogram } from "./histogram.ts";
+import type { Histogram } from "./histogram.ts";
 
 export const EXPOSITION_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 

@@ -1,22 +1,9 @@
 // How long things took: counts in fixed buckets, ten to a decade, so that two histograms can be added and a p99 is
 // known to within a quarter. Not a sample store.
 
-/** Within a decade: the R10 series of preferred numbers (ISO 3). */
-const PER_DECADE = [1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8];
-const FIRST_DECADE_MS = 0.1;
-const DECADES = 6;
+import { BUCKET_BOUNDS_MS, LATENCY_BUCKETS } from "../../rules/latency-buckets.ts";
 
-/** Upper bounds in milliseconds, from 0.1 ms to 80 s; one more bucket holds what is above. */
-export const BUCKET_BOUNDS_MS: readonly number[] = bucketBounds();
-export const BUCKETS = BUCKET_BOUNDS_MS.length + 1;
 const bounds = Float64Array.from(BUCKET_BOUNDS_MS);
-
-function bucketBounds(): number[] {
-  const list: number[] = [];
-  for (let decade = 0; decade < DECADES; decade++)
-    for (const step of PER_DECADE) list.push(Number((step * FIRST_DECADE_MS * 10 ** decade).toPrecision(3)));
-  return list;
-}
 
 /** The bucket of a duration: the first whose bound is not below it. Binary search, six steps. */
 export function bucketOf(durationMs: number): number {
@@ -31,7 +18,7 @@ export function bucketOf(durationMs: number): number {
 }
 
 export class Histogram {
-  readonly counts = new Float64Array(BUCKETS);
+  readonly counts = new Float64Array(LATENCY_BUCKETS);
   sumMs = 0;
 
   record(durationMs: number): void {
@@ -42,7 +29,7 @@ export class Histogram {
 
   /** Adds what another histogram counted. */
   add(counts: Float64Array, sumMs: number): void {
-    for (let bucket = 0; bucket < BUCKETS; bucket++)
+    for (let bucket = 0; bucket < LATENCY_BUCKETS; bucket++)
       this.counts[bucket] = (this.counts[bucket] ?? 0) + (counts[bucket] ?? 0);
     this.sumMs += sumMs;
   }
@@ -57,7 +44,7 @@ export class Histogram {
   quantileMs(q: number): number {
     const wanted = this.count * q;
     let below = 0;
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    for (let bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
       const count = this.counts[bucket] ?? 0;
       if (count > 0 && below + count >= wanted) {
         const lower = bucket === 0 ? 0 : (bounds[bucket - 1] ?? 0);

@@ -1,8 +1,9 @@
 // The figures and their exposition.
 import { expect, test } from "vitest";
+import { BUCKET_BOUNDS_MS } from "../../rules/latency-buckets.ts";
 import { renderPrometheus } from "./exposition.ts";
 import { CELLS_MAX, CellFamily } from "./families.ts";
-import { BUCKET_BOUNDS_MS, bucketOf, Histogram } from "./histogram.ts";
+import { bucketOf, Histogram } from "./histogram.ts";
 import { Metrics } from "./metrics.ts";
 
 test("a duration falls into the first bucket whose bound is not below it", () => {

@@ -3,6 +3,7 @@
 // bounded by construction. Not the exposition (exposition.ts).
 import { type Cell, CellFamily, HistogramFamily } from "./families.ts";
 import type { Histogram } from "./histogram.ts";
+import { TrafficCell, type TrafficKey } from "./traffic-cell.ts";
 
 export type Direction = "inbound" | "outbound";
 
@@ -83,11 +84,28 @@ export class Metrics {
     "Retries that a policy asked for and that were not made, by why.",
     ["service", "why"],
   );
+  readonly hedges = new CellFamily(
+    "counter",
+    "weft_hedges_total",
+    "Copies of requests whose answer was late, by what became of them.",
+    ["service", "outcome"],
+  );
   readonly mirrored = new CellFamily(
     "counter",
     "weft_mirrored_requests_total",
     "Copies of requests sent by RequestMirror, by outcome.",
     ["service", "outcome"],
+  );
+  readonly rolloutRequests = new CellFamily(
+    "counter",
+    "weft_rollout_requests_total",
+    "Requests to the versions of a release, by rule, and copies of requests; ok, or failed with a 5xx.",
+    ["service", "backend", "version", "route", "kind", "outcome"],
+  );
+  readonly rolloutDuration = new HistogramFamily(
+    "weft_rollout_request_duration_seconds",
+    "Durations of the requests counted in weft_rollout_requests_total.",
+    ["service", "backend", "version", "route", "kind"],
   );
   readonly fallbacks = new CellFamily(
     "counter",
@@ -211,9 +229,9 @@ export class Metrics {
     return series;
   }
 
-  /** Every series there is, for the telemetry that goes to the control plane. */
-  allSeries(): Iterable<RequestSeries> {
-    return this.#series.values();
+  /** Counts of one rule of a release, or of copies. Keep it where it is used often. */
+  trafficCell(key: TrafficKey): TrafficCell {
+    return new TrafficCell(key, this.rolloutRequests, this.rolloutDuration);
   }
 
   /** Every family, in the order of the exposition, with gauges as they are now. */
@@ -226,7 +244,10 @@ export class Metrics {
       this.attempts,
       this.retries,
       this.retriesSkipped,
+      this.hedges,
       this.mirrored,
+      this.rolloutRequests,
+      this.rolloutDuration,
       this.fallbacks,
       this.circuitTransitions,
       this.circuits,
@@ -250,7 +271,8 @@ export class Metrics {
 
   /** Families whose first label is a service that is called. */
   #byService(): CellFamily[] {
-    const attempts = [this.attempts, this.retries, this.retriesSkipped, this.mirrored, this.fallbacks];
+    const attempts = [this.attempts, this.retries, this.retriesSkipped, this.hedges, this.mirrored, this.fallbacks];
+    attempts.push(this.rolloutRequests);
     return [...attempts, this.circuitTransitions, this.circuits, this.ejections, this.ejectionsRefused, this.probes];
   }
 
@@ -264,6 +286,7 @@ export class Metrics {
       const set = family instanceof CellFamily ? family.cells : family.histograms;
       set.drop((values) => values[0] === "outbound" && isStale(values[1] ?? ""));
     }
+    this.rolloutDuration.histograms.drop((values) => isStale(values[0] ?? ""));
     for (const family of this.#byService()) family.cells.drop((values) => isStale(values[0] ?? ""));
     for (const family of [this.poolConnections, this.poolPending, this.endpoints])
       family.cells.drop((values) => isStale(values[0] ?? ""));

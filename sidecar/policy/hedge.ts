@@ -18,7 +18,8 @@ const FADE_EVERY = 1_000;
 const REFRESH_EVERY = 50;
 
 export class LatencyPercentile {
-  readonly #share: number;
+  /** 0..1. */
+  readonly share: number;
   readonly #counts = new Float64Array(BUCKETS);
   #total = 0;
   #sinceFade = 0;
@@ -26,7 +27,7 @@ export class LatencyPercentile {
   #valueMs = Number.POSITIVE_INFINITY;
 
   constructor(share: number) {
-    this.#share = share;
+    this.share = share;
   }
 
   /** Milliseconds; Infinity while too little is known. */
@@ -58,7 +59,7 @@ export class LatencyPercentile {
     let below = 0;
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       below += this.#counts[bucket] ?? 0;
-      if (below >= this.#total * this.#share) return upperBoundMs(bucket);
+      if (below >= this.#total * this.share) return upperBoundMs(bucket);
     }
     return upperBoundMs(BUCKETS - 1);
   }

@@ -12,6 +12,7 @@ const POLICY: TrafficPolicyResource["retry"] = {
   budget: { percent: 20, minPerSecond: 10 },
   maxBodyBytes: 65_536,
   hedge: undefined,
+  hops: "nearest",
 };
 
 test.each([

@@ -1,6 +1,7 @@
 // Which failures of an attempt are worth another one. Decides by kind and by method; whether the budget, the
 // deadline and the buffered body allow it is asked by the conductor, who knows them.
 import type { RouteRetry, TrafficPolicyResource } from "../../rules/resource.ts";
+import { type HedgeDelay, hedgeDelay } from "./hedge.ts";
 
 /** A retry policy compiled for lookups. */
 export interface RetryPlan {
@@ -15,6 +16,10 @@ export interface RetryPlan {
   readonly backoffMaxMs: number;
   readonly budget: { readonly percent: number; readonly minPerSecond: number };
   readonly maxBodyBytes: number;
+  /** A failure that a hop further on has dealt with already is tried again here, too. */
+  readonly everyHop: boolean;
+  /** Undefined: requests are not hedged. */
+  readonly hedge: { readonly delay: HedgeDelay /** Extra requests per request. */; readonly max: number } | undefined;
 }
 
 const STATUSES = 900;
@@ -47,6 +52,8 @@ export function planRetry(policy: TrafficPolicyResource["retry"]): RetryPlan {
     backoffMaxMs: policy.backoff.maxMs,
     budget: policy.budget,
     maxBodyBytes: policy.maxBodyBytes,
+    everyHop: policy.hops === "every",
+    hedge: policy.hedge && { delay: hedgeDelay(policy.hedge.after), max: policy.hedge.max },
   };
 }
 
@@ -70,6 +77,14 @@ export function planRouteRetry(route: RouteRetry, policy: RetryPlan): RetryPlan 
 
 export function isRetriableStatus(plan: RetryPlan, status: number): boolean {
   return plan.statuses[status - 100] === 1;
+}
+
+/** Milliseconds that an answer asks to wait (RFC 9110 section 10.2.3): seconds or a date; 0 when it says nothing. */
+export function retryAfterMs(text: string | undefined, wallMs: number): number {
+  if (text === undefined) return 0;
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000;
+  const dateMs = Date.parse(text);
+  return Number.isNaN(dateMs) ? 0 : Math.max(0, dateMs - wallMs);
 }
 
 /** What is asked of a request. */

@@ -21,8 +21,6 @@ export interface AttemptHolder {
   readonly attempt: Attempt;
 }
 
-const NO_TICKETS: BreakerTickets = { service: 0, endpoint: 0 };
-
 export abstract class Attempt implements TimerOwner {
   state: AttemptState = "idle";
   member: EndpointMember | undefined = undefined;
@@ -40,8 +38,9 @@ export abstract class Attempt implements TimerOwner {
   /** Where it is written down what came of it; a place of its own until the owner gives one. */
   record = new AttemptRecord();
   /** What breakers let through for it. */
-  tickets: BreakerTickets = NO_TICKETS;
-  protected readonly owner: AttemptOwner;
+  readonly tickets: BreakerTickets = { service: 0, endpoint: 0 };
+  /** Who is told what happens. Changes hands when a hedge wins. */
+  owner: AttemptOwner;
   readonly #wheel: TimerWheel;
   readonly #timer = new WheelTimer(this);
   readonly #interimMax: number;

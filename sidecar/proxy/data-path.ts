@@ -51,6 +51,8 @@ export interface DataPath {
   /** What exchanges hold between requests, so that idle connections keep no old snapshot alive. */
   readonly noSnapshot: Snapshot;
   readonly newRequestId: () => string;
+  /** When a call of the app last came to nothing, by the clock (see nearest-hop.ts). */
+  callFailedMs: number;
   /** Requests that wait for the control plane now. */
   resolvingCount: number;
   /** How services that the snapshot does not hold are asked for; set by whoever starts discovery. */
@@ -95,6 +97,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     snapshots,
     noSnapshot,
     newRequestId: options.newRequestId ?? requestIds(),
+    callFailedMs: Number.NEGATIVE_INFINITY,
     resolvingCount: 0,
     resolver: undefined,
     observers: [],

@@ -7,6 +7,7 @@ import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { RequestSeries } from "../observe/metrics.ts";
 import type { RetryPlan } from "../policy/retry.ts";
 import { type FilterPlan, NO_FILTERS, type RulePlan } from "../route/rule-plan.ts";
+import type { HopFields } from "./hop-fields.ts";
 
 /** Under which service a request is counted, and the memo of its series. */
 export interface SeriesSource {
@@ -32,6 +33,8 @@ export class Destination {
   isFallback = false;
   /** CONNECT to a host outside of the mesh: the connection itself is the tunnel. */
   isRawTunnel = false;
+  /** What each attempt is told about itself. */
+  hopFields: HopFields = "none";
   /** Milliseconds; 0: none. */
   requestTimeoutMs = 0;
   perTryTimeoutMs = 0;
@@ -49,6 +52,7 @@ export class Destination {
     this.responseLines = "";
     this.isFallback = false;
     this.isRawTunnel = false;
+    this.hopFields = "none";
     this.requestTimeoutMs = 0;
     this.perTryTimeoutMs = 0;
     this.idleTimeoutMs = 0;

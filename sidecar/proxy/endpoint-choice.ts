@@ -3,7 +3,7 @@
 
 import { hashText } from "../balance/hash.ts";
 import { affinityCookieLine, type HashSource, hashedText } from "../balance/hash-on.ts";
-import { type Cluster, type ClusterTools, chooseEndpoint } from "../cluster.ts";
+import { type Cluster, chooseEndpoint } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BreakerTickets } from "../cluster-state.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -15,24 +15,25 @@ import { type Failure, failure } from "./reasons.ts";
 import { retryAfterLine } from "./respond.ts";
 
 export class EndpointChoice implements HashSource {
-  /** What the breakers let through, for the attempt. */
-  readonly tickets: BreakerTickets = { service: REFUSED, endpoint: REFUSED };
   /** Why `next` chose nothing, and field lines for the answer. */
   refusal: Failure = failure("no-healthy-endpoint");
   refusalLines = "";
   readonly #path: DataPath;
   readonly #record: ExchangeRecord;
+  readonly #destination: Destination;
   #hash = 0;
   #head: MessageHead | undefined = undefined;
   sourceAddress = "";
 
-  constructor(path: DataPath, record: ExchangeRecord) {
+  constructor(path: DataPath, destination: Destination, record: ExchangeRecord) {
     this.#path = path;
+    this.#destination = destination;
     this.#record = record;
   }
 
-  /** A request goes to `destination`. Hashes it if its policy says so; a cookie that it lacks goes into the answer. */
-  begin(destination: Destination, head: MessageHead, sourceAddress: string): void {
+  /** A request goes to the destination. Hashes it if its policy says so; a cookie that it lacks goes into the answer. */
+  begin(head: MessageHead, sourceAddress: string): void {
+    const destination = this.#destination;
     const hashOn = destination.cluster?.policy.loadBalancer.hashOn;
     if (hashOn === undefined) return;
     this.#head = head;
@@ -58,28 +59,37 @@ export class EndpointChoice implements HashSource {
   /**
    * The endpoint of the next attempt; undefined: see `refusal`.
    * @param again the endpoint that is tried once more
+   * @param tickets what the breakers let through, for the attempt
    */
   next(
-    destination: Destination,
     tried: readonly EndpointMember[],
     again: EndpointMember | undefined,
-    tools: ClusterTools,
+    tickets: BreakerTickets,
   ): EndpointMember | undefined {
-    const { cluster, members } = destination;
+    const { cluster, members } = this.#destination;
     if (cluster === undefined || members === undefined) return this.#refuse(failure("internal-error"), "");
     const { breaker } = cluster.state;
-    this.tickets.service = breaker === undefined ? REFUSED : breaker.admit();
-    if (breaker !== undefined && this.tickets.service === REFUSED) return this.#refuseOpen(cluster);
-    const member = again ?? chooseEndpoint(cluster, members, tried, this.#hash, tools);
+    tickets.service = breaker === undefined ? REFUSED : breaker.admit();
+    if (breaker !== undefined && tickets.service === REFUSED) return this.#refuseOpen(cluster);
+    const member = again ?? chooseEndpoint(cluster, members, tried, this.#hash, this.#path.noSnapshot.tools);
     this.#record.skipped = members.skipped;
     if (member !== undefined) {
-      this.tickets.endpoint = member.state.breaker?.admit() ?? REFUSED;
+      tickets.endpoint = member.state.breaker?.admit() ?? REFUSED;
       return member;
     }
-    breaker?.settle(this.tickets.service, "none", this.#path.clock.now());
+    breaker?.settle(tickets.service, "none", this.#path.clock.now());
     return members.members.some(({ state }) => state.breaker?.isAdmitting === false)
       ? this.#refuseOpen(cluster)
       : this.#refuse(failure("no-healthy-endpoint", cluster.service), "");
+  }
+
+  /** An endpoint that is none of `taken`; undefined when there is no other, or a breaker lets nothing through. */
+  nextBeside(taken: readonly EndpointMember[], tickets: BreakerTickets): EndpointMember | undefined {
+    const { cluster } = this.#destination;
+    const member = this.next(taken, undefined, tickets);
+    if (member === undefined || cluster === undefined || !taken.includes(member)) return member;
+    cluster.state.report(member.state, tickets, "none", 0);
+    return undefined;
   }
 
   #refuseOpen(cluster: Cluster): undefined {

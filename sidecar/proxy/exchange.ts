@@ -1,6 +1,6 @@
 // One request and its answer, from the complete head to the last byte. The conductor: routing decides, attempts try,
 // policies are asked, failures become answers. One object per client connection, used for request after request.
-import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
+import type { TimerOwner } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -9,47 +9,46 @@ import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
-import type { Attempt, AttemptHolder } from "./attempt.ts";
-import { Http1Attempt } from "./attempt-http1.ts";
-import type { AttemptOwner, Downstream, RoutedExchange, Router } from "./contract.ts";
+import type { Attempt } from "./attempt.ts";
+import type { Downstream, RoutedExchange, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
+import { Deadline, lowerTimeout } from "./deadline.ts";
 import { Destination } from "./destination.ts";
-import { EndpointChoice } from "./endpoint-choice.ts";
 import { fallbackOf, redirectToFallback, serviceInstead, writeOwnAnswer } from "./fallback.ts";
 import { KeepAlive } from "./keep-alive.ts";
+import { retryMark } from "./nearest-hop.ts";
 import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
-import { beginRecord, countBug, recordAttempt, recordExchange } from "./record.ts";
-import { RequestRelay } from "./request-relay.ts";
+import { beginRecord, countBug, recordExchange } from "./record.ts";
+import type { RequestRelay } from "./request-relay.ts";
 import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
-import { RetryState } from "./retry-state.ts";
+import type { RetryState } from "./retry-state.ts";
 import { ForwardedHeads } from "./rewrite.ts";
 import { Seat } from "./seat.ts";
 import { ServiceHold } from "./service-hold.ts";
 import { Suspension } from "./suspension.ts";
+import { type TriedExchange, Tries } from "./tries.ts";
 import { Tunnel } from "./tunnel.ts";
 
 /** "trying": an attempt is under way and nothing of its answer is out. */
 export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backing-off" | "responding" | "tunnel";
 
-const REQUEST_TIMER = 0;
-const BACKOFF_TIMER = 1;
 const CLIENT_CLOSED = failure("client-closed");
 
-export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, TimerOwner {
+export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   state: ExchangeState = "idle";
   snapshot: Snapshot;
   readonly destination = new Destination();
-  readonly retry: RetryState;
   /** Milliseconds of the clock at the end of the request head. */
   startedMs = 0;
   /** The same at the end of the last exchange. */
   endedMs = 0;
   readonly direction: Direction;
   readonly record: ExchangeRecord;
-  readonly attempt: Attempt;
+  readonly tries: Tries;
   readonly request: RequestRelay;
+  readonly deadline: Deadline;
   readonly tunnel: Tunnel;
   readonly suspension: Suspension;
   readonly #path: DataPath;
@@ -57,11 +56,8 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
   readonly #router: Router;
   readonly #relay: ResponseRelay;
   readonly #heads: ForwardedHeads;
-  readonly #requestTimer = new WheelTimer(this, REQUEST_TIMER);
-  readonly #backoffTimer = new WheelTimer(this, BACKOFF_TIMER);
   readonly #hold: ServiceHold;
   readonly #seat = new Seat();
-  readonly #choice: EndpointChoice;
   #status = 0;
   readonly #keepAlive = new KeepAlive();
   readonly #active: Cell;
@@ -74,20 +70,26 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
     this.record = new ExchangeRecord(router.direction);
     this.snapshot = path.noSnapshot;
     this.#relay = new ResponseRelay(client, this.record);
-    this.attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
-    this.retry = new RetryState(path, this.record);
+    this.deadline = new Deadline(path, this, 0);
+    this.tries = new Tries(this, client, path);
+    this.request = this.tries.request;
     this.#heads = new ForwardedHeads(client, path, this.record);
     this.#hold = new ServiceHold(path);
     this.suspension = new Suspension(client, path, (step) => this.#step(step));
-    this.#choice = new EndpointChoice(path, this.record);
-    this.attempt.tickets = this.#choice.tickets;
-    this.request = new RequestRelay(client, this, this.retry, this.record);
-    this.tunnel = new Tunnel(client, this, path, () => this.#end(this.#status));
+    this.tunnel = new Tunnel(client, this.tries, path, () => this.#end(this.#status));
     this.#active = path.metrics.requestsActive.cell(router.direction);
   }
 
   get head(): MessageHead {
     return this.#client.head;
+  }
+
+  get attempt(): Attempt {
+    return this.tries.attempt;
+  }
+
+  get retry(): RetryState {
+    return this.tries.retry;
   }
 
   get remoteAddress(): string {
@@ -136,32 +138,27 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
   forward(): void {
     const { cluster, idleTimeoutMs } = this.destination;
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
-    const overflow = this.#seat.take(cluster, this.startedMs);
-    if (overflow !== undefined) return this.answer(overflow, "");
+    const refusal = lowerTimeout(this, this.#path.clock) ?? this.#seat.take(cluster, this.startedMs);
+    if (refusal !== undefined) return this.answer(refusal, "");
     this.retry.begin(this.destination.retry, this.head);
     const headText = this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination);
     this.request.begin(headText, this.destination, this.#path, this.snapshot);
-    this.#choice.begin(this.destination, this.head, this.remoteAddress);
+    this.tries.choice.begin(this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
-    if (this.isRequestComplete) this.#armRequestTimer(this.startedMs);
+    if (this.isRequestComplete) this.deadline.run(this.destination, this.startedMs);
     this.#tryNext(undefined);
   }
 
   /** @param again the endpoint to try once more on a fresh connection; undefined: the balancer chooses */
   #tryNext(again: EndpointMember | undefined): void {
-    const member = this.#choice.next(this.destination, this.retry.tried, again, this.snapshot.tools);
-    if (member === undefined)
-      return this.answer(this.retry.lastFailure ?? this.#choice.refusal, this.#choice.refusalLines);
     this.state = "trying";
-    this.attempt.prepare(this.destination, recordAttempt(this, member, again !== undefined, this.#path.clock));
-    this.retry.tries++;
-    const { perTryTimeoutMs } = this.destination;
-    this.attempt.start(member, this.head.method, this.head.upgrade, perTryTimeoutMs, again !== undefined);
+    const failed = this.tries.next(again);
+    if (failed !== undefined) this.answer(failed, this.tries.choice.refusalLines);
   }
 
   onAttemptOpen(): void {
+    if (!this.attempt.isRawTunnel) return this.tries.send();
     this.retry.hasSent = true;
-    if (!this.attempt.isRawTunnel) return this.request.sendAll();
     this.#client.outlet.addHead(tunnelAnswerText(this.#path.clock.wall()), false);
     this.#enterTunnel(200);
   }
@@ -172,7 +169,7 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
   onRequestEnd(trailers: string): void {
     this.request.end(trailers);
     if (this.state === "trying" || this.state === "backing-off" || this.state === "responding")
-      this.#armRequestTimer(this.#path.clock.now());
+      this.deadline.run(this.destination, this.#path.clock.now());
   }
 
   onAttemptDrain(): void {
@@ -190,12 +187,13 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
   }
 
   wantsRetry(head: MessageHead): boolean {
-    return this.retry.acceptsStatus(head.status, this.destination, this.request.isWhole);
+    return this.tries.wantsAnother(head);
   }
 
   onResponseHead(head: MessageHead, given: BodyForm): BodyForm {
     this.#status = head.status;
-    this.request.settle();
+    this.tries.settle();
+    this.destination.responseLines += retryMark(this.#path, this, head.status, false);
     const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client), given);
     this.state = "responding";
     return form;
@@ -220,7 +218,7 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
   }
 
   onResponseEnd(trailers: string): void {
-    this.retry.countOutcome(this.destination, "answered");
+    this.tries.countOutcome("answered");
     this.#relay.end(trailers);
     this.#client.outlet.flush();
     this.#end(this.#status);
@@ -236,37 +234,39 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
   #afterFailure(cause: Failure): void {
     if (this.state === "tunnel") return this.#endTunnel(cause);
     const member = this.attempt.member;
-    this.retry.countOutcome(this.destination, cause.reason);
+    this.tries.countOutcome(cause.reason);
     if (this.state === "responding") return this.#cut(cause);
+    if (this.tries.isReplaced()) return;
     if (this.retry.isKeepAliveRace(cause, this.attempt, this.request.isWhole)) {
       this.#tryNext(member);
       this.attempt.outlet.flush();
       return;
     }
-    const verdict = this.retry.decide(cause, this.destination, this.request.isWhole);
-    if (verdict === undefined) this.#backOff(cause.reason);
+    const verdict = this.tries.verdictOn(cause);
+    if (verdict === undefined) this.#pause(cause.reason);
     else this.answer(verdict, "");
   }
 
   onRetryableAnswer(status: number): void {
-    this.retry.countOutcome(this.destination, "answered");
-    this.#backOff(String(status));
+    this.tries.countOutcome("answered");
+    if (!this.tries.isReplaced()) this.#pause(String(status));
   }
 
-  #backOff(why: string): void {
+  #pause(why: string): void {
     this.state = "backing-off";
-    this.#path.wheel.arm(this.#backoffTimer, this.retry.nextDelayMs(this.destination, this.attempt.member, why));
+    this.tries.pause(why);
   }
 
-  onTimer(kind: number): void {
+  onPauseOver(): void {
     this.#guard(() => {
-      if (kind === REQUEST_TIMER)
-        this.fail(failure("request-timeout", `after ${this.destination.requestTimeoutMs} ms`));
-      else if (this.state === "backing-off") {
-        this.#tryNext(undefined);
-        this.attempt.outlet.flush();
-      }
+      this.#tryNext(undefined);
+      this.attempt.outlet.flush();
     });
+  }
+
+  /** The time of the whole request is over. */
+  onTimer(): void {
+    this.#guard(() => this.fail(failure("request-timeout", `after ${this.destination.requestTimeoutMs} ms`)));
   }
 
   /** Ends the exchange with this answer, or by a reset where an answer has begun. */
@@ -283,12 +283,13 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
   }
 
   answer(cause: Failure, lines: string): void {
-    this.attempt.abort(outcomeOfFailure(cause.reason));
+    this.tries.abort(outcomeOfFailure(cause.reason));
     const fallback = fallbackOf(cause, this.destination);
     if (fallback !== undefined && this.#goElsewhere(serviceInstead(fallback, cause))) return;
     this.state = "responding";
     const closes = !this.#keepAlive.isAllowed(this.#client);
-    const options = { request: this.head, lines, closes, wallMs: this.#path.clock.wall() };
+    const mark = retryMark(this.#path, this, statusOf(cause), true);
+    const options = { request: this.head, lines: lines + mark, closes, wallMs: this.#path.clock.wall() };
     const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
     this.#end(status, cause);
     this.#client.onExchangeDone(!closes);
@@ -306,7 +307,7 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
 
   /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
   #cut(cause: Failure): void {
-    this.attempt.abort(outcomeOfFailure(cause.reason));
+    this.tries.abort(outcomeOfFailure(cause.reason));
     this.#end(this.#status, cause);
     this.#client.reset();
   }
@@ -316,7 +317,7 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
     try {
       this.refuse(failure("internal-error")); // how far the request was read is not certain
     } catch {
-      this.attempt.abort();
+      this.tries.abort();
       this.#client.reset();
     }
   }
@@ -325,21 +326,15 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
   onClientGone(): void {
     if (this.state === "idle") return this.#dispose();
     if (this.state === "tunnel" && this.attempt.isOpen) return this.tunnel.onClientGone();
-    this.attempt.abort();
+    this.tries.abort();
     this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
     this.#dispose();
   }
 
   #dispose(): void {
-    this.#path.wheel.release(this.#requestTimer);
-    this.#path.wheel.release(this.#backoffTimer);
+    this.deadline.release();
     this.suspension.dispose();
-    this.attempt.dispose();
-  }
-
-  #armRequestTimer(nowMs: number): void {
-    const timeoutMs = this.destination.requestTimeoutMs;
-    if (timeoutMs > 0) this.#path.wheel.arm(this.#requestTimer, timeoutMs, nowMs);
+    this.tries.dispose();
   }
 
   onTunnelOpen(head: MessageHead): void {
@@ -350,13 +345,13 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
   #enterTunnel(status: number): void {
     this.state = "tunnel";
     this.#status = status;
-    this.request.settle();
-    this.#path.wheel.cancel(this.#requestTimer);
+    this.tries.settle();
+    this.deadline.cancel();
     this.tunnel.begin();
   }
 
   #endTunnel(cause: Failure): void {
-    this.retry.countOutcome(this.destination, "answered");
+    this.tries.countOutcome("answered");
     this.tunnel.end();
     this.#end(this.#status);
     if (cause.detail === "") this.#client.onExchangeDone(false);
@@ -366,17 +361,14 @@ export class Exchange implements AttemptOwner, AttemptHolder, RoutedExchange, Ti
   /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own */
   #end(status: number, cause?: Failure): void {
     this.#hold.cancel();
-    this.#path.wheel.cancel(this.#requestTimer);
-    this.#path.wheel.cancel(this.#backoffTimer);
+    this.deadline.cancel();
     this.#seat.leave();
     this.#active.value--;
     this.endedMs = this.#path.clock.now();
     recordExchange(this.#path, this, status, cause);
     this.state = "idle";
-    this.request.clear();
-    this.attempt.member = undefined;
+    this.tries.clear();
     this.destination.clear();
-    this.retry.clear();
     this.snapshot = this.#path.noSnapshot;
     this.suspension.end(cause !== undefined, this.endedMs);
   }

@@ -46,6 +46,7 @@ export function redirectToFallback(
   const cluster = snapshot.services.get(service)?.cluster;
   if (cluster === undefined) return false;
   countFallback(metrics, destination, "service");
+  if (destination.rule?.rule.split !== undefined) countAbandoned(metrics, destination);
   destination.isFallback = true;
   destination.cluster = cluster;
   destination.members = membersFor(cluster, 0);
@@ -54,6 +55,13 @@ export function redirectToFallback(
   destination.backendFilters = NO_FILTERS;
   destination.responseLines = "";
   return true;
+}
+
+/** A release judges the version that failed, whoever answers in its place. */
+function countAbandoned(metrics: Metrics, { source, cluster }: Destination): void {
+  if (source === undefined || cluster === undefined) return;
+  const key = { service: source.service, backend: cluster.service, version: "", route: "", kind: "request" } as const;
+  metrics.trafficCell(key).recordAbandoned();
 }
 
 function countFallback(metrics: Metrics, { cluster }: Destination, kind: "service" | "answer"): void {

@@ -87,6 +87,7 @@ export class InboundRouter implements Router {
     destination.requestTimeoutMs = cluster.policy.timeout.requestMs;
     destination.perTryTimeoutMs = cluster.policy.timeout.perTryMs;
     destination.idleTimeoutMs = cluster.policy.timeout.idleMs;
+    destination.hopFields = "time";
     exchange.forward();
   }
 

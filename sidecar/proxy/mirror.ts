@@ -31,7 +31,7 @@ export class Mirror implements AttemptOwner {
   readonly #service: string;
   readonly #member: EndpointMember;
   readonly #method: string;
-  #headText: string;
+  readonly #headText: string;
   readonly #chunks: boolean;
   #trailers = "";
   readonly #body = new BodyLog();
@@ -40,6 +40,9 @@ export class Mirror implements AttemptOwner {
   #span: MirrorSpan | undefined = undefined;
   /** All of the request is there. */
   #isComplete = false;
+  /** When the copy went out; 0 before. */
+  #sentMs = 0;
+  #status = 0;
 
   /**
    * Begins a copy if this request falls into the filter's share and there is room. It is sent when all of the request
@@ -54,6 +57,7 @@ export class Mirror implements AttemptOwner {
     headText: string,
     isComplete: boolean,
   ): Mirror | undefined {
+    if (filter.methods !== undefined && !filter.methods.includes(head.method)) return undefined;
     if (path.random.next() * filter.denominator >= filter.numerator) return undefined;
     const entry = snapshot.services.get(filter.service);
     const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
@@ -78,11 +82,11 @@ export class Mirror implements AttemptOwner {
     this.#attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
   }
 
-  /** The copy goes out as a span of its own, in the trace of the request that it copies. */
-  trace(record: ExchangeRecord): void {
+  /** The copy is span `spanId` of the trace of the request that it copies. */
+  trace(record: ExchangeRecord, spanId: string): void {
     const { address, endpoint } = this.#member;
-    this.#span = new MirrorSpan(record, this.#service, { address, version: endpoint.version }, this.#path.tracing);
-    this.#headText = this.#headText.replace(record.trace.lines, () => record.trace.linesOf(this.#span?.spanId ?? ""));
+    const to = { service: this.#service, address, version: endpoint.version };
+    this.#span = new MirrorSpan(record, spanId, to, this.#path.tracing);
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
@@ -96,6 +100,7 @@ export class Mirror implements AttemptOwner {
     this.#isComplete = true;
     this.#trailers = trailers;
     this.#path.clock.after(0, () => {
+      this.#sentMs = this.#path.clock.now();
       if (!this.#isOver) this.#attempt.start(this.#member, this.#method, false, MIRROR_TIMEOUT_MS, false);
       this.#attempt.outlet.flush();
     });
@@ -119,7 +124,8 @@ export class Mirror implements AttemptOwner {
     return false;
   }
 
-  onResponseHead(): BodyForm {
+  onResponseHead(head: MessageHead): BodyForm {
+    this.#status = head.status;
     return "data";
   }
 
@@ -155,6 +161,15 @@ export class Mirror implements AttemptOwner {
     this.#attempt.dispose();
     this.#span?.end(outcome, this.#attempt.record, this.#path.clock.now());
     this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
+    if (outcome === "answered" || outcome === "failed") this.#record(outcome === "answered" ? this.#status : 502);
+  }
+
+  /** Answers of copies are judged as those of requests are, apart from them. */
+  #record(status: number): void {
+    const { version } = this.#member.endpoint;
+    const service = this.#service;
+    const cell = this.#path.metrics.trafficCell({ service, backend: service, version, route: "", kind: "mirror" });
+    cell.record(status, "", this.#path.clock.now() - this.#sentMs);
   }
 }
 

@@ -162,7 +162,8 @@ test("a mirrored request reaches both services, body included, and only the prim
   expect(await exchangeBytes(port, request)).toContain("\r\n\r\nv1");
   const copy = await (await v2.connection(0)).receives("hello");
   expect(copy.slice(0, copy.indexOf("\r\n"))).toBe("POST /x HTTP/1.1");
-  expect(v1.connections[0]!.received).toBe(copy);
+  // What an attempt says about itself is for the primary.
+  expect(v1.connections[0]!.received.replace(/x-envoy-[^\r]*\r\n/g, "")).toBe(copy);
 });
 
 test("CORS: preflight requests are answered by the mesh, others get their fields", async () => {

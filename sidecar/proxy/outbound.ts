@@ -3,7 +3,6 @@
 import { parseServiceHost, type ServiceHost } from "../../rules/host.ts";
 import type { RouteHit } from "../../rules/routing/request-view.ts";
 import { redirectLocation } from "../../rules/routing/rewrite.ts";
-import { pickCumulative } from "../../rules/routing/split.ts";
 import { findRoute, hasRoutes } from "../../rules/routing/table.ts";
 import type { HostPort } from "../../runtime/address.ts";
 import { ownCopy } from "../../runtime/latin1.ts";
@@ -11,6 +10,7 @@ import { type Cluster, membersFor } from "../cluster.ts";
 import type { Resolution } from "../resolver.ts";
 import { type FilterPlan, NO_FILTERS, type RulePlan } from "../route/rule-plan.ts";
 import { retryPlanOf, type ServiceEntry } from "../snapshot.ts";
+import { chooseBackend } from "./choose-backend.ts";
 import type { RoutedExchange, Router } from "./contract.ts";
 import { isPreflight, preflightLines } from "./cors.ts";
 import type { DataPath } from "./data-path.ts";
@@ -105,10 +105,7 @@ export class OutboundRouter implements Router {
   }
 
   #toBackend(exchange: RoutedExchange, entry: ServiceEntry, plan: RulePlan, hit: RouteHit, port: number): void {
-    const { record } = exchange;
-    record.splitPoint = this.#path.random.next();
-    record.backendIndex = pickCumulative(plan.cumulative, record.splitPoint);
-    const chosen = plan.backends[record.backendIndex];
+    const chosen = chooseBackend(plan, this.#view, exchange, this.#path.random);
     if (chosen === undefined) return exchange.answer(failure("invalid-backend", "the rule sends traffic nowhere"), "");
     const { backend, filters } = chosen;
     if (backend.invalid !== "") return exchange.answer(failure("invalid-backend", backend.invalid), "");
@@ -148,6 +145,7 @@ export class OutboundRouter implements Router {
     destination.requestTimeoutMs = own?.requestMs ?? timeout.requestMs;
     destination.perTryTimeoutMs = own?.backendRequestMs ?? timeout.perTryMs;
     destination.idleTimeoutMs = timeout.idleMs;
+    destination.hopFields = "all";
     exchange.forward();
   }
 

@@ -318,7 +318,9 @@ test("maxRetries bounds the requests that are tried again at the same time", asy
   const { port, path } = await outboundRig({
     rules:
       serviceOf("orders", bad.address) +
-      policy("  connectionPool: { maxRetries: 1 }\n  retry: { attempts: 1, backoff: { base: 1h, max: 1h } }\n"),
+      policy(
+        "  timeout: { request: 0s }\n  connectionPool: { maxRetries: 1 }\n  retry: { attempts: 1, backoff: { base: 1h, max: 1h } }\n",
+      ),
   });
   const first = new Client(port).send(get());
   const state = path.snapshots.current.services.get("default/orders")?.cluster.state;

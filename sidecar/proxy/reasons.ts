@@ -59,6 +59,12 @@ export const REASONS = {
   },
   "bad-response": { status: 502, side: "upstream", retry: "never", text: "the endpoint's answer is not valid HTTP" },
   "request-timeout": { status: 504, side: "mesh", retry: "never", text: "the request's time is over" },
+  "deadline-exceeded": {
+    status: 504,
+    side: "mesh",
+    retry: "never",
+    text: "the time that the caller left was over before the work began",
+  },
   "per-try-timeout": { status: 504, side: "mesh", retry: "safe", text: "the endpoint did not answer in time" },
   "stream-idle-timeout": { status: 504, side: "mesh", retry: "never", text: "no byte was moved for too long" },
   "pool-overflow": { status: 503, side: "mesh", retry: "if-unsent", text: "the connection pool is full" },

@@ -3,8 +3,10 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
-import { type AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
+import { type AttemptKind, type AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
+import type { TrafficCell } from "../observe/traffic-cell.ts";
+import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
@@ -13,6 +15,8 @@ import { statusOf } from "./respond.ts";
 
 /** Requests whose host the mesh does not know are counted together: callers choose hosts. */
 const unknownSources = new WeakMap<DataPath, SeriesSource>();
+/** Cells of rules that a release splits, by endpoint, or by cluster where none was chosen. */
+const routeCells = new WeakMap<RulePlan, Map<object, TrafficCell>>();
 
 /** Endpoints come and go while the service that calls them does not change: its memo is begun anew past this. */
 const SERIES_MEMO_MAX = 4_096;
@@ -23,7 +27,6 @@ interface RecordedExchange extends RoutedExchange {
   readonly endedMs: number;
   readonly attempt: { readonly member: EndpointMember | undefined };
   readonly retry: { readonly tries: number };
-  readonly request: { changeHead(from: string, to: string): void };
 }
 
 /** A request head is complete. */
@@ -40,31 +43,23 @@ export function beginRecord(
   record.isSampled = trace.isSampled;
 }
 
-/** Begins the record of the attempt that goes to `member`. @param isFresh again there, on a fresh connection */
+/** Begins the record of the attempt that goes to `member`. */
 export function recordAttempt(
-  { record, retry, destination, startedMs, request }: RecordedExchange,
+  { record, destination, startedMs }: Pick<RecordedExchange, "record" | "destination" | "startedMs">,
   member: EndpointMember,
-  isFresh: boolean,
+  kind: AttemptKind,
   clock: Clock,
 ): AttemptRecord {
-  const isFirst = retry.tries === 0;
-  const firstKind = destination.isFallback ? "fallback" : "first";
   // The clock is not asked where no time can have passed.
-  const nowMs = isFirst && !record.hasWaited ? startedMs : clock.now();
-  const kind = isFresh ? "fresh" : isFirst ? firstKind : "retry";
+  const nowMs = kind === "first" && !record.hasWaited ? startedMs : clock.now();
   const backend = destination.cluster?.service ?? "";
   const attempt = record.addAttempt(kind, backend, member.address, member.endpoint.version, nowMs);
-  if (record.trace.source !== undefined && record.direction === "outbound") traceAttempt(record, attempt, request);
-  return attempt;
-}
-
-/** Each attempt is a span of its own, and what comes next shall know which one it answers to. */
-function traceAttempt(record: ExchangeRecord, attempt: AttemptRecord, request: RecordedExchange["request"]): void {
   const { trace } = record;
-  const { lines } = trace;
-  attempt.spanId = trace.nextAttempt();
+  if (trace.source === undefined) return attempt;
+  // Each of the app's calls is a span of its own per attempt; what comes in is one, whatever becomes of it.
+  attempt.spanId = record.direction === "outbound" ? trace.nextAttempt() : trace.spanId;
   record.spanId = attempt.spanId;
-  if (trace.lines !== lines) request.changeHead(lines, trace.lines);
+  return attempt;
 }
 
 /** Never throws: the exchange is over, and what could not be written down must not take its answer back. */
@@ -73,6 +68,8 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
     seriesOf(path, exchange).record(status, reason, durationMs);
+    const { rule } = exchange.destination;
+    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
     path.metrics.internalErrors.cell("record").value++;
@@ -152,6 +149,29 @@ function seriesOf(path: DataPath, exchange: RecordedExchange): RequestSeries {
     source.series.set(key, series);
   }
   return series;
+}
+
+function routeCellOf(path: DataPath, rule: RulePlan, exchange: RecordedExchange): TrafficCell | undefined {
+  const { source, cluster } = exchange.destination;
+  if (source === undefined || cluster === undefined) return undefined;
+  const { member } = exchange.attempt;
+  let cells = routeCells.get(rule);
+  if (cells === undefined || cells.size >= SERIES_MEMO_MAX) {
+    cells = new Map();
+    routeCells.set(rule, cells);
+  }
+  let cell = cells.get(member ?? cluster);
+  if (cell === undefined) {
+    cell = path.metrics.trafficCell({
+      service: source.service,
+      backend: cluster.service,
+      version: member?.endpoint.version ?? "",
+      route: `${rule.rule.route} ${rule.rule.ruleIndex}`,
+      kind: "request",
+    });
+    cells.set(member ?? cluster, cell);
+  }
+  return cell;
 }
 
 function unknownSource(path: DataPath): SeriesSource {

@@ -5,7 +5,7 @@ import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { AttemptHolder } from "./attempt.ts";
 import { BodyLog } from "./body-log.ts";
-import type { Downstream } from "./contract.ts";
+import type { Downstream, MessageOutlet } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { Mirror } from "./mirror.ts";
@@ -18,7 +18,7 @@ export class RequestRelay {
   readonly #record: ExchangeRecord;
   readonly #log = new BodyLog();
   #mirrors: Mirror[] | undefined = undefined;
-  /** The head for the next hop; the same for every attempt, but for the span that each is. */
+  /** The head for the next hop, without what each attempt adds and the empty line. */
   #headText = "";
   /** Of the body, once it is complete. */
   #trailers = "";
@@ -47,34 +47,44 @@ export class RequestRelay {
       this.#client.body.useWireForm();
   }
 
-  /** Another attempt says something else of itself. */
-  changeHead(from: string, to: string): void {
-    this.#headText = this.#headText.replace(from, () => to);
-  }
-
   #startMirrors(filters: readonly MirrorFilter[], path: DataPath, snapshot: Snapshot): void {
     const { head, isRequestComplete } = this.#client;
+    const { trace } = this.#record;
     for (const filter of filters) {
-      const mirror = Mirror.start(filter, path, snapshot, head, this.#headText, isRequestComplete);
+      const spanId = trace.source?.newSpanId() ?? "";
+      const headText = `${this.#headText}${trace.linesOf(spanId)}\r\n`;
+      const mirror = Mirror.start(filter, path, snapshot, head, headText, isRequestComplete);
       if (mirror === undefined) continue;
       this.#record.note("mirror", filter.service);
-      if (this.#record.trace.source !== undefined && this.#record.trace.isSampled) mirror.trace(this.#record);
+      if (spanId !== "" && trace.isSampled) mirror.trace(this.#record, spanId);
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);
     }
   }
 
-  /** The attempt's connection stands: what there is of the request goes out. */
-  sendAll(): void {
+  /** The attempt's connection stands: what there is of the request goes out. @param hopLines end its head */
+  sendAll(hopLines: string): void {
     const outlet = this.#holder.attempt.outlet;
-    const { head, body, isRequestComplete } = this.#client;
-    outlet.addHead(this.#headText, head.framing === "chunked" && body.form === "data");
+    const { isRequestComplete } = this.#client;
+    this.#sendHead(outlet, hopLines);
     if (this.#log.bytes > 0) {
       this.#log.sendTo(outlet);
       if (!this.#retry.canRepeat || this.#isTooLarge) this.#log.forget();
     }
     if (isRequestComplete) outlet.end(this.#trailers);
     this.#client.resumeReading();
+  }
+
+  /** All of the request once more, which must be complete and whole. */
+  sendCopy(outlet: MessageOutlet, hopLines: string): void {
+    this.#sendHead(outlet, hopLines);
+    this.#log.sendTo(outlet);
+    outlet.end(this.#trailers);
+  }
+
+  #sendHead(outlet: MessageOutlet, hopLines: string): void {
+    const { head, body } = this.#client;
+    outlet.addHead(`${this.#headText}${hopLines}\r\n`, head.framing === "chunked" && body.form === "data");
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {

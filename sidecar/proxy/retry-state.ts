@@ -3,12 +3,28 @@
 import { fullJitter } from "../../runtime/backoff.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { ClusterState } from "../cluster-state.ts";
+import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
-import { isRepeatable, isRetriableStatus, type RetryPlan } from "../policy/retry.ts";
+import { isRepeatable, isRetriableStatus, type RetryPlan, retryAfterMs } from "../policy/retry.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
+import { isMarked } from "./nearest-hop.ts";
 import { type Failure, failure } from "./reasons.ts";
+
+/** Without a deadline nobody is kept waiting longer than this for what `retry-after` asks. */
+const RETRY_AFTER_MAX_MS = 60_000;
+
+/** Why a retry that the policy asked for is not made (docs/routing.md). */
+type SkippedRetry =
+  | "not-repeatable"
+  | "body-too-large"
+  | "budget"
+  | "max-retries"
+  | "retry-after"
+  | "deadline"
+  | "not-nearest"
+  | "no-other-endpoint";
 
 /** What counts of an attempt that failed. */
 interface EndedAttempt {
@@ -27,6 +43,8 @@ export class RetryState {
   /** Endpoints that failed. */
   readonly tried: EndpointMember[] = [];
   lastFailure: Failure | undefined = undefined;
+  /** Wait before the retry that was decided on. */
+  delayMs = 0;
   /** Retries by policy so far. */
   #retries = 0;
   /** The one free attempt after a keep-alive race was used. */
@@ -54,6 +72,7 @@ export class RetryState {
     this.tries = 0;
     if (this.tried.length > 0) this.tried.length = 0;
     this.lastFailure = undefined;
+    this.delayMs = 0;
     this.#retries = 0;
     this.#hasRaced = false;
     if (this.#countedIn !== undefined) this.#countedIn.activeRetries--;
@@ -71,37 +90,60 @@ export class RetryState {
     return isRace;
   }
 
-  /** Should an answer with this status be given up for another attempt? Takes from the budget if so. */
-  acceptsStatus(status: number, destination: Destination, isBodyWhole: boolean): boolean {
+  /** Is this an answer that the plan would rather not have? */
+  isUnwanted({ status }: MessageHead): boolean {
+    return this.plan !== undefined && isRetriableStatus(this.plan, status);
+  }
+
+  /**
+   * Should this answer be given up for another attempt? Takes from the budget if so.
+   * @param leftMs until the deadline
+   */
+  acceptsAnswer(head: MessageHead, destination: Destination, isBodyWhole: boolean, leftMs: number): boolean {
     const plan = this.plan;
-    if (plan === undefined || !isRetriableStatus(plan, status) || this.#retries >= plan.attempts) return false;
+    if (plan === undefined || !isRetriableStatus(plan, head.status) || this.#retries >= plan.attempts) return false;
+    if (isMarked(head) && !plan.everyHop) return this.skip(destination, "not-nearest");
     if (!this.#isSafe(destination, isBodyWhole)) return false;
+    this.#drawDelay(plan);
+    const askedMs = this.#askedWaitMs(head, destination);
+    if (askedMs > this.delayMs) {
+      if (askedMs > Math.min(leftMs, RETRY_AFTER_MAX_MS)) return this.skip(destination, "retry-after");
+      this.delayMs = askedMs;
+    }
+    if (this.delayMs > leftMs) return this.skip(destination, "deadline");
     return this.#takeBudget(destination);
   }
 
-  /** @returns undefined when another attempt shall be made, else what to answer. */
-  decide(cause: Failure, destination: Destination, isBodyWhole: boolean): Failure | undefined {
+  /** @returns undefined when another attempt shall be made, else what to answer. @param leftMs until the deadline */
+  decide(cause: Failure, destination: Destination, isBodyWhole: boolean, leftMs: number): Failure | undefined {
     this.lastFailure = cause;
     const plan = this.plan;
     if (plan === undefined || !isWorthRetrying(plan, cause) || this.#retries >= plan.attempts) return cause;
     if (this.hasSent && !this.#isSafe(destination, isBodyWhole)) return cause;
+    this.#drawDelay(plan);
+    if (this.delayMs > leftMs) {
+      this.skip(destination, "deadline");
+      return cause;
+    }
     if (this.#isMove(cause, destination)) return undefined;
     if (!this.#takeBudget(destination)) return failure("retry-budget-exhausted", `${cause.reason} ${cause.detail}`);
     return undefined;
   }
 
-  /** Counts the retry that was decided on, after `failed`. @returns how long to wait before it. */
-  nextDelayMs(destination: Destination, failed: EndpointMember | undefined, why: string): number {
-    if (failed !== undefined) this.tried.push(failed);
-    this.#retries++;
+  /** Counts an attempt after the first. */
+  countRetry(destination: Destination, why: string): void {
     const cluster = destination.cluster;
     if (this.#countedIn === undefined && cluster !== undefined) {
       this.#countedIn = cluster.state;
       cluster.state.activeRetries++;
     }
+    if (why !== "hedge") this.#retries++;
     this.#path.metrics.retries.cell(serviceOf(destination), why).value++;
-    const plan = this.plan;
-    return plan === undefined ? 0 : fullJitter(this.#path.random, this.#retries, plan.backoffBaseMs, plan.backoffMaxMs);
+  }
+
+  /** May the request be sent a second time while the first attempt goes on? Takes from the budget if so. */
+  acceptsHedge(destination: Destination, isBodyWhole: boolean): boolean {
+    return this.#isSafe(destination, isBodyWhole) && this.#takeBudget(destination);
   }
 
   /** Counts how an attempt ended. */
@@ -125,10 +167,24 @@ export class RetryState {
     return cause.reason === "connect-failure" && cluster !== undefined && this.tried.length + 1 < cluster.states.size;
   }
 
+  #drawDelay({ backoffBaseMs, backoffMaxMs }: RetryPlan): void {
+    this.delayMs = fullJitter(this.#path.random, this.#retries + 1, backoffBaseMs, backoffMaxMs);
+  }
+
+  /**
+   * What `retry-after` asks for. A sidecar that refuses speaks for its own instance, so a request that has others to go
+   * to need not wait; a service that says it means all of itself.
+   */
+  #askedWaitMs(head: MessageHead, { cluster }: Destination): number {
+    if (!head.has(FIELD.retryAfter)) return 0;
+    const hasOthers = cluster !== undefined && this.tried.length + 1 < cluster.states.size;
+    if (hasOthers && head.has(FIELD.xWeftReason)) return 0;
+    return retryAfterMs(head.known(FIELD.retryAfter), this.#path.clock.wall());
+  }
+
   #isSafe(destination: Destination, isBodyWhole: boolean): boolean {
     if (this.canRepeat && isBodyWhole) return true;
-    this.#skip(destination, this.canRepeat ? "body-too-large" : "not-repeatable");
-    return false;
+    return this.skip(destination, this.canRepeat ? "body-too-large" : "not-repeatable");
   }
 
   #takeBudget(destination: Destination): boolean {
@@ -136,17 +192,16 @@ export class RetryState {
     if (cluster === undefined || this.plan === undefined) return false;
     const { budget, activeRetries } = cluster.state;
     if (this.#countedIn === undefined && activeRetries >= cluster.policy.connectionPool.maxRetries) {
-      this.#skip(destination, "max-retries");
-      return false;
+      return this.skip(destination, "max-retries");
     }
-    if (budget.take(this.#path.clock.now(), this.plan.budget)) return true;
-    this.#skip(destination, "budget");
-    return false;
+    return budget.take(this.#path.clock.now(), this.plan.budget) || this.skip(destination, "budget");
   }
 
-  #skip(destination: Destination, why: string): void {
+  /** Counts it. */
+  skip(destination: Destination, why: SkippedRetry): false {
     this.#record.note("retry-skipped", why);
     this.#path.metrics.retriesSkipped.cell(serviceOf(destination), why).value++;
+    return false;
   }
 }
 

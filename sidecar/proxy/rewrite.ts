@@ -13,6 +13,7 @@ import type { Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers, HopLines } from "./forwarding.ts";
+import { replacedKinds } from "./hop-fields.ts";
 
 /** The heads that one client connection sends on; what repeats is made once. */
 export class ForwardedHeads {
@@ -31,23 +32,27 @@ export class ForwardedHeads {
     };
   }
 
-  /** The head for the next hop, with the fields of the hop put in and the filters of `destination` applied. */
+  /**
+   * The head for the next hop, with the fields of the hop put in and the filters of `destination` applied; without the
+   * empty line at its end, because each attempt adds lines of its own.
+   */
   textOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): string {
     if (this.#lines?.settings !== settings) this.#lines = new HopLines(settings, this.#client.remoteAddress);
     const edits = this.#edits;
     edits.clear();
+    edits.isOpen = true;
     edits.upgrade = head.upgrade;
+    edits.dropKinds = replacedKinds(destination.hopFields);
     edits.append = this.#lines.of(head, this.#newRequestId);
-    if (this.#record.trace.source !== undefined) putTrace(edits, head, this.#record.trace);
+    if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
     return encodeRequestHead(head, edits);
   }
 }
 
-/** The trace context of this hop instead of the one that came. */
-function putTrace(edits: HeadEdits, head: MessageHead, trace: TraceScope): void {
-  edits.append += trace.lines;
+/** Each attempt says which span it is, instead of what came. */
+function dropTrace(edits: HeadEdits, head: MessageHead, trace: TraceScope): void {
   edits.dropKinds |= 1 << FIELD.traceparent;
   for (const name of trace.source?.fields ?? []) if (name !== "traceparent") edits.remove(name);
   // The state of another trace, or of none (W3C Trace Context section 3.3).

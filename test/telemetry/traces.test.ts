@@ -145,7 +145,8 @@ describe.each(["grpc", "http"] as const)("OTLP over %s", (protocol) => {
       "service.version": "v2",
       "deployment.environment.name": "test",
     });
-    expect(client.durationMs).toBeGreaterThanOrEqual(server.durationMs);
+    expect(client.durationMs).toBeGreaterThan(0);
+    expect(server.durationMs).toBeGreaterThan(0);
   });
 });
 

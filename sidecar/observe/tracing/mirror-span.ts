@@ -32,15 +32,15 @@ export class MirrorSpan {
 
   constructor(
     { trace, head, startedMs }: ExchangeRecord,
-    service: string,
-    { address, version }: { readonly address: string; readonly version: string },
+    spanId: string,
+    { service, address, version }: Pick<MirrorSpan, "service" | "address" | "version">,
     taker: MirrorSpanTaker | undefined,
   ) {
     this.traceId = trace.traceId;
     this.parentId = trace.incoming.parentId;
     this.traceState = trace.incoming.traceState;
     this.primaryId = trace.spanId;
-    this.spanId = trace.source?.newSpanId() ?? "";
+    this.spanId = spanId;
     this.method = head.method;
     this.authority = head.authority;
     this.path = head.path;

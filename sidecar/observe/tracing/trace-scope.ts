@@ -24,10 +24,8 @@ export class TraceScope {
   traceId = "";
   /** Decided before anything else happened to the request; every hop hears of it. */
   isSampled = false;
-  /** Of the span under which the request goes out: the server span, or that of the attempt to come. */
+  /** Of the server span, or of the first attempt. */
   spanId = "";
-  /** The field lines that say so. */
-  lines = "";
   /** An attempt has gone out under `spanId`. */
   #isUsed = false;
 
@@ -42,27 +40,22 @@ export class TraceScope {
     if (!this.isSampled && !source.hasTail && incoming.traceId !== "") return false;
     this.traceId = incoming.traceId === "" ? source.newTraceId() : incoming.traceId;
     this.source = source;
-    this.#renew(source);
+    this.spanId = source.newSpanId();
+    this.#isUsed = false;
     return true;
   }
 
-  /** An outbound attempt begins. @returns its span id; where that is a new one, so are `lines` */
+  /** An outbound attempt begins. @returns its span id */
   nextAttempt(): string {
-    if (this.#isUsed && this.source !== undefined) this.#renew(this.source);
+    if (this.#isUsed && this.source !== undefined) return this.source.newSpanId();
     this.#isUsed = true;
     return this.spanId;
   }
 
-  /** Lines that name span `spanId` of this trace. */
+  /** Complete field lines that name span `spanId` of this trace to the next hop; "" where nothing is traced. */
   linesOf(spanId: string): string {
     const { source, traceId, isSampled } = this;
     if (source === undefined) return "";
     return contextLines(source.formats, { traceId, isSampled, isDebug: this.incoming.isDebug }, spanId);
-  }
-
-  #renew(source: TraceSource): void {
-    this.spanId = source.newSpanId();
-    this.#isUsed = false;
-    this.lines = this.linesOf(this.spanId);
   }
 }

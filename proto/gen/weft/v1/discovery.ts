@@ -38,6 +38,7 @@ export interface StreamRequest {
     | { $case: "heartbeat"; value: Heartbeat }
     | { $case: "goodbye"; value: Goodbye }
     | { $case: "readinessChange"; value: ReadinessChange }
+    | { $case: "trafficReport"; value: TrafficReport }
     | undefined;
 }
 
@@ -154,6 +155,31 @@ export interface ReadinessChange {
   reason: string;
 }
 
+/**
+ * What a sidecar sees of the services that it calls. Counts go on from the start of its process and are sent when they
+ * changed since the report before on this stream, all of them in the first: a lost report is made good by the next.
+ */
+export interface TrafficReport {
+  counts: TrafficCount[];
+}
+
+/** Requests of one service that went to one version, as their caller saw them. */
+export interface TrafficCount {
+  /** "namespace/name" of the service that was called, and of the one that a rule sent the request to. */
+  service: string;
+  backend: string;
+  version: string;
+  /** "HTTPRoute default/orders 0": route and index of the rule; empty without one. */
+  route: string;
+  /** Copies of requests, whose answers nobody gets. */
+  mirror: boolean;
+  requests: number;
+  /** Answered with a 5xx status, or not answered. */
+  failures: number;
+  /** Durations: bucket i of the fixed bounds in rules/latency-buckets.ts has counts[i]; trailing zeros are left out. */
+  latency: number[];
+}
+
 function createBaseStreamRequest(): StreamRequest {
   return { message: undefined };
 }
@@ -181,6 +207,9 @@ export const StreamRequest: MessageFns<StreamRequest> = {
         break;
       case "readinessChange":
         ReadinessChange.encode(message.message.value, writer.uint32(58).fork()).join();
+        break;
+      case "trafficReport":
+        TrafficReport.encode(message.message.value, writer.uint32(66).fork()).join();
         break;
     }
     return writer;
@@ -255,6 +284,14 @@ export const StreamRequest: MessageFns<StreamRequest> = {
             message.message = { $case: "readinessChange", value: ReadinessChange.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.message = { $case: "trafficReport", value: TrafficReport.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -312,6 +349,12 @@ export const StreamRequest: MessageFns<StreamRequest> = {
       case "readinessChange": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "readinessChange", value: ReadinessChange.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "trafficReport": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "trafficReport", value: TrafficReport.fromPartial(object.message.value) };
         }
         break;
       }
@@ -1489,6 +1532,214 @@ export const ReadinessChange: MessageFns<ReadinessChange> = {
     const message = createBaseReadinessChange();
     message.ready = object.ready ?? false;
     message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseTrafficReport(): TrafficReport {
+  return { counts: [] };
+}
+
+export const TrafficReport: MessageFns<TrafficReport> = {
+  encode(message: TrafficReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.counts) {
+      TrafficCount.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrafficReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrafficReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.counts.push(TrafficCount.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TrafficReport>): TrafficReport {
+    return TrafficReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrafficReport>): TrafficReport {
+    const message = createBaseTrafficReport();
+    message.counts = object.counts?.map((e) => TrafficCount.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTrafficCount(): TrafficCount {
+  return { service: "", backend: "", version: "", route: "", mirror: false, requests: 0, failures: 0, latency: [] };
+}
+
+export const TrafficCount: MessageFns<TrafficCount> = {
+  encode(message: TrafficCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.backend !== "") {
+      writer.uint32(18).string(message.backend);
+    }
+    if (message.version !== "") {
+      writer.uint32(26).string(message.version);
+    }
+    if (message.route !== "") {
+      writer.uint32(34).string(message.route);
+    }
+    if (message.mirror !== false) {
+      writer.uint32(40).bool(message.mirror);
+    }
+    if (message.requests !== 0) {
+      writer.uint32(48).uint64(message.requests);
+    }
+    if (message.failures !== 0) {
+      writer.uint32(56).uint64(message.failures);
+    }
+    if (message.latency.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.latency) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrafficCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrafficCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.backend = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.route = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.mirror = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.requests = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.failures = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag === 64) {
+              message.latency.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 66) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.latency.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TrafficCount>): TrafficCount {
+    return TrafficCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrafficCount>): TrafficCount {
+    const message = createBaseTrafficCount();
+    message.service = object.service ?? "";
+    message.backend = object.backend ?? "";
+    message.version = object.version ?? "";
+    message.route = object.route ?? "";
+    message.mirror = object.mirror ?? false;
+    message.requests = object.requests ?? 0;
+    message.failures = object.failures ?? 0;
+    message.latency = object.latency?.map((e) => e) || [];
     return message;
   },
 };

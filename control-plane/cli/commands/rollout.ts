@@ -1,0 +1,157 @@
+// weft rollout: canary releases as they run, and the hands on them. One action per run; what a release looks like is
+// print/rollout.ts, following one to its end is rollout-watch.ts.
+import type { Client } from "@grpc/grpc-js";
+import { type Rollout, type RolloutKey, RolloutsServiceClient } from "../../../proto/gen/weft/v1/rollouts.ts";
+import { rolloutEventView, rolloutView } from "../../view/rollout.ts";
+import { author } from "../author.ts";
+import type { Invocation } from "../command.ts";
+import { type Connection, withConnection } from "../connection.ts";
+import { emit, isForPeople, writeLines } from "../emit.ts";
+import { CliFailure, EXIT, type ExitCode, usageFailure } from "../failure.ts";
+import { didYouMean } from "../kinds.ts";
+import { NAMESPACE_DEFAULT } from "../options.ts";
+import { ageOf } from "../print/age.ts";
+import { rolloutColumns, rolloutLines } from "../print/rollout.ts";
+import { tableLines } from "../print/table.ts";
+import { ROLLOUT_ACTIONS, type RolloutAction } from "../rollout-actions.ts";
+import type { RolloutCall } from "../rollout-call.ts";
+import { releaseSource } from "../rollout-document.ts";
+import { watchRollout } from "../rollout-watch.ts";
+
+const RUNS: Readonly<Record<RolloutAction, (call: RolloutCall) => Promise<ExitCode>>> = {
+  start,
+  status,
+  list,
+  history,
+  pause: (call) => command(call, (key) => unary(call, call.client.pause, key)),
+  resume: (call) => command(call, (key) => unary(call, call.client.resume, key)),
+  abort: (call) => command(call, (key) => unary(call, call.client.abort, key)),
+  promote: (call) =>
+    command(call, (key) => {
+      const { client, connection, invocation } = call;
+      const request = { key, author: author(invocation.shell), full: invocation.flags.has("full") };
+      return connection.call(client, client.promote, request);
+    }),
+};
+
+export async function rollout(invocation: Invocation): Promise<ExitCode> {
+  const [word = ""] = invocation.args;
+  const action = ROLLOUT_ACTIONS.find((known) => known === word);
+  if (action === undefined)
+    throw usageFailure(`unknown action '${word}'${didYouMean(word, ROLLOUT_ACTIONS)}`, "see: weft rollout --help");
+  invocation.flags.durationMs("wait", 0);
+  return withConnection(invocation, (connection) => {
+    const client = connection.adopt(connection.create(RolloutsServiceClient));
+    return RUNS[action]({ invocation, connection, client });
+  });
+}
+
+async function start(call: RolloutCall): Promise<ExitCode> {
+  const { invocation, connection, client } = call;
+  const source = await releaseSource(call);
+  const response = await connection.call(client, client.start, {
+    key: source === undefined ? await wantedKey(call) : undefined,
+    document: source?.content ?? Buffer.alloc(0),
+    file: source?.name ?? "",
+    namespace: namespaceOf(invocation),
+    author: author(invocation.shell),
+  });
+  for (const problem of response.problems) invocation.shell.stderr.write(`${problem}\n`);
+  if (response.rollout === undefined) throw new CliFailure("invalid-rules", "nothing was started");
+  const view = rolloutView(response.rollout);
+  if (!invocation.flags.has("wait")) return show(call, response.rollout);
+  if (isForPeople(invocation))
+    writeLines(
+      invocation.shell.stdout,
+      rolloutLines(view, (_style, text) => text),
+    );
+  return watchRollout(call, { namespace: view.namespace, name: view.name });
+}
+
+async function status(call: RolloutCall): Promise<ExitCode> {
+  const { invocation, connection, client } = call;
+  const key = await wantedKey(call);
+  if (invocation.flags.has("watch")) return watchRollout(call, key);
+  const { rollout: found } = await connection.call(client, client.getRollout, { key });
+  return show(call, found);
+}
+
+async function list({ invocation, connection, client }: RolloutCall): Promise<ExitCode> {
+  const namespace = invocation.flags.has("allNamespaces") ? "" : namespaceOf(invocation);
+  const { rollouts } = await connection.call(client, client.listRollouts, { namespace });
+  const views = rollouts.map(rolloutView);
+  await emit(invocation, { rollouts: views }, (paint) =>
+    views.length === 0 ? ["No rollouts."] : tableLines(rolloutColumns(invocation), views, paint),
+  );
+  return EXIT.done;
+}
+
+async function history({ invocation, connection, client }: RolloutCall): Promise<ExitCode> {
+  const [, name = ""] = invocation.args;
+  const limit = invocation.flags.count("limit", 1) ?? 50;
+  const key = { namespace: namespaceOf(invocation), name };
+  const { events } = await connection.call(client, client.rolloutHistory, { key, limit });
+  const views = events.map(rolloutEventView);
+  const now = invocation.shell.clock.wall();
+  await emit(invocation, { events: views }, (paint) =>
+    views.length === 0
+      ? ["Nothing has happened."]
+      : tableLines(
+          [
+            { header: "AGE", cell: ({ atMs }) => ageOf(atMs, now) },
+            { header: "ROLLOUT", cell: (event) => event.rollout },
+            { header: "EVENT", cell: ({ type }) => type },
+            { header: "BY", cell: ({ author: who }) => who || "weft" },
+            { header: "MESSAGE", cell: ({ message }) => message },
+          ],
+          views,
+          paint,
+        ),
+  );
+  return EXIT.done;
+}
+
+async function command(
+  call: RolloutCall,
+  run: (key: RolloutKey) => Promise<{ readonly rollout?: Rollout | undefined }>,
+): Promise<ExitCode> {
+  const { rollout: changed } = await run(await wantedKey(call));
+  return show(call, changed);
+}
+
+type Commanded = Parameters<Connection["call"]>[1];
+
+function unary(
+  { client, connection, invocation }: RolloutCall,
+  method: RolloutsServiceClient["pause"],
+  key: RolloutKey,
+): Promise<{ readonly rollout?: Rollout | undefined }> {
+  const request = { key, author: author(invocation.shell) };
+  return connection.call(client as Client, method as Commanded, request) as Promise<{ rollout?: Rollout }>;
+}
+
+async function show({ invocation }: RolloutCall, found: Rollout | undefined): Promise<ExitCode> {
+  if (found === undefined) throw new CliFailure("failed", "the control plane gave no rollout");
+  const view = rolloutView(found);
+  await emit(invocation, view, (paint) => rolloutLines(view, paint));
+  return EXIT.done;
+}
+
+/** The release that is named, or the only one there is. */
+async function wantedKey({ invocation, connection, client }: RolloutCall): Promise<RolloutKey> {
+  const [, name] = invocation.args;
+  const namespace = namespaceOf(invocation);
+  if (name !== undefined) return { namespace, name };
+  const { rollouts } = await connection.call(client, client.listRollouts, { namespace });
+  const [only, ...others] = rollouts;
+  if (only?.key === undefined) throw new CliFailure("not-found", `there is no Rollout in namespace ${namespace}`);
+  if (others.length > 0) {
+    const names = rollouts.map(({ key }) => key?.name ?? "").join(", ");
+    throw usageFailure(`which rollout? there are ${rollouts.length}: ${names}`);
+  }
+  return only.key;
+}
+
+export function namespaceOf(invocation: Invocation): string {
+  return invocation.namespace ?? NAMESPACE_DEFAULT;
+}

@@ -1,0 +1,110 @@
+// `weft rollout status --watch` and `start --wait`: follows a release to its end. A tree that is drawn anew on a
+// terminal, a line per change elsewhere, and with -o json the release as it was at the end.
+import { type ServiceError, status } from "@grpc/grpc-js";
+import type { RolloutKey, WatchRolloutResponse } from "../../proto/gen/weft/v1/rollouts.ts";
+import { sleep } from "../../runtime/clock.ts";
+import { hasEnded, type RolloutView, rolloutView } from "../view/rollout.ts";
+import { emit, isForPeople } from "./emit.ts";
+import { EXIT, type ExitCode } from "./failure.ts";
+import { rolloutLine, rolloutLines } from "./print/rollout.ts";
+import { painter } from "./print/text.ts";
+import type { RolloutCall } from "./rollout-call.ts";
+
+/** A control plane that restarts is waited for this long. */
+const LOST_CONTACT_MAX_MS = 60_000;
+const RETRY_MS = 500;
+
+type End =
+  | { readonly outcome: "ended" | "timed-out" | "interrupted" }
+  | { readonly outcome: "lost"; readonly error: ServiceError };
+
+/** @returns 0 promoted, 1 rolled back, 4 the time is over, 3 contact lost, 130 interrupted */
+export async function watchRollout(call: RolloutCall, key: RolloutKey): Promise<ExitCode> {
+  const { invocation, connection, client } = call;
+  const { clock } = invocation.shell;
+  const limitMs = invocation.flags.durationMs("wait", Number.POSITIVE_INFINITY);
+  const untilMs = clock.now() + limitMs;
+  const screen = new Screen(call);
+  let heardMs = clock.now();
+  while (true) {
+    const end = await follow(call, key, untilMs, (view) => {
+      heardMs = clock.now();
+      screen.show(view);
+    });
+    if (end.outcome === "lost") {
+      const mayComeBack = end.error.code === status.UNAVAILABLE && clock.now() - heardMs < LOST_CONTACT_MAX_MS;
+      if (!mayComeBack) throw connection.failure(client, end.error, LOST_CONTACT_MAX_MS);
+      await sleep(clock, RETRY_MS);
+    } else return screen.finish(end.outcome);
+  }
+}
+
+function follow(
+  { invocation, client }: RolloutCall,
+  key: RolloutKey,
+  untilMs: number,
+  show: (view: RolloutView) => void,
+): Promise<End> {
+  const { clock } = invocation.shell;
+  const { promise, resolve } = Promise.withResolvers<End>();
+  const stream = client.watchRollout({ key });
+  const timer = Number.isFinite(untilMs)
+    ? clock.after(Math.max(0, untilMs - clock.now()), () => resolve({ outcome: "timed-out" }))
+    : undefined;
+  const stopListening = invocation.shell.onInterrupt(() => resolve({ outcome: "interrupted" }));
+  stream.on("data", ({ rollout }: WatchRolloutResponse) => {
+    if (rollout === undefined) return;
+    const view = rolloutView(rollout);
+    show(view);
+    if (hasEnded(view)) resolve({ outcome: "ended" });
+  });
+  const lost = (error: ServiceError): void => resolve({ outcome: "lost", error });
+  stream.on("error", lost);
+  stream.on("end", () => lost(Object.assign(new Error("ended"), { code: status.UNAVAILABLE }) as ServiceError));
+  return promise.finally(() => {
+    timer?.cancel();
+    stopListening();
+    stream.cancel();
+  });
+}
+
+/** What was shown last, and where. */
+class Screen {
+  readonly #call: RolloutCall;
+  #last: RolloutView | undefined;
+  #lastLine = "";
+  #linesAbove = 0;
+
+  constructor(call: RolloutCall) {
+    this.#call = call;
+  }
+
+  show(view: RolloutView): void {
+    this.#last = view;
+    const { invocation } = this.#call;
+    if (!isForPeople(invocation)) return;
+    const { stdout } = invocation.shell;
+    if (stdout.isTTY) {
+      const lines = rolloutLines(view, painter(invocation.color));
+      const up = this.#linesAbove === 0 ? "" : `\u001b[${this.#linesAbove}A\u001b[J`;
+      stdout.write(`${up}${lines.join("\n")}\n`);
+      this.#linesAbove = lines.length;
+      return;
+    }
+    const line = rolloutLine(view);
+    if (line !== this.#lastLine) stdout.write(`${line}\n`);
+    this.#lastLine = line;
+  }
+
+  async finish(outcome: "ended" | "timed-out" | "interrupted"): Promise<ExitCode> {
+    const { invocation } = this.#call;
+    const view = this.#last;
+    if (!isForPeople(invocation) && view !== undefined) await emit(invocation, view, () => []);
+    if (outcome === "interrupted") return EXIT.interrupted;
+    if (outcome === "timed-out") {
+      invocation.shell.stderr.write("error: the release goes on, but the time to wait for it is over\n");
+      return EXIT.timedOut;
+    }
+    return view?.phase === "promoted" ? EXIT.done : EXIT.failed;
+  }
+}

@@ -1,0 +1,373 @@
+// The loop around step.ts: documents, stored states and facts in; states stored, then weights committed as a revision,
+// then people told. Everything it does can be done again after a crash: the state is stored first, and a document whose
+// status differs from what its state says is corrected whenever that is noticed.
+import { qualifiedName } from "../../rules/diagnostic.ts";
+import type { Document } from "../../rules/document.ts";
+import type { RolloutSpec } from "../../rules/schema/rollout.ts";
+import { type Clock, every, type Timer } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import type { RolloutEventRecord, RolloutStore } from "../store/contract.ts";
+import type { Rulebook } from "../store/rulebook.ts";
+import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
+import { type Command, CommandRefusedError, obey } from "./command.ts";
+import type { Surroundings } from "./facts.ts";
+import type { HttpCall } from "./http-call.ts";
+import { Notices } from "./notices.ts";
+import { hasExternalChecks, runChecks } from "./outside.ts";
+import { hasEnded, type RolloutState, type Transition } from "./phase.ts";
+import { planStep, statusFor, stepText } from "./plan.ts";
+import { type ExternalResult, event, type Facts, settleCommand, startRollout, step } from "./step.ts";
+import { TrafficIntake, type Versions } from "./traffic-intake.ts";
+
+const TICK_MS = 1_000;
+const AUTHOR = "weft rollouts";
+
+export interface ControllerOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly rulebook: Rulebook;
+  readonly store: RolloutStore;
+  readonly traffic: TrafficLedger;
+  readonly surroundings: Surroundings;
+  readonly call: HttpCall;
+}
+
+/** A release as it is now. */
+export interface Release {
+  /** `namespace/name` of the document. */
+  readonly key: string;
+  readonly document: Document<RolloutSpec>;
+  readonly state: RolloutState;
+  readonly intake: TrafficIntake;
+  readonly lastEvent: RolloutEventRecord | undefined;
+  /** Newest revision that the release made; 0 when that was before a restart. */
+  readonly revision: number;
+}
+
+/** What is known of a release besides its document; only `state` is stored. */
+interface Running {
+  state: RolloutState;
+  readonly intake: TrafficIntake;
+  lastEvent: RolloutEventRecord | undefined;
+  revision: number;
+  /** Of the document when it was last seen: they are told of its deletion, too. */
+  webhooks: readonly string[];
+  external: External;
+}
+
+/** Checks by others: asked when an analysis is due, which waits for their answers. */
+type External =
+  | { readonly name: "idle" }
+  | { readonly name: "asking" }
+  | { readonly name: "answered"; readonly results: readonly ExternalResult[] };
+
+export class NoSuchRolloutError extends Error {
+  override readonly name = "NoSuchRolloutError";
+}
+
+export class RolloutController {
+  readonly #options: ControllerOptions;
+  readonly #running = new Map<string, Running>();
+  readonly #listeners = new Set<(key: string) => void>();
+  readonly #notices: Notices;
+  #queue: Promise<unknown> = Promise.resolve();
+  #ticker: Timer | undefined;
+  #unfollow: readonly (() => void)[] = [];
+  #isPrompted = false;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    this.#notices = new Notices(options);
+  }
+
+  /** Takes up every stored release where it was, and goes on from there. */
+  async start(): Promise<void> {
+    const { store, clock, rulebook, traffic, surroundings } = this.#options;
+    for (const { key, body } of await store.read()) {
+      const state = JSON.parse(body) as RolloutState;
+      const [lastEvent] = await store.events(key, 1);
+      this.#running.set(key, this.#run(state, namespaceOf(key), lastEvent));
+    }
+    this.#unfollow = [
+      rulebook.onCommit(({ changes }) => changes.some(({ key }) => key.kind === "Rollout") && this.#prompt()),
+      traffic.onDelta((delta) => {
+        for (const { intake } of this.#running.values()) intake.add(delta);
+      }),
+      surroundings.onEndpointsChange(() => this.#prompt()),
+    ];
+    this.#notices.send(await store.notices());
+    this.#ticker = every(clock, TICK_MS, () => void this.sync());
+    await this.sync();
+  }
+
+  async stop(): Promise<void> {
+    this.#ticker?.cancel();
+    for (const unfollow of this.#unfollow) unfollow();
+    this.#notices.stop();
+    await this.#queue;
+  }
+
+  /** Every release, those that have ended too. */
+  releases(): Release[] {
+    return this.#documents().flatMap((document) => this.#release(document) ?? []);
+  }
+
+  /** @throws NoSuchRolloutError */
+  release(key: string): Release {
+    const release = this.#release(this.#document(key));
+    if (release === undefined) throw new NoSuchRolloutError(`the release of Rollout ${key} has not begun yet`);
+    return release;
+  }
+
+  /** Calls back with the key of each release that changed, after the change is stored. */
+  onChange(listener: (key: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Does what a person says. Rejects with CommandRefusedError or NoSuchRolloutError. */
+  command(key: string, command: Command, author: string): Promise<Release> {
+    return this.#exclusively(async () => {
+      // What is known by now counts first, the word comes after it.
+      await this.#advance(this.#document(key));
+      const { document, state } = this.release(key);
+      const nowMs = this.#options.clock.wall();
+      const told = obey(document.spec, state, command, nowMs, author);
+      const facts = this.#endpoints(document);
+      await this.#settle(document, settleCommand(document.spec, told, facts, nowMs));
+      return this.release(key);
+    });
+  }
+
+  /** Starts a release over that has ended. Rejects with CommandRefusedError while it is under way. */
+  restart(key: string, author: string): Promise<Release> {
+    return this.#exclusively(async () => {
+      const { document, state } = this.release(key);
+      if (!hasEnded(state)) throw new CommandRefusedError(`the release of ${state.canary} is under way already`);
+      const facts = this.#endpoints(document);
+      await this.#settle(document, startRollout(document.spec, facts, this.#options.clock.wall(), author));
+      return this.release(key);
+    });
+  }
+
+  /** Looks at everything once. */
+  sync(): Promise<void> {
+    return this.#exclusively(async () => {
+      const documents = this.#documents();
+      for (const document of documents) {
+        try {
+          await this.#advance(document);
+        } catch (error) {
+          this.#options.log.error({ err: error, rollout: keyOf(document) }, "a release could not be moved on");
+        }
+      }
+      const kept = new Set(documents.map(keyOf));
+      for (const key of this.#running.keys()) if (!kept.has(key)) await this.#forget(key);
+    });
+  }
+
+  /** Soon, and once for a burst of reasons. */
+  #prompt(): void {
+    if (this.#isPrompted) return;
+    this.#isPrompted = true;
+    this.#options.clock.after(0, () => {
+      this.#isPrompted = false;
+      void this.sync();
+    });
+  }
+
+  #exclusively<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  async #advance(document: Document<RolloutSpec>): Promise<void> {
+    const key = keyOf(document);
+    const { clock } = this.#options;
+    const running = this.#running.get(key);
+    const nowMs = clock.wall();
+    if (running === undefined || !isAbout(running.state, document.spec)) {
+      await this.#settle(document, startRollout(document.spec, this.#endpoints(document), nowMs, ""));
+      return;
+    }
+    running.webhooks = webhooksOf(document);
+    const { lastAnalysis, step: index } = running.state;
+    await this.#settle(document, step(document.spec, running.state, this.#facts(document, running, nowMs), nowMs));
+    const isUsed = running.state.lastAnalysis !== lastAnalysis || running.state.step !== index;
+    if (isUsed && running.external.name === "answered") running.external = { name: "idle" };
+  }
+
+  /** Stores a transition, then makes it true, then tells of it. */
+  async #settle(document: Document<RolloutSpec>, { state, events }: Transition): Promise<void> {
+    const { store, clock } = this.#options;
+    const key = keyOf(document);
+    const before = this.#running.get(key);
+    const isSame = before !== undefined && JSON.stringify(before.state) === JSON.stringify(state);
+    if (!isSame) {
+      const atMs = clock.wall();
+      const written = await store.write({
+        key,
+        body: JSON.stringify(state),
+        events: events.map((told) => ({ key, atMs, ...told })),
+        notify: webhooksOf(document),
+      });
+      const running = before ?? this.#run(state, document.metadata.namespace, undefined);
+      if (hasOtherTraffic(before?.state, state)) running.intake.restart(versionsOf(document), clock.now());
+      running.state = state;
+      running.lastEvent = written.at(-1) ?? running.lastEvent;
+      this.#running.set(key, running);
+      running.webhooks = webhooksOf(document);
+      this.#tell(running.webhooks, written);
+    }
+    await this.#commitStatus(document, state);
+    if (!isSame) for (const listener of this.#listeners) listener(key);
+  }
+
+  /** The weights of the state become a revision, unless they are in force already. */
+  async #commitStatus(document: Document<RolloutSpec>, state: RolloutState): Promise<void> {
+    const { rulebook } = this.#options;
+    const { namespace, name } = document.metadata;
+    await rulebook.exclusively(async () => {
+      const key = { kind: "Rollout", namespace, name };
+      const current = rulebook.get(key)?.document as Document<RolloutSpec> | undefined;
+      if (current === undefined || !isAbout(state, current.spec)) return;
+      const change = rulebook.planStatus(key, statusFor(current.spec, state));
+      if (change === undefined || change.operation === "unchanged") return;
+      const details = { author: AUTHOR, message: messageFor(current.spec, state), cause: "rollout" as const };
+      const revision = await rulebook.commit([change], details);
+      const running = this.#running.get(keyOf(document));
+      if (running !== undefined) running.revision = revision;
+    });
+  }
+
+  async #forget(key: string): Promise<void> {
+    const running = this.#running.get(key);
+    if (running === undefined) return;
+    const deleted = event("deleted", `the Rollout is gone; ${running.state.service} goes by its own rules again`);
+    const events = [{ key, atMs: this.#options.clock.wall(), ...deleted }];
+    const written = await this.#options.store.write({ key, body: undefined, events, notify: running.webhooks });
+    this.#running.delete(key);
+    this.#tell(running.webhooks, written);
+    for (const listener of this.#listeners) listener(key);
+  }
+
+  #tell(webhooks: readonly string[], events: readonly RolloutEventRecord[]): void {
+    for (const told of events) this.#log(told);
+    this.#notices.send(events.flatMap((told) => webhooks.map((url) => ({ url, event: told }))));
+  }
+
+  #log({ key, type, message, author }: RolloutEventRecord): void {
+    const level = type === "rolled-back" || type === "analysis-failed" ? "warn" : "info";
+    this.#options.log[level]({ rollout: key, event: type, ...(author === "" ? {} : { author }) }, message);
+  }
+
+  /** What others say, when an analysis is due: asked now, unless they have been. */
+  #external({ metadata, spec }: Document<RolloutSpec>, running: Running, nowMs: number): Facts["external"] {
+    const { analysis } = spec;
+    const { external, state } = running;
+    if (!hasExternalChecks(analysis) || hasEnded(state) || nowMs < state.nextAnalysisAtMs) return [];
+    if (external.name === "answered") return external.results;
+    if (external.name === "asking") return "pending";
+    const { service, stable, canary, step: index, weight } = state;
+    const rollout = qualifiedName(metadata.namespace, metadata.name);
+    const context = { rollout, service, stable, canary, step: index + 1, weight };
+    running.external = { name: "asking" };
+    void runChecks(this.#options.call, analysis, context).then((results) => {
+      // Answers about another step than the one that is going on are of no use.
+      const isAbout = running.state.step === index && running.state.canary === canary;
+      running.external = isAbout ? { name: "answered", results } : { name: "idle" };
+      this.#prompt();
+    });
+    return "pending";
+  }
+
+  #facts(document: Document<RolloutSpec>, running: Running, nowMs: number): Facts {
+    const { mirror } = planStep(document.spec, running.state.step);
+    return {
+      ...this.#endpoints(document),
+      sides: running.intake.take(mirror === undefined ? "requests" : "copies"),
+      external: this.#external(document, running, nowMs),
+    };
+  }
+
+  /** Facts without traffic: for what is no judgement. */
+  #endpoints(document: Document<RolloutSpec>): Facts {
+    const { surroundings } = this.#options;
+    const { canary, stable } = versionsOf(document);
+    return {
+      canaryEndpoints: surroundings.readyEndpoints(canary),
+      stableEndpoints: surroundings.readyEndpoints(stable),
+      sides: NOTHING,
+      external: [],
+    };
+  }
+
+  #documents(): Document<RolloutSpec>[] {
+    return Array.from(this.#options.rulebook.documents.values())
+      .filter(({ key }) => key.kind === "Rollout")
+      .map(({ document }) => document as Document<RolloutSpec>);
+  }
+
+  #document(key: string): Document<RolloutSpec> {
+    const document = this.#documents().find((candidate) => keyOf(candidate) === key);
+    if (document === undefined) throw new NoSuchRolloutError(`there is no Rollout ${key}`);
+    return document;
+  }
+
+  #release(document: Document<RolloutSpec>): Release | undefined {
+    const key = keyOf(document);
+    const running = this.#running.get(key);
+    if (running === undefined) return undefined;
+    const { state, intake, lastEvent, revision } = running;
+    return { key, document, state, intake, lastEvent, revision };
+  }
+
+  #run(state: RolloutState, namespace: string, lastEvent: RolloutEventRecord | undefined): Running {
+    const versions = {
+      service: qualifiedName(namespace, state.service),
+      stable: qualifiedName(namespace, state.stable),
+      canary: qualifiedName(namespace, state.canary),
+    };
+    const intake = new TrafficIntake(versions, this.#options.clock.now());
+    return { state, intake, lastEvent, revision: 0, external: { name: "idle" }, webhooks: [] };
+  }
+}
+
+const NO_SIDE = { requests: 0, failures: 0, latency: [] };
+const NOTHING = { canary: NO_SIDE, stable: NO_SIDE };
+
+function webhooksOf({ spec }: Document<RolloutSpec>): string[] {
+  return (spec.notify ?? []).map(({ url }) => url);
+}
+
+function keyOf({ metadata }: Document): string {
+  return qualifiedName(metadata.namespace, metadata.name);
+}
+
+function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf("/"));
+}
+
+export function versionsOf({ metadata, spec }: Document<RolloutSpec>): Versions {
+  const qualified = (name: string) => qualifiedName(metadata.namespace, name);
+  return { service: qualified(spec.service), stable: qualified(spec.stable), canary: qualified(spec.canary) };
+}
+
+/** A release of other versions is another release. */
+function isAbout(state: RolloutState, { service, stable, canary }: RolloutSpec): boolean {
+  return state.service === service && state.stable === stable && state.canary === canary;
+}
+
+function hasOtherTraffic(before: RolloutState | undefined, after: RolloutState): boolean {
+  if (before === undefined) return true;
+  return before.weight !== after.weight || before.step !== after.step || before.canary !== after.canary;
+}
+
+function messageFor(spec: RolloutSpec, { phase, step: index, weight, canary }: RolloutState): string {
+  if (phase.name === "promoted") return `${canary} is promoted`;
+  if (phase.name === "rolled-back") return `${canary} is rolled back: ${phase.reason}`;
+  const own = spec.steps[index];
+  const what = own === undefined ? "" : ` (${stepText(own)})`;
+  return `${canary} at ${weight} %, step ${index + 1} of ${spec.steps.length}${what}, ${phase.name}`;
+}

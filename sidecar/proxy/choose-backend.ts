@@ -1,0 +1,59 @@
+// Which backend of a rule a request goes to: by chance, or, where a release splits the rule, by its user's bucket or
+// in turn, and never to a version that has nobody while the other one has. Decides; sends nothing.
+
+import type { RolloutSplit } from "../../rules/resource.ts";
+import { BUCKETS, SplitSequence, userBucket } from "../../rules/routing/bucket.ts";
+import type { RequestView } from "../../rules/routing/request-view.ts";
+import { pickCumulative } from "../../rules/routing/split.ts";
+import type { Random } from "../../runtime/random.ts";
+import { membersFor } from "../cluster.ts";
+import type { BackendPlan, RulePlan } from "../route/rule-plan.ts";
+import type { Snapshot } from "../snapshot.ts";
+
+const sequences = new WeakMap<RulePlan, SplitSequence>();
+
+interface SplitExchange {
+  readonly snapshot: Snapshot;
+  readonly record: { splitPoint: number; backendIndex: number };
+}
+
+/** Writes the point and the choice into the exchange's record. @returns undefined when the weights sum to zero */
+export function chooseBackend(
+  plan: RulePlan,
+  view: RequestView,
+  { snapshot, record }: SplitExchange,
+  random: Random,
+): BackendPlan | undefined {
+  const { split } = plan.rule;
+  record.splitPoint = split === undefined ? random.next() : releasePoint(split, plan, view, random);
+  const index = pickCumulative(plan.cumulative, record.splitPoint);
+  record.backendIndex = split === undefined ? index : servingIndex(index, plan, snapshot);
+  return plan.backends[record.backendIndex];
+}
+
+function releasePoint(split: RolloutSplit, plan: RulePlan, view: RequestView, random: Random): number {
+  const bucket = userBucket(split, view);
+  return bucket === undefined ? sequenceOf(plan).next(random.next()) : (bucket + 0.5) / BUCKETS;
+}
+
+/** The first two are the versions of the release: endpoints that leave are known before its weights follow. */
+function servingIndex(index: number, { backends }: RulePlan, snapshot: Snapshot): number {
+  if (index < 0 || index > 1 || hasEndpoints(backends[index], snapshot)) return index;
+  return hasEndpoints(backends[1 - index], snapshot) ? 1 - index : index;
+}
+
+function sequenceOf(plan: RulePlan): SplitSequence {
+  let sequence = sequences.get(plan);
+  if (sequence === undefined) {
+    sequence = new SplitSequence();
+    sequences.set(plan, sequence);
+  }
+  return sequence;
+}
+
+function hasEndpoints(plan: BackendPlan | undefined, snapshot: Snapshot): boolean {
+  if (plan === undefined) return false;
+  const entry = snapshot.services.get(plan.backend.service);
+  if (entry === undefined) return false;
+  return membersFor(entry.cluster, plan.backend.port).members.length > 0;
+}

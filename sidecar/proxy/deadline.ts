@@ -1,0 +1,80 @@
+// Until when an exchange may go on: the whole-request timeout of its policy, or what its caller leaves it, whichever ends
+// first. Not the timers of tries and backoffs.
+import type { Clock } from "../../runtime/clock.ts";
+import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
+import { FIELD } from "../http1/field.ts";
+import type { MessageHead } from "../http1/head.ts";
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
+import type { DataPath } from "./data-path.ts";
+import type { Destination } from "./destination.ts";
+import { type Failure, failure } from "./reasons.ts";
+
+/** What is asked of an exchange. */
+interface TimedExchange {
+  readonly head: MessageHead;
+  readonly destination: Destination;
+  /** When the request came. */
+  readonly startedMs: number;
+  readonly record: ExchangeRecord;
+}
+
+/** A number with more digits (11 days) is no time that anybody waits for. */
+const GIVEN_TIME = /^\d{1,9}$/;
+
+export class Deadline {
+  readonly #path: DataPath;
+  readonly #timer: WheelTimer;
+  /** Clock time; 0: none, or it does not run yet. */
+  #endsMs = 0;
+
+  /** @param owner is told when the time is over, with `kind` */
+  constructor(path: DataPath, owner: TimerOwner, kind: number) {
+    this.#path = path;
+    this.#timer = new WheelTimer(owner, kind);
+  }
+
+  /** The request is complete: its time runs from `nowMs`. */
+  run({ requestTimeoutMs }: Destination, nowMs: number): void {
+    if (requestTimeoutMs <= 0) return;
+    this.#endsMs = nowMs + requestTimeoutMs;
+    this.#path.wheel.arm(this.#timer, requestTimeoutMs, nowMs);
+  }
+
+  /** Milliseconds that are left; Infinity without a timeout. While the request is not complete all of it is left. */
+  leftMs({ requestTimeoutMs }: Destination, nowMs: number): number {
+    if (requestTimeoutMs <= 0) return Number.POSITIVE_INFINITY;
+    return this.#endsMs === 0 ? requestTimeoutMs : this.#endsMs - nowMs;
+  }
+
+  cancel(): void {
+    this.#endsMs = 0;
+    this.#path.wheel.cancel(this.#timer);
+  }
+
+  release(): void {
+    this.#path.wheel.release(this.#timer);
+  }
+}
+
+/**
+ * What the caller leaves (`x-envoy-expected-rq-timeout-ms`) lowers the timeout of `destination`. It never raises it, so it
+ * may be believed whoever says it: a caller can only take time from its own request.
+ * What the request has waited is taken off.
+ * @returns why the work is not begun, if there is no time left for it
+ */
+export function lowerTimeout(
+  { head, destination, startedMs, record }: TimedExchange,
+  clock: Clock,
+): Failure | undefined {
+  if (!head.has(FIELD.xEnvoyExpectedRqTimeoutMs)) return undefined;
+  const given = head.known(FIELD.xEnvoyExpectedRqTimeoutMs) ?? "";
+  if (!GIVEN_TIME.test(given)) return undefined;
+  const givenMs = Number(given);
+  const waitedMs = clock.now() - startedMs;
+  record.note("deadline", "", givenMs);
+  if (givenMs <= waitedMs)
+    return failure("deadline-exceeded", `the caller left ${givenMs} ms, ${Math.round(waitedMs)} ms ago`);
+  const own = destination.requestTimeoutMs;
+  destination.requestTimeoutMs = own > 0 ? Math.min(own, givenMs) : givenMs;
+  return undefined;
+}

@@ -1,0 +1,213 @@
+// The tries of one exchange: where the next attempt goes, the pause before it, copies beside it. Starts attempts and says
+// what comes of a failure; what the client gets is for the exchange to say.
+import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
+import type { AttemptOutcome } from "../cluster-state.ts";
+import type { MessageHead } from "../http1/head.ts";
+import type { AttemptKind, ExchangeRecord } from "../observe/exchange-record.ts";
+import { hedgeDelayMs } from "../policy/hedge.ts";
+import type { Attempt, AttemptHolder } from "./attempt.ts";
+import { Http1Attempt } from "./attempt-http1.ts";
+import type { AttemptOwner, Downstream } from "./contract.ts";
+import type { DataPath } from "./data-path.ts";
+import type { Deadline } from "./deadline.ts";
+import type { Destination } from "./destination.ts";
+import { EndpointChoice } from "./endpoint-choice.ts";
+import { type Copy, type HedgedTries, Hedges } from "./hedges.ts";
+import { hopLines } from "./hop-fields.ts";
+import type { Failure } from "./reasons.ts";
+import { recordAttempt } from "./record.ts";
+import { RequestRelay } from "./request-relay.ts";
+import { RetryState } from "./retry-state.ts";
+
+/** The exchange, as its tries see it. */
+export interface TriedExchange extends AttemptOwner {
+  readonly destination: Destination;
+  readonly record: ExchangeRecord;
+  /** The clock at the end of the request head. */
+  readonly startedMs: number;
+  readonly deadline: Deadline;
+  /** The pause before the next attempt is over. */
+  onPauseOver(): void;
+}
+
+export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
+  attempt: Attempt;
+  readonly retry: RetryState;
+  readonly choice: EndpointChoice;
+  readonly request: RequestRelay;
+  readonly #client: Downstream;
+  readonly #path: DataPath;
+  readonly #exchange: TriedExchange;
+  readonly #pauseTimer = new WheelTimer(this);
+  /** Built when a policy first hedges. */
+  #hedges: Hedges | undefined = undefined;
+
+  constructor(exchange: TriedExchange, client: Downstream, path: DataPath) {
+    this.#exchange = exchange;
+    this.#client = client;
+    this.#path = path;
+    this.attempt = new Http1Attempt(exchange, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.retry = new RetryState(path, exchange.record);
+    this.choice = new EndpointChoice(path, exchange.destination, exchange.record);
+    this.request = new RequestRelay(client, this, this.retry, exchange.record);
+  }
+
+  get service(): string {
+    return this.#exchange.destination.cluster?.service ?? "";
+  }
+
+  /**
+   * Starts the next attempt.
+   * @param again the endpoint to try once more on a fresh connection; undefined: the balancer chooses
+   * @returns why there is none
+   */
+  next(again: EndpointMember | undefined): Failure | undefined {
+    const { retry } = this;
+    const member = this.choice.next(retry.tried, again, this.attempt.tickets);
+    if (member === undefined) return retry.lastFailure ?? this.choice.refusal;
+    this.#start(this.attempt, member, again === undefined ? this.#kind : "fresh");
+    const hedge = retry.plan?.hedge;
+    if (hedge !== undefined) this.#expectHedge(hedge);
+    return undefined;
+  }
+
+  get #kind(): AttemptKind {
+    if (this.retry.tries > 0) return "retry";
+    return this.#exchange.destination.isFallback ? "fallback" : "first";
+  }
+
+  #start(attempt: Attempt, member: EndpointMember, kind: AttemptKind): void {
+    const { destination } = this.#exchange;
+    const { head } = this.#client;
+    attempt.prepare(destination, recordAttempt(this.#exchange, member, kind, this.#path.clock));
+    this.retry.tries++;
+    attempt.start(member, head.method, head.upgrade, destination.perTryTimeoutMs, kind === "fresh");
+  }
+
+  /** The attempt has a connection: what there is of the request goes out. */
+  send(): void {
+    this.retry.hasSent = true;
+    this.request.sendAll(this.#hopLines(this.attempt));
+  }
+
+  #hopLines(attempt: Attempt): string {
+    const { destination, deadline, record } = this.#exchange;
+    const context = record.trace.source === undefined ? "" : record.trace.linesOf(attempt.record.spanId);
+    if (destination.hopFields === "none") return context;
+    return (
+      context + hopLines(destination.hopFields, this.retry.tries, deadline.leftMs(destination, this.#path.clock.now()))
+    );
+  }
+
+  /** Should this answer be given up, for another attempt or for a copy that is under way? */
+  wantsAnother(head: MessageHead): boolean {
+    const { retry } = this;
+    if (this.#hedges?.isRacing === true && retry.isUnwanted(head)) return true;
+    return retry.acceptsAnswer(head, this.#exchange.destination, this.request.isWhole, this.#leftMs());
+  }
+
+  /** The attempt's answer is the one that the client gets. */
+  settle(): void {
+    this.request.settle();
+    this.#hedges?.cancel("none");
+  }
+
+  /** The attempt is over. A copy takes its place if there is one. */
+  isReplaced(): boolean {
+    const { member } = this.attempt;
+    if (this.#hedges?.takeOver() !== true) return false;
+    if (member !== undefined) this.retry.tried.push(member);
+    return true;
+  }
+
+  /** @returns undefined when there shall be another attempt, else what to answer */
+  verdictOn(cause: Failure): Failure | undefined {
+    return this.retry.decide(cause, this.#exchange.destination, this.request.isWhole, this.#leftMs());
+  }
+
+  /** The retry that was decided on follows after its pause. @param why for the figures */
+  pause(why: string): void {
+    const { member } = this.attempt;
+    if (member !== undefined) this.retry.tried.push(member);
+    this.retry.countRetry(this.#exchange.destination, why);
+    this.#path.wheel.arm(this.#pauseTimer, this.retry.delayMs);
+  }
+
+  onTimer(): void {
+    this.#exchange.onPauseOver();
+  }
+
+  countOutcome(outcome: string): void {
+    this.retry.countOutcome(this.#exchange.destination, outcome);
+  }
+
+  /** Gives up all that is under way. @param outcome what it says about the endpoint */
+  abort(outcome: AttemptOutcome = "none"): void {
+    this.#path.wheel.cancel(this.#pauseTimer);
+    this.attempt.abort(outcome);
+    this.#hedges?.cancel("none");
+  }
+
+  /** For the next request. */
+  clear(): void {
+    this.#path.wheel.cancel(this.#pauseTimer);
+    this.#hedges?.clear();
+    this.request.clear();
+    this.attempt.member = undefined;
+    this.retry.clear();
+  }
+
+  /** The client's connection is gone for good. */
+  dispose(): void {
+    this.#path.wheel.release(this.#pauseTimer);
+    this.attempt.dispose();
+    this.#hedges?.dispose();
+  }
+
+  #leftMs(): number {
+    return this.#exchange.deadline.leftMs(this.#exchange.destination, this.#path.clock.now());
+  }
+
+  // ---- copies ----
+
+  #expectHedge({ delay, max }: NonNullable<NonNullable<RetryState["plan"]>["hedge"]>): void {
+    this.#hedges ??= new Hedges(this, this.#exchange, this.#path);
+    this.#hedges.expect(hedgeDelayMs(delay, this.#exchange.destination.cluster?.state.percentile), max);
+  }
+
+  startCopy(copy: Attempt, others: readonly Copy[]): boolean {
+    const { retry } = this;
+    const { destination } = this.#exchange;
+    const { head } = this.#client;
+    if (
+      this.attempt.isOver ||
+      this.attempt.isRawTunnel ||
+      head.upgrade ||
+      head.isConnect ||
+      !this.#client.isRequestComplete
+    )
+      return false;
+    const taken = [...retry.tried];
+    for (const { member } of [this.attempt, ...others.map(({ attempt }) => attempt)])
+      if (member !== undefined) taken.push(member);
+    const member = this.choice.nextBeside(taken, copy.tickets);
+    if (member === undefined) return retry.skip(destination, "no-other-endpoint");
+    if (!retry.acceptsHedge(destination, this.request.isWhole)) {
+      destination.cluster?.state.report(member.state, copy.tickets, "none", 0);
+      return false;
+    }
+    retry.countRetry(destination, "hedge");
+    this.#exchange.record.note("hedge", member.address, this.#path.clock.now() - this.#exchange.startedMs);
+    this.#start(copy, member, "hedge");
+    return true;
+  }
+
+  sendCopy(copy: Attempt): void {
+    this.request.sendCopy(copy.outlet, this.#hopLines(copy));
+  }
+
+  isUnwanted(head: MessageHead): boolean {
+    return this.retry.isUnwanted(head);
+  }
+}

@@ -1,0 +1,78 @@
+// The figures of the data path in the form in which the control plane gets them: per version, and where a release is
+// under way per rule and of copies too. Made of the metrics, whichever processes counted them.
+import type { TrafficCount } from "../proto/gen/weft/v1/discovery.ts";
+import type { Resource } from "../rules/resource.ts";
+import { CellFamily, type HistogramFamily } from "./observe/families.ts";
+import type { Histogram } from "./observe/histogram.ts";
+import { isFailure, isJudged } from "./observe/traffic-cell.ts";
+
+type Counted = { -readonly [Field in keyof TrafficCount]: TrafficCount[Field] };
+
+/** What this sidecar saw of the services that it called, since it started. */
+export function countTraffic(families: readonly (CellFamily | HistogramFamily)[]): TrafficCount[] {
+  const counts = new Map<string, Counted>();
+  const countOf = (service = "", backend = "", version = "", route = "", mirror = false): Counted => {
+    const key = `${service} ${backend} ${version} ${route} ${mirror}`;
+    let count = counts.get(key);
+    if (count === undefined) {
+      count = { service, backend, version, route, mirror, requests: 0, failures: 0, latency: [] };
+      counts.set(key, count);
+    }
+    return count;
+  };
+  for (const family of families) {
+    if (family instanceof CellFamily) addCells(family, countOf);
+    else addHistograms(family, countOf);
+  }
+  return [...counts.values()].filter(({ requests }) => requests > 0);
+}
+
+type CountOf = (service?: string, backend?: string, version?: string, route?: string, mirror?: boolean) => Counted;
+
+function addCells({ name, cells }: CellFamily, countOf: CountOf): void {
+  if (name === "weft_requests_total") {
+    for (const { values, value } of cells.entries.values()) {
+      const [direction, service, backend, version, status, reason = ""] = values;
+      if (direction !== "outbound" || backend === "" || !isJudged(reason)) continue;
+      add(countOf(service, backend, version), value.value, isFailure(Number(status), reason));
+    }
+  } else if (name === "weft_rollout_requests_total") {
+    for (const { values, value } of cells.entries.values()) {
+      const [service, backend, version, route, kind, outcome] = values;
+      add(countOf(service, backend, version, route, kind === "mirror"), value.value, outcome === "failed");
+    }
+  }
+}
+
+function addHistograms({ name, histograms }: HistogramFamily, countOf: CountOf): void {
+  if (name === "weft_request_duration_seconds") {
+    for (const { values, value } of histograms.entries.values()) {
+      const [direction, service, backend, version] = values;
+      if (direction === "outbound" && backend !== "") countOf(service, backend, version).latency = latencyCounts(value);
+    }
+  } else if (name === "weft_rollout_request_duration_seconds") {
+    for (const { values, value } of histograms.entries.values()) {
+      const [service, backend, version, route, kind] = values;
+      countOf(service, backend, version, route, kind === "mirror").latency = latencyCounts(value);
+    }
+  }
+}
+
+function add(count: Counted, requests: number, haveFailed: boolean): void {
+  count.requests += requests;
+  if (haveFailed) count.failures += requests;
+}
+
+/** Without the zeros at the end. */
+function latencyCounts({ counts }: Histogram): number[] {
+  let length = counts.length;
+  while (length > 0 && counts[length - 1] === 0) length--;
+  return Array.from(counts.subarray(0, length));
+}
+
+/** A release of a service that is called is under way. */
+export function isReleaseLive(resources: Iterable<Resource>): boolean {
+  for (const resource of resources)
+    if (resource.type === "service" && resource.rules.some(({ split }) => split?.isLive === true)) return true;
+  return false;
+}
