@@ -3,7 +3,7 @@
 // are dropped and counted. What a line says is observe/access-line.ts.
 import { createWriteStream } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
-import type { AccessLogResource, OtlpTarget } from "../rules/resource.ts";
+import type { AccessLogResource, OtlpTarget } from "../rules/telemetry-resource.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Random } from "../runtime/random.ts";

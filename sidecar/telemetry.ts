@@ -1,7 +1,8 @@
 // Turns traces and the access log on and off as the Mesh document says, while requests go on. One of each per process
 // that carries traffic. What is traced is observe/tracing/, what a line says observe/access-line.ts.
 import { isDeepStrictEqual } from "node:util";
-import type { MeshResource, OtlpTarget, TracingResource } from "../rules/resource.ts";
+import type { MeshResource } from "../rules/resource.ts";
+import type { OtlpTarget, TracingResource } from "../rules/telemetry-resource.ts";
 import { AccessLog, type LineSink } from "./access-log.ts";
 import type { ExchangeObserver } from "./observe/exchange-record.ts";
 import type { ItemOutcome } from "./observe/otlp/batch-queue.ts";

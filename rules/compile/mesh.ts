@@ -1,8 +1,9 @@
 // The Mesh document, or none, -> mesh-wide settings with every default filled in.
 import { defaultOf } from "../defaults.ts";
 import { parseDuration } from "../durations.ts";
-import type { AccessLogResource, MeshResource, OtlpTarget } from "../resource.ts";
+import type { MeshResource } from "../resource.ts";
 import type { MeshSpec } from "../schema/mesh.ts";
+import type { AccessLogResource, OtlpTarget } from "../telemetry-resource.ts";
 
 export function compileMeshSpec(spec: MeshSpec): MeshResource {
   return {

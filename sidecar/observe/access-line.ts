@@ -1,7 +1,7 @@
 // A line of the access log, made of the record of an exchange: JSON, the built-in text, or a template. Pure; where
 // lines go is access-log.ts. Own serialization, because JSON.stringify of an object made for it cost three times as much.
 import { parseTemplate, type TemplateOperator, type TemplatePiece } from "../../rules/access-log-template.ts";
-import type { AccessLogResource } from "../../rules/resource.ts";
+import type { AccessLogResource } from "../../rules/telemetry-resource.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { isSecretField, REDACTED, safeQuery, safeTarget } from "./redaction.ts";
 

@@ -3,7 +3,7 @@
 import { type Attributes, type HrTime, SeverityNumber, TraceFlags } from "@opentelemetry/api";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import type { LogRecordExporter, ReadableLogRecord } from "@opentelemetry/sdk-logs";
-import type { OtlpTarget } from "../../../rules/resource.ts";
+import type { OtlpTarget } from "../../../rules/telemetry-resource.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import type { ExchangeRecord } from "../exchange-record.ts";
 import { isSecretField, REDACTED, safeTarget } from "../redaction.ts";

@@ -19,7 +19,7 @@ import {
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { NodeSDK } from "@opentelemetry/sdk-node";
 import type { ReadableSpan, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace";
-import type { OtlpTarget } from "../../../rules/resource.ts";
+import type { OtlpTarget } from "../../../rules/telemetry-resource.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import type { AttemptRecord, ExchangeRecord } from "../exchange-record.ts";
 import type { MirrorSpan } from "../tracing/mirror-span.ts";

@@ -1,5 +1,5 @@
 // Where OTLP data goes: the endpoint of the Mesh document as an exporter wants it.
-import type { OtlpTarget } from "../../../rules/resource.ts";
+import type { OtlpTarget } from "../../../rules/telemetry-resource.ts";
 
 export type Signal = "traces" | "metrics" | "logs";
 

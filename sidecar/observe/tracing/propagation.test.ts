@@ -1,6 +1,6 @@
 // Trace context on the wire: what is read, what is refused, what is written.
 import { describe, expect, test } from "vitest";
-import type { TraceFormat } from "../../../rules/resource.ts";
+import type { TraceFormat } from "../../../rules/telemetry-resource.ts";
 import { contextLines, emptyContext, readContext } from "./propagation.ts";
 import { TraceIds } from "./trace-ids.ts";
 

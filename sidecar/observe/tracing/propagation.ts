@@ -2,7 +2,7 @@
 // (https://www.w3.org/TR/trace-context/) and B3 (https://github.com/openzipkin/b3-propagation), single and multi.
 // Whether a request is sampled, and which span it belongs to, is not decided here. `baggage` needs no code: it is a
 // field of the request, and the sidecar forwards it as it came.
-import type { TraceFormat } from "../../../rules/resource.ts";
+import type { TraceFormat } from "../../../rules/telemetry-resource.ts";
 
 /** The fields of a request; repeated ones are joined with ", ". */
 export interface HeadFields {

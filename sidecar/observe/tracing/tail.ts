@@ -1,7 +1,7 @@
 // The tail rule: traces that the sampling left out and that are kept all the same once it is known how the request
 // ended, up to so many in a second. Decided by each sidecar for its own spans: an error is seen by every hop that it
 // passes, so the hops of a failed request mostly agree.
-import type { TracingResource } from "../../../rules/resource.ts";
+import type { TracingResource } from "../../../rules/telemetry-resource.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 
 export type TailVerdict = "error" | "slow" | "over-limit" | "";

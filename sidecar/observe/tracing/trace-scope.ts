@@ -1,7 +1,7 @@
 // The trace of the exchange that is under way: which trace it belongs to, whether that is sampled, under which span ids
 // its attempts go out. One per record, used again. Spans are made when the exchange has ended, because only then is it
 // known whether anybody wants them (tracing.ts).
-import type { TraceFormat } from "../../../rules/resource.ts";
+import type { TraceFormat } from "../../../rules/telemetry-resource.ts";
 import { contextLines, emptyContext, type HeadFields, readContext } from "./propagation.ts";
 
 /** What decides about traces, as a scope needs it. */

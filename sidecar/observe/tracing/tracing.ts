@@ -1,6 +1,6 @@
 // Which requests are traced, by the settings of the Mesh document: the sampling before a request does anything, the
 // tail rule after it. What a span says is otlp/span-writer.ts, which is loaded only while this is on.
-import type { TraceFormat, TracingResource } from "../../../rules/resource.ts";
+import type { TraceFormat, TracingResource } from "../../../rules/telemetry-resource.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import type { Random } from "../../../runtime/random.ts";
 import type { ExchangeObserver, ExchangeRecord } from "../exchange-record.ts";
