@@ -46,6 +46,7 @@ const WEIGHT_MAX = 1_000_000;
 const MILLISECONDS_MAX = 2_147_483_647;
 
 const port = integer(1, PORT_MAX);
+const protocol = word("http", "h2c", "grpc", "tcp");
 const portOrNone = integer(0, PORT_MAX);
 const milliseconds = integer(0, MILLISECONDS_MAX);
 const count = integer(0);
@@ -328,7 +329,7 @@ const checkResource = tagged({
   service: object({
     type: word("service"),
     service,
-    ports: list(object({ port, protocol: word("http", "h2c", "grpc", "tcp") }), 1),
+    ports: list(object({ port, protocol }), 1),
     implied: flag,
     rules: list(routeRule),
     policy: trafficPolicy,
@@ -336,6 +337,7 @@ const checkResource = tagged({
   endpoints: object({ type: word("endpoints"), service, endpoints: list(endpoint) }),
   inbound: object({
     type: word("inbound"),
+    protocol,
     service,
     rateLimits: list(rateLimit),
     faults: list(fault),

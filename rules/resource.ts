@@ -289,6 +289,8 @@ export interface Endpoint {
 export interface InboundResource {
   readonly type: "inbound";
   readonly service: string;
+  /** Of the service's first port: what the app speaks. */
+  readonly protocol: Protocol;
   readonly rateLimits: readonly RateLimitResource[];
   readonly faults: readonly FaultResource[];
   /** Authorization and Authentication specs that target the service, as validated. */

@@ -21,6 +21,7 @@ import type { ControlPlaneSourceOptions } from "./discovery/control-plane-source
 import type { Registration, Source } from "./discovery/source.ts";
 import { advertisedAddress, workloadId } from "./identity.ts";
 import { configDump } from "./inspect.ts";
+import type { Decision } from "./observe/decision.ts";
 import { renderPrometheus } from "./observe/exposition.ts";
 import { Readiness } from "./readiness.ts";
 import type { AppToStop, ShutdownParts } from "./shutdown.ts";
@@ -97,7 +98,7 @@ function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Tr
 
 type SourceParts = Pick<
   ControlPlaneSourceOptions,
-  "service" | "configuration" | "clock" | "log" | "traffic" | "onApplied"
+  "service" | "configuration" | "decisions" | "clock" | "log" | "traffic" | "onApplied"
 >;
 type CreateSource = (parts: SourceParts) => Source;
 
@@ -148,6 +149,7 @@ class RunningSidecar implements Sidecar {
     this.#source = createSource({
       service: this.#service,
       configuration: this.#configuration,
+      decisions: traffic.decisions,
       clock: floor.clock,
       log: floor.log,
       traffic: {
@@ -261,6 +263,7 @@ class RunningSidecar implements Sidecar {
       configDump: () => this.#configDump(),
       clusters: () => this.#traffic.clusters(),
       prometheus: () => this.#prometheus(),
+      decisions: (id) => this.#findDecisions(id),
       logLevel: () => log.level,
       setLogLevel: (level) => this.#traffic.setLogLevel(level),
       drain: () => {
@@ -272,6 +275,11 @@ class RunningSidecar implements Sidecar {
         this.#traffic instanceof Fleet ? this.#traffic.profile(number, durationMs) : undefined,
       sleep: (delayMs) => sleep(clock, delayMs),
     });
+  }
+
+  async #findDecisions(id: string): Promise<Decision[]> {
+    const teller = { sidecar: this.#registration.id, sidecarService: this.#service };
+    return (await this.#traffic.decisions.findDecisions(id)).map((decision) => ({ ...decision, ...teller }));
   }
 
   #readinessReport(): ReadinessReport {

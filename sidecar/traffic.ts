@@ -6,6 +6,7 @@ import type { HostPort } from "../runtime/address.ts";
 import type { LogLevel } from "../runtime/log.ts";
 import type { AccessLog, LineSink } from "./access-log.ts";
 import type { ClusterView } from "./admin/cluster-view.ts";
+import { type DecisionKeeper, LocalDecisions } from "./decisions.ts";
 import { clusterViews } from "./inspect.ts";
 import type { CellFamily, HistogramFamily } from "./observe/families.ts";
 import type { TelemetryIdentity } from "./observe/otlp/identity.ts";
@@ -49,6 +50,8 @@ export interface Traffic {
   /** Every family there is, with gauges as they are now. */
   families(): Promise<readonly (CellFamily | HistogramFamily)[]>;
   clusters(): Promise<readonly ClusterView[]>;
+  /** What is known about single requests. */
+  readonly decisions: DecisionKeeper;
   close(): Promise<void>;
 }
 
@@ -61,6 +64,7 @@ export interface SharedTraffic {
 
 /** One process carries all of it, or its part. */
 export class LocalTraffic implements Traffic {
+  readonly decisions: LocalDecisions;
   readonly #path: DataPath;
   readonly #accessLog: AccessLog;
   readonly #traces: TraceSwitch;
@@ -72,6 +76,7 @@ export class LocalTraffic implements Traffic {
     this.#reusePort = processes > 1;
     this.#traces = new TraceSwitch({ path, identity, processes });
     this.#accessLog = accessLogOf(path, identity, stdout);
+    this.decisions = new LocalDecisions(path.observers, path.clock);
     path.snapshots.onSwap((next, previous) => {
       if (next.mesh === previous.mesh) return;
       observe(path, this.#accessLog, this.#accessLog.configure(next.mesh.accessLog));
@@ -148,6 +153,7 @@ export class LocalTraffic implements Traffic {
 
   async close(): Promise<void> {
     await Promise.all([this.#listeners.outbound?.close(), this.#listeners.inbound?.close()]);
+    this.decisions.close();
     await Promise.all([this.#accessLog.close(), this.#traces.close()]);
   }
 }

@@ -166,6 +166,12 @@ export class Metrics {
   readonly clientConnectionsActive = new CellFamily("gauge", "weft_client_connections", "Connections open now.", [
     "direction",
   ]);
+  readonly http2Refusals = new CellFamily(
+    "counter",
+    "weft_http2_refusals_total",
+    "Rules of HTTP/2 that clients broke, and bounds that they went past.",
+    ["direction", "rule"],
+  );
   readonly requestsActive = new CellFamily("gauge", "weft_requests_active", "Exchanges in progress.", ["direction"]);
   readonly poolConnections = new CellFamily("gauge", "weft_pool_connections", "Connections to endpoints, by state.", [
     "service",
@@ -259,6 +265,7 @@ export class Metrics {
       this.faults,
       this.clientConnections,
       this.clientConnectionsActive,
+      this.http2Refusals,
       this.poolConnections,
       this.poolPending,
       this.endpoints,

@@ -11,6 +11,8 @@ export interface RetryPlan {
   readonly statuses: Uint8Array;
   readonly onConnectFailure: boolean;
   readonly onReset: boolean;
+  /** The endpoint did no work for it (RFC 9113 section 8.7). */
+  readonly onRefusedStream: boolean;
   readonly methods: ReadonlySet<string>;
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
@@ -47,6 +49,7 @@ export function planRetry(policy: TrafficPolicyResource["retry"]): RetryPlan {
     // As in Envoy: "5xx" covers connections that fail, "gateway-error" the statuses only.
     onConnectFailure: words.has("connect-failure") || fivexx,
     onReset: words.has("reset") || fivexx,
+    onRefusedStream: words.has("refused-stream") || fivexx,
     methods: new Set(policy.methods),
     backoffBaseMs: policy.backoff.baseMs,
     backoffMaxMs: policy.backoff.maxMs,
@@ -70,6 +73,7 @@ export function planRouteRetry(route: RouteRetry, policy: RetryPlan): RetryPlan 
     statuses,
     onConnectFailure: true,
     onReset: true,
+    onRefusedStream: true,
     backoffBaseMs: route.backoffMs,
     backoffMaxMs: Math.max(policy.backoffMaxMs, route.backoffMs * BACKOFF_CEILING),
   };

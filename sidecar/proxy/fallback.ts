@@ -5,10 +5,10 @@ import { membersFor } from "../cluster.ts";
 import { ownResponseHead } from "../http1/encoder.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { NO_FILTERS } from "../route/rule-plan.ts";
-import type { Snapshot } from "../snapshot.ts";
-import type { MessageOutlet } from "./contract.ts";
+import type { MessageOutlet, RoutedExchange } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
+import { speaksHttp2 } from "./protocol.ts";
 import type { Failure } from "./reasons.ts";
 import { type AnswerOptions, commonLines, type OwnAnswer, ownAnswer, sendAnswer, statusOf } from "./respond.ts";
 
@@ -36,20 +36,21 @@ export function serviceInstead(fallback: FallbackResource, cause: Failure): stri
   return cause.reason === "request-timeout" ? "" : fallback.service;
 }
 
-/** Points `destination` at the service that answers instead. @returns false when the sidecar does not know it. */
+/** Points the destination of an exchange at the service that answers instead. @returns false when the sidecar does not know it. */
 export function redirectToFallback(
-  destination: Destination,
+  { destination, snapshot, head }: RoutedExchange,
   service: string,
-  snapshot: Snapshot,
   metrics: Metrics,
 ): boolean {
-  const cluster = snapshot.services.get(service)?.cluster;
-  if (cluster === undefined) return false;
+  const entry = snapshot.services.get(service);
+  if (entry === undefined) return false;
+  const { cluster } = entry;
   countFallback(metrics, destination, "service");
   if (destination.rule?.rule.split !== undefined) countAbandoned(metrics, destination);
   destination.isFallback = true;
   destination.cluster = cluster;
   destination.members = membersFor(cluster, 0);
+  destination.isHttp2 = speaksHttp2(entry.resource, 0, head);
   destination.retry = cluster.retry;
   destination.perTryTimeoutMs = cluster.policy.timeout.perTryMs;
   destination.backendFilters = NO_FILTERS;

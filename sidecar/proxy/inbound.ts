@@ -12,6 +12,7 @@ import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
 import { InboundGate } from "./inbound-gate.ts";
 import { type Listener, startListener } from "./listener.ts";
+import { isHttp2To } from "./protocol.ts";
 import { failure } from "./reasons.ts";
 
 export interface InboundOptions {
@@ -83,6 +84,10 @@ export class InboundRouter implements Router {
     if (cluster === undefined) return exchange.answer(failure("connect-failure", "the sidecar has no --app"), "");
     destination.cluster = cluster;
     destination.members = cluster.set;
+    destination.isHttp2 = isHttp2To(
+      exchange.snapshot.inbound.get(this.#path.service)?.protocol ?? "http",
+      exchange.head,
+    );
     destination.retry = cluster.retry;
     destination.requestTimeoutMs = cluster.policy.timeout.requestMs;
     destination.perTryTimeoutMs = cluster.policy.timeout.perTryMs;

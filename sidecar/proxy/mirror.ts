@@ -10,10 +10,11 @@ import { MirrorSpan } from "../observe/tracing/mirror-span.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
-import { Http1Attempt } from "./attempt-http1.ts";
 import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
+import { newAttempt } from "./new-attempt.ts";
+import { speaksHttp2 } from "./protocol.ts";
 
 /** Copies under way together in this process; more are dropped. */
 const MIRRORS_MAX = 128;
@@ -56,6 +57,7 @@ export class Mirror implements AttemptOwner {
     head: MessageHead,
     headText: string,
     isComplete: boolean,
+    record: ExchangeRecord,
   ): Mirror | undefined {
     if (filter.methods !== undefined && !filter.methods.includes(head.method)) return undefined;
     if (path.random.next() * filter.denominator >= filter.numerator) return undefined;
@@ -63,15 +65,24 @@ export class Mirror implements AttemptOwner {
     const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
     const member =
       members === undefined ? undefined : entry && chooseEndpoint(entry.cluster, members, [], 0, snapshot.tools);
-    if (member === undefined) return drop(path, filter.service, "no-endpoint");
-    if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow");
-    if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade");
-    const mirror = new Mirror(path, filter.service, member, head, headText);
+    if (member === undefined) return drop(path, filter.service, "no-endpoint", record);
+    if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow", record);
+    if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade", record);
+    record.note("mirror", filter.service);
+    const isHttp2 = entry !== undefined && speaksHttp2(entry.resource, filter.port, head);
+    const mirror = new Mirror(path, filter.service, member, head, headText, isHttp2);
     if (isComplete) mirror.end("");
     return mirror;
   }
 
-  private constructor(path: DataPath, service: string, member: EndpointMember, head: MessageHead, headText: string) {
+  private constructor(
+    path: DataPath,
+    service: string,
+    member: EndpointMember,
+    head: MessageHead,
+    headText: string,
+    isHttp2: boolean,
+  ) {
     underWay++;
     this.#path = path;
     this.#service = service;
@@ -79,7 +90,7 @@ export class Mirror implements AttemptOwner {
     this.#method = head.method;
     this.#chunks = head.framing === "chunked";
     this.#headText = headText;
-    this.#attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.#attempt = newAttempt(this, path, isHttp2);
   }
 
   /** The copy is span `spanId` of the trace of the request that it copies. */
@@ -173,7 +184,8 @@ export class Mirror implements AttemptOwner {
   }
 }
 
-function drop(path: DataPath, service: string, outcome: string): undefined {
+function drop(path: DataPath, service: string, outcome: string, record: ExchangeRecord): undefined {
+  record.note("mirror-dropped", service);
   path.metrics.mirrored.cell(service, outcome).value++;
   return undefined;
 }

@@ -3,6 +3,8 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
+import type { MessageHead } from "../http1/head.ts";
+import { decisionLine, isLoopback } from "../observe/decision-field.ts";
 import { type AttemptKind, type AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
 import type { TrafficCell } from "../observe/traffic-cell.ts";
@@ -29,18 +31,36 @@ interface RecordedExchange extends RoutedExchange {
   readonly retry: { readonly tries: number };
 }
 
-/** A request head is complete. */
+/** The head of a request is complete: forgets the one before. */
 export function beginRecord(
   path: DataPath,
   { record, head, remoteAddress, snapshot, startedMs }: RecordedExchange,
 ): void {
   record.begin(head, remoteAddress, snapshot.revision, startedMs);
+  if (head.has(FIELD.xWeftDebug)) record.isDebugged = head.known(FIELD.xWeftDebug) === "1" && isLoopback(remoteAddress);
   const { trace } = record;
   if (path.tracing === undefined && trace.source === undefined) return;
   if (!trace.begin(path.tracing, head)) return;
   record.traceId = trace.traceId;
   record.spanId = trace.spanId;
   record.isSampled = trace.isSampled;
+}
+
+/**
+ * The answer's field line that tells of the record, for who asked for it; "" for everybody else.
+ * @param cause of an answer that the mesh makes itself
+ */
+export function debugLine({ record, head, destination }: RecordedExchange, path: DataPath, cause?: Failure): string {
+  if (!record.isDebugged) return "";
+  readIds(record, head);
+  const { source, cluster, rule } = destination;
+  const decided = {
+    service: source?.service ?? "",
+    backend: cluster?.service ?? "",
+    route: rule?.rule.route ?? "",
+    ruleIndex: rule?.rule.ruleIndex ?? 0,
+  };
+  return decisionLine(record, decided, cause?.reason ?? "", path.clock.now());
 }
 
 /** Begins the record of the attempt that goes to `member`. */
@@ -117,10 +137,15 @@ function tellObservers({ observers }: DataPath, exchange: RecordedExchange, stat
   record.requestTimeoutMs = destination.requestTimeoutMs;
   record.perTryTimeoutMs = destination.perTryTimeoutMs;
   record.idleTimeoutMs = destination.idleTimeoutMs;
+  readIds(record, head);
+  for (const observer of observers) observer.onExchange(record);
+}
+
+/** What came with the request, as far as this sidecar made no ids itself. */
+function readIds(record: ExchangeRecord, head: MessageHead): void {
   if (record.requestId === "") record.requestId = head.known(FIELD.xRequestId) ?? "";
   if (record.traceId === "" && head.has(FIELD.traceparent))
     readTraceParent(record, head.known(FIELD.traceparent) ?? "");
-  for (const observer of observers) observer.onExchange(record);
 }
 
 /** `00-TRACE-SPAN-FLAGS` (W3C Trace Context section 3.2); what is not of this form names no trace. */

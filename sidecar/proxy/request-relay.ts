@@ -53,9 +53,8 @@ export class RequestRelay {
     for (const filter of filters) {
       const spanId = trace.source?.newSpanId() ?? "";
       const headText = `${this.#headText}${trace.linesOf(spanId)}\r\n`;
-      const mirror = Mirror.start(filter, path, snapshot, head, headText, isRequestComplete);
+      const mirror = Mirror.start(filter, path, snapshot, head, headText, isRequestComplete, this.#record);
       if (mirror === undefined) continue;
-      this.#record.note("mirror", filter.service);
       if (spanId !== "" && trace.isSampled) mirror.trace(this.#record, spanId);
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);

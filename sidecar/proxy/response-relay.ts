@@ -50,7 +50,9 @@ export class ResponseRelay {
       edits.framing = toOldClient ? "close" : "chunked";
       chunks = !toOldClient;
       form = "data";
-    } else chunks = head.framing === "chunked" && form === "data";
+    } else if (given === "data" && outlet.form === "wire" && head.framing === "none" && endsWithHead(head, request))
+      edits.framing = "length";
+    else chunks = head.framing === "chunked" && form === "data";
     const closes = !mayKeepAlive || this.#endsByClosing;
     if (closes) edits.connection = "close";
     else if (toOldClient) edits.connection = "keep-alive";
@@ -76,6 +78,14 @@ export class ResponseRelay {
     edits.upgrade = upgrade;
     this.#client.outlet.addHead(encodeResponseHead(head, edits), false);
   }
+}
+
+/**
+ * HTTP/2 ends an answer without content by a flag. In HTTP/1.1 that has to be said, or the answer would last until the
+ * connection closes (RFC 9112 section 6.3).
+ */
+function endsWithHead({ status }: MessageHead, { method }: MessageHead): boolean {
+  return status >= 200 && status !== 204 && status !== 304 && method !== "HEAD";
 }
 
 function applyFilters(edits: HeadEdits, request: MessageHead, destination: Destination): void {

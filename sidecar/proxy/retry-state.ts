@@ -119,7 +119,8 @@ export class RetryState {
     this.lastFailure = cause;
     const plan = this.plan;
     if (plan === undefined || !isWorthRetrying(plan, cause) || this.#retries >= plan.attempts) return cause;
-    if (this.hasSent && !this.#isSafe(destination, isBodyWhole)) return cause;
+    const hasWorked = this.hasSent && cause.reason !== "refused-stream";
+    if (hasWorked ? !this.#isSafe(destination, isBodyWhole) : !isBodyWhole) return cause;
     this.#drawDelay(plan);
     if (this.delayMs > leftMs) {
       this.skip(destination, "deadline");
@@ -164,6 +165,7 @@ export class RetryState {
    * would spend the budget in no time, until its lease ends.
    */
   #isMove(cause: Failure, { cluster }: Destination): boolean {
+    if (cause.reason === "refused-stream") return true;
     return cause.reason === "connect-failure" && cluster !== undefined && this.tried.length + 1 < cluster.states.size;
   }
 
@@ -216,6 +218,8 @@ function isWorthRetrying(plan: RetryPlan, cause: Failure): boolean {
       return plan.onConnectFailure;
     case "upstream-reset":
       return plan.onReset;
+    case "refused-stream":
+      return plan.onRefusedStream;
     case "per-try-timeout":
       return plan.onReset || isRetriableStatus(plan, 504);
     default:
