@@ -153,7 +153,7 @@ export class Script implements Http2ConnectionHandler, StreamHandler {
 
   onStreamRefused(stream: Http2StreamView, refusal: Refusal): void {
     this.#event(`refused ${stream.id} ${refusal.detail}`);
-    if (refusal.status === 0 || this.#options.answers !== true) return;
+    if (refusal.status === 0 || this.#options.answers !== true || this.#options.role === "client") return;
     const head = new Http2Head();
     head.status = refusal.status;
     stream.sendHead(head, true);
