@@ -6,6 +6,7 @@ import { DiscoveryServiceService } from "../proto/gen/weft/v1/discovery.ts";
 import { FleetServiceService } from "../proto/gen/weft/v1/fleet.ts";
 import { RolloutsServiceService } from "../proto/gen/weft/v1/rollouts.ts";
 import { RulesServiceService } from "../proto/gen/weft/v1/rules.ts";
+import { TelemetryServiceService } from "../proto/gen/weft/v1/telemetry.ts";
 import { impliedServices } from "../rules/endpoints.ts";
 import { formatHostPort, parseHostPort } from "../runtime/address.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -16,6 +17,7 @@ import { createGrpcServer, type GrpcServer } from "./api/grpc-server.ts";
 import { createHttpServer, type HttpServer } from "./api/http-server.ts";
 import { createRolloutsService } from "./api/rollouts-service.ts";
 import { createRulesService } from "./api/rules-service.ts";
+import { createTelemetryService } from "./api/telemetry-service.ts";
 import { createDiscovery } from "./discovery/service.ts";
 import { IMPLIED_SERVICE_LINGER_MS, LEASE_MS, STOP_GRACE_MS } from "./limits.ts";
 import { MetricsRegistry } from "./metrics.ts";
@@ -26,6 +28,7 @@ import { createRollouts } from "./rollouts.ts";
 import type { Store } from "./store/contract.ts";
 import { openStore, type StoreKind } from "./store/open.ts";
 import { Rulebook } from "./store/rulebook.ts";
+import { DecisionHub } from "./telemetry/decision-hub.ts";
 import { TrafficLedger } from "./telemetry/traffic-ledger.ts";
 
 export interface Settings {
@@ -79,10 +82,11 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
   const remember = () => void journal.flush();
   const fleet = new Fleet({ clock, rulebook, registry, pushDuration, remember, graceMs: LEASE_MS });
   const nacks = metrics.counter("weft_push_refusals_total", "Deltas that a sidecar refused.");
+  const hub = new DecisionHub(clock);
   const traffic = new TrafficLedger(clock);
   const rollouts = createRollouts({ clock, log, store, rulebook, registry, fleet, traffic });
   const discovery = createDiscovery({
-    ...{ clock, log, registry, fleet, nacks, traffic, controlPlane: randomUUID() },
+    ...{ clock, log, registry, fleet, nacks, hub, traffic, controlPlane: randomUUID() },
     currentRevision: () => rulebook.revision,
   });
   let addresses = { grpc: settings.grpc, http: settings.http };
@@ -101,11 +105,13 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
       impliedServices: () => impliedServices(registry.knownWorkloads()),
     }),
   };
+  const telemetry = createTelemetryService({ hub, registry, clock, log });
   const grpc = createGrpcServer(
     [
       { name: "weft.v1.DiscoveryService", definition: DiscoveryServiceService, implementation: discovery.service },
       { name: "weft.v1.RulesService", definition: RulesServiceService, implementation: services.rules },
       { name: "weft.v1.FleetService", definition: FleetServiceService, implementation: services.fleet },
+      { name: "weft.v1.TelemetryService", definition: TelemetryServiceService, implementation: telemetry.service },
       { name: "weft.v1.RolloutsService", definition: RolloutsServiceService, implementation: services.rollouts },
     ],
     settings.protoFolder,
@@ -121,6 +127,7 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
     isReady = false;
     grpc.setServing(false);
     discovery.endAll();
+    telemetry.endAll();
     await Promise.all([grpc.close(STOP_GRACE_MS), http.close()]);
     await rollouts.controller.stop();
     fleet.close();

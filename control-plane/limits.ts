@@ -60,3 +60,18 @@ export const STREAM_QUEUE_MAX = 10_000;
 
 /** How long a clean stop waits for calls in flight. */
 export const STOP_GRACE_MS = 3_000;
+
+/** A trace id has 32; request ids are as callers make them. */
+export const TRACE_ID_CHARACTERS_MAX = 256;
+/** How long sidecars are waited for when one request is asked about. */
+export const INQUIRY_WAIT_MS = 2_000;
+export const INQUIRY_WAIT_MAX_MS = 30_000;
+/** Decisions per second that a tap tells. */
+export const TAP_PER_SECOND = 100;
+export const TAP_PER_SECOND_MAX = 1_000;
+/** A tap says so often that it lives. */
+export const TAP_BEAT_MS = 1_000;
+/** Responses that wait for a slow reader before decisions are dropped and counted. */
+export const TAP_QUEUE_MAX = 32;
+export const TAP_TEXT_CHARACTERS_MAX = 1_000;
+export const TAP_CONDITIONS_MAX = 32;

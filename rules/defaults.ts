@@ -368,6 +368,11 @@ export const DEFAULTS = {
     reason: "RFC 9110 asks it of proxies, yet servers turn compression off when they see it",
   },
   "Mesh.spec.headers.requestId": { value: true, unit: "", reason: "one word to find a request by, in every log" },
+  "Mesh.spec.headers.shadowHost": {
+    value: false,
+    unit: "",
+    reason: "off, as Istio has it now: a service that knows its own hosts refuses the others",
+  },
 } as const satisfies Readonly<Record<string, Default>>;
 
 export type DefaultedField = keyof typeof DEFAULTS;

@@ -181,7 +181,13 @@ export interface TrafficPolicyResource {
     readonly connectTimeoutMs: number;
     readonly idleTimeoutMs: number;
   };
-  readonly timeout: { readonly requestMs: number; readonly perTryMs: number; readonly idleMs: number };
+  readonly timeout: {
+    readonly requestMs: number;
+    /** The same for calls of gRPC, which have none unless it is written. */
+    readonly grpcRequestMs: number;
+    readonly perTryMs: number;
+    readonly idleMs: number;
+  };
   readonly retry: {
     readonly attempts: number;
     readonly on: readonly (string | number)[];
@@ -288,6 +294,8 @@ export interface Endpoint {
 export interface InboundResource {
   readonly type: "inbound";
   readonly service: string;
+  /** Of the service's first port: what the app speaks. */
+  readonly protocol: Protocol;
   readonly rateLimits: readonly RateLimitResource[];
   readonly faults: readonly FaultResource[];
   /** Authorization and Authentication specs that target the service, as validated. */
@@ -350,6 +358,8 @@ export interface MeshResource {
     readonly forwarded: boolean;
     readonly via: boolean;
     readonly requestId: boolean;
+    /** Copies by RequestMirror say `orders-shadow` where the request says `orders`. */
+    readonly shadowHost: boolean;
   };
 }
 

@@ -14,13 +14,14 @@ import { adminRoutes } from "./admin/admin-pages.ts";
 import { type PageServer, type Route, servePages } from "./admin/http-server.ts";
 import { type ReadinessReport, statusRoutes } from "./admin/status-pages.ts";
 import { AppProbe } from "./app/app-probe.ts";
-import type { ConfigurationSource, SidecarSettings } from "./bootstrap.ts";
+import type { SidecarSettings } from "./bootstrap.ts";
 import { ConditionMetrics } from "./condition.ts";
 import { Configuration } from "./discovery/configuration.ts";
 import type { ControlPlaneSourceOptions } from "./discovery/control-plane-source.ts";
 import type { Registration, Source } from "./discovery/source.ts";
 import { advertisedAddress, workloadId } from "./identity.ts";
 import { configDump } from "./inspect.ts";
+import type { Decision } from "./observe/decision.ts";
 import { renderPrometheus } from "./observe/exposition.ts";
 import { Readiness } from "./readiness.ts";
 import type { AppToStop, ShutdownParts } from "./shutdown.ts";
@@ -72,7 +73,7 @@ export interface Sidecar {
  */
 export async function startSidecar(settings: SidecarSettings, floor: StartFloor, quit: () => void): Promise<Sidecar> {
   const traffic = await createTraffic(settings, floor);
-  const createSource = await sourceFactory(settings.source, floor.random);
+  const createSource = await sourceFactory(settings, floor.random);
   const sidecar = new RunningSidecar(settings, floor, traffic, { createSource, quit });
   try {
     await sidecar.start();
@@ -95,15 +96,15 @@ function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Tr
 
 type SourceParts = Pick<
   ControlPlaneSourceOptions,
-  "service" | "configuration" | "clock" | "log" | "traffic" | "onApplied"
+  "service" | "configuration" | "decisions" | "clock" | "log" | "traffic" | "onApplied"
 >;
 type CreateSource = (parts: SourceParts) => Source;
 
 /** Loads what the settings ask for and not the other: gRPC takes 15 MiB of memory, the rule language's schemas as much. */
-async function sourceFactory(source: ConfigurationSource, random: Random): Promise<CreateSource> {
+async function sourceFactory({ source, version }: SidecarSettings, random: Random): Promise<CreateSource> {
   if (source.type === "rules") {
     const { RulesSource } = await import("./discovery/rules-source.ts");
-    return (parts) => new RulesSource({ ...parts, path: source.path });
+    return (parts) => new RulesSource({ ...parts, path: source.path, version });
   }
   const { ControlPlaneSource } = await import("./discovery/control-plane-source.ts");
   const address = formatHostPort(source.address.host, source.address.port);
@@ -146,6 +147,7 @@ class RunningSidecar implements Sidecar {
     this.#source = createSource({
       service: this.#service,
       configuration: this.#configuration,
+      decisions: traffic.decisions,
       clock: floor.clock,
       log: floor.log,
       traffic: {
@@ -259,6 +261,7 @@ class RunningSidecar implements Sidecar {
       configDump: () => this.#configDump(),
       clusters: () => this.#traffic.clusters(),
       prometheus: () => this.#prometheus(),
+      decisions: (id) => this.#findDecisions(id),
       logLevel: () => log.level,
       setLogLevel: (level) => this.#traffic.setLogLevel(level),
       drain: () => {
@@ -270,6 +273,11 @@ class RunningSidecar implements Sidecar {
         this.#traffic instanceof Fleet ? this.#traffic.profile(number, durationMs) : undefined,
       sleep: (delayMs) => sleep(clock, delayMs),
     });
+  }
+
+  async #findDecisions(id: string): Promise<Decision[]> {
+    const teller = { sidecar: this.#registration.id, sidecarService: this.#service };
+    return (await this.#traffic.decisions.findDecisions(id)).map((decision) => ({ ...decision, ...teller }));
   }
 
   #readinessReport(): ReadinessReport {

@@ -6,6 +6,7 @@ import type { HostPort } from "../runtime/address.ts";
 import type { LogLevel } from "../runtime/log.ts";
 import { AccessLog, type LineSink } from "./access-log.ts";
 import type { ClusterView } from "./admin/cluster-view.ts";
+import { type DecisionKeeper, LocalDecisions } from "./decisions.ts";
 import { clusterViews } from "./inspect.ts";
 import type { CellFamily, HistogramFamily } from "./observe/families.ts";
 import { createDataPath, type DataPath, type DataPathOptions } from "./proxy/data-path.ts";
@@ -47,11 +48,14 @@ export interface Traffic {
   /** Every family there is, with gauges as they are now. */
   families(): Promise<readonly (CellFamily | HistogramFamily)[]>;
   clusters(): Promise<readonly ClusterView[]>;
+  /** What is known about single requests. */
+  readonly decisions: DecisionKeeper;
   close(): Promise<void>;
 }
 
 /** One process carries all of it. */
 export class LocalTraffic implements Traffic {
+  readonly decisions: LocalDecisions;
   readonly #path: DataPath;
   readonly #accessLog: AccessLog;
   readonly #reusePort: boolean;
@@ -61,6 +65,7 @@ export class LocalTraffic implements Traffic {
     this.#path = path;
     this.#reusePort = reusePort;
     this.#accessLog = new AccessLog(stdout, path.clock, path.log);
+    this.decisions = new LocalDecisions(path.observers, path.clock);
     path.snapshots.onSwap((next, previous) => {
       if (next.mesh !== previous.mesh) path.accessLog = this.#accessLog.configure(next.mesh.accessLog);
     });
@@ -136,6 +141,7 @@ export class LocalTraffic implements Traffic {
 
   async close(): Promise<void> {
     await Promise.all([this.#listeners.outbound?.close(), this.#listeners.inbound?.close()]);
+    this.decisions.close();
     this.#accessLog.close();
   }
 }

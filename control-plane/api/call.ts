@@ -2,7 +2,7 @@
 // and server streams are bounded. No service's own logic.
 import { type handleUnaryCall, type ServerWritableStream, type ServiceError, status } from "@grpc/grpc-js";
 import type { Log } from "../../runtime/log.ts";
-import { STREAM_QUEUE_MAX } from "../limits.ts";
+import { STREAM_QUEUE_MAX, TAP_QUEUE_MAX } from "../limits.ts";
 import { RevisionConflictError, RevisionNotFoundError } from "../store/contract.ts";
 
 /** A failure that the caller can act on. */
@@ -56,6 +56,11 @@ export class StreamWriter<Response> {
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** The reader is behind: what need not be told should not be written. */
+  get isCrowded(): boolean {
+    return this.#call.writableLength >= TAP_QUEUE_MAX;
   }
 
   /** For what is bounded by itself, such as a first list. */

@@ -13,7 +13,13 @@ import { HealthImplementation, protoPath as healthProtoPath } from "grpc-health-
 import type { Clock } from "../../runtime/clock.ts";
 import { GRPC_MESSAGE_BYTES_MAX } from "../limits.ts";
 
-const PROTO_FILES = ["weft/v1/discovery.proto", "weft/v1/rules.proto", "weft/v1/fleet.proto", "weft/v1/rollouts.proto"];
+const PROTO_FILES = [
+  "weft/v1/discovery.proto",
+  "weft/v1/rules.proto",
+  "weft/v1/fleet.proto",
+  "weft/v1/rollouts.proto",
+  "weft/v1/telemetry.proto",
+];
 
 /** Pings notice a peer that is gone without a word (gRFC A8, A9; the values of Istio's discovery). */
 const SERVER_OPTIONS: ServerOptions = {

@@ -53,6 +53,14 @@ function outputOf(stream: NodeJS.WriteStream): Output {
       if (!isBroken) stream.write(text);
     },
     isTTY: stream.isTTY === true,
+    get backlogBytes() {
+      return stream.writableLength;
+    },
+    onGone: (callback) => {
+      if (isBroken) process.nextTick(callback);
+      stream.once("error", callback);
+      return () => stream.off("error", callback);
+    },
     columns: stream.columns ?? 0,
   };
 }

@@ -6,6 +6,10 @@ export interface Output {
   /** Writes text as it is; silently drops it once the reader has gone (EPIPE). */
   write(text: string): void;
   readonly isTTY: boolean;
+  /** What waits for a slow reader. */
+  readonly backlogBytes: number;
+  /** Calls back once when the reader has gone, until the returned function is called. */
+  onGone(callback: () => void): () => void;
   /** Width of the terminal; 0 where there is none. */
   readonly columns: number;
 }

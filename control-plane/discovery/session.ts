@@ -2,6 +2,7 @@
 // messages into calls on the registry and the fleet; decides nothing about what is sent.
 import { type ServerDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
 import type { Delta, Hello, Nack, StreamRequest, StreamResponse, Workload } from "../../proto/gen/weft/v1/discovery.ts";
+import { qualifiedName } from "../../rules/diagnostic.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import * as limits from "../limits.ts";
@@ -9,6 +10,7 @@ import type { Counter } from "../metrics.ts";
 import type { Fleet, Sidecar } from "../push/fleet.ts";
 import { checkHello, checkSubscriptions } from "../registry/hello.ts";
 import type { Connection, Registry } from "../registry/registry.ts";
+import type { DecisionHub, Informant } from "../telemetry/decision-hub.ts";
 import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
 
 export interface SessionOptions {
@@ -20,6 +22,7 @@ export interface SessionOptions {
   readonly controlPlane: string;
   readonly currentRevision: () => number;
   readonly nacks: Counter;
+  readonly hub: DecisionHub;
   readonly traffic: TrafficLedger;
 }
 
@@ -29,6 +32,8 @@ interface Serving {
   readonly incarnation: string;
   readonly sidecar: Sidecar;
   readonly connection: Connection;
+  readonly informant: Informant;
+  readonly leaveHub: () => void;
 }
 
 type State = { readonly name: "awaiting-hello"; readonly timer: Timer } | Serving | { readonly name: "ended" };
@@ -74,8 +79,8 @@ export class DiscoverySession {
     else this.#fail(status.INVALID_ARGUMENT, `the first message must be hello, not ${message.$case}`);
   }
 
-  #serve({ id, incarnation, sidecar, connection }: Serving, message: Message): void {
-    const { registry, fleet } = this.#options;
+  #serve({ id, incarnation, sidecar, connection, informant }: Serving, message: Message): void {
+    const { registry, fleet, hub } = this.#options;
     registry.heard(id, connection);
     switch (message.$case) {
       case "hello":
@@ -101,6 +106,12 @@ export class DiscoverySession {
         break;
       case "goodbye":
         this.#goodbye(id, connection);
+        break;
+      case "decisionAnswer":
+        hub.answer(informant, message.value);
+        break;
+      case "tapReport":
+        hub.report(informant, message.value);
         break;
       default:
         message satisfies never;
@@ -143,7 +154,14 @@ export class DiscoverySession {
       peer: this.#stream.getPeer(),
       send: (delta) => this.#sendDelta(delta),
     });
-    this.#state = { name: "serving", id: workload.id, incarnation: hello.incarnation, sidecar, connection };
+    const informant: Informant = {
+      id: workload.id,
+      service: qualifiedName(workload.namespace, workload.service),
+      send: (message) => this.#inform(message),
+    };
+    const leaveHub = this.#options.hub.join(informant);
+    const { incarnation } = hello;
+    this.#state = { name: "serving", id: workload.id, incarnation, sidecar, connection, informant, leaveHub };
     this.#options.log.debug({ workload: workload.id, held: held.size }, "sidecar connected");
   }
 
@@ -200,6 +218,12 @@ export class DiscoverySession {
     this.#write({ message: { $case: "delta", value: delta } });
   }
 
+  /** Questions are not worth waiting for a sidecar that does not read. */
+  #inform(message: NonNullable<StreamResponse["message"]>): boolean {
+    if (!this.#isBlocked) this.#write({ message });
+    return !this.#isBlocked;
+  }
+
   #write(response: StreamResponse): void {
     if (!this.#stream.write(response)) this.#isBlocked = true;
   }
@@ -225,6 +249,7 @@ export class DiscoverySession {
       state.timer.cancel();
       return;
     }
+    state.leaveHub();
     this.#options.registry.disconnect(state.id, state.connection);
     this.#options.fleet.disconnect(state.sidecar);
   }

@@ -221,7 +221,7 @@ test("the mesh has defaults, and the oldest Mesh document changes them", () => {
     tracing: undefined,
     accessLog: { enabled: false, format: "json", file: "" },
     mtls: { mode: "off" },
-    headers: { forwarded: true, via: false, requestId: true },
+    headers: { forwarded: true, via: false, requestId: true, shadowHost: false },
   });
   const mesh = (name: string, year: number, spec: unknown) =>
     document("Mesh", name, spec, { creationTimestamp: `${year}-01-01T00:00:00Z` });

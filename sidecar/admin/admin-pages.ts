@@ -1,6 +1,7 @@
 // The admin server's pages, under the paths that Envoy's users know: what the sidecar acts on, its endpoints, its
 // figures, its log level; draining, ending and profiling it. Only what a page says; where it comes from is passed in.
 import { LOG_LEVELS, type LogLevel } from "../../runtime/log.ts";
+import type { Decision } from "../observe/decision.ts";
 import { type ClusterView, clustersText } from "./cluster-view.ts";
 import { jsonPage, type Page, type PageRequest, type Route, textPage } from "./http-server.ts";
 import { CpuProfiler } from "./profiler.ts";
@@ -13,6 +14,8 @@ export interface AdminSources {
   readonly configDump: () => unknown;
   readonly clusters: () => readonly ClusterView[] | Promise<readonly ClusterView[]>;
   readonly prometheus: () => string | Promise<string>;
+  /** What is remembered of a trace id or request id. */
+  readonly decisions: (id: string) => Promise<readonly Decision[]>;
   readonly logLevel: () => string;
   readonly setLogLevel: (level: LogLevel) => void;
   /** Stops taking inbound traffic; the process goes on. */
@@ -51,6 +54,12 @@ export function adminRoutes(sources: AdminSources): Route[] {
       answer: async (request) => statsPage(await sources.prometheus(), request),
     },
     {
+      path: "/decisions",
+      method: "get",
+      does: "what was decided about a request (JSON); ?id=TRACE-ID or ?id=REQUEST-ID",
+      answer: ({ query }) => decisionsPage(sources, query.get("id") ?? ""),
+    },
+    {
       path: "/logging",
       method: "get",
       does: "the log level",
@@ -87,6 +96,11 @@ export function adminRoutes(sources: AdminSources): Route[] {
       answer: (request) => profile(profiler, sources, request),
     },
   ];
+}
+
+async function decisionsPage(sources: AdminSources, id: string): Promise<Page> {
+  if (id === "") return textPage("id is missing: ?id=TRACE-ID or ?id=REQUEST-ID", 400);
+  return jsonPage({ decisions: await sources.decisions(id) });
 }
 
 function setLogLevel(sources: AdminSources, { query }: PageRequest): Page {

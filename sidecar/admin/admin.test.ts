@@ -1,6 +1,7 @@
 // The admin and status pages over real sockets: what they answer, and to what they do not.
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Decision } from "../observe/decision.ts";
 import { type AdminSources, adminRoutes } from "./admin-pages.ts";
 import { type PageServer, servePages } from "./http-server.ts";
 import { type ReadinessReport, statusRoutes } from "./status-pages.ts";
@@ -39,6 +40,7 @@ const sources: AdminSources = {
     },
   ],
   prometheus: () => METRICS,
+  decisions: (id) => Promise.resolve(id === "known" ? [{ requestId: id } as Decision] : []),
   logLevel: () => "info",
   setLogLevel: (level) => calls.push(`level ${level}`),
   drain: () => calls.push("drain"),

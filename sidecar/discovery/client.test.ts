@@ -6,6 +6,7 @@ import { ManualClock } from "../../runtime/manual-clock.ts";
 import { seededRandom } from "../../runtime/random.ts";
 import { DiscoveryClient } from "./client.ts";
 import { Configuration } from "./configuration.ts";
+import type { DecisionSource } from "./decision-desk.ts";
 import { GOODBYE_TIMEOUT_MS, RECONNECT_MAX_MS, SUPERSEDED_RETRY_MS, WELCOME_TIMEOUT_MS } from "./limits.ts";
 import { ScriptedControlPlane, type ScriptedStream, status } from "./scripted-control-plane.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -23,6 +24,13 @@ async function controlPlane(port?: number): Promise<ScriptedControlPlane> {
   closing.push(() => plane.close());
   return plane;
 }
+
+const noDecisions: DecisionSource = {
+  findDecisions: () => Promise.resolve([]),
+  openTap: () => {},
+  closeTap: () => {},
+  setTapListener: () => {},
+};
 
 function sidecar(address: string) {
   const clock = new ManualClock();
@@ -58,6 +66,7 @@ function sidecar(address: string) {
     programVersion: "0.1.0",
     configuration,
     subscriptions,
+    decisions: noDecisions,
     clock,
     random: seededRandom(1),
     log: silentLog(),

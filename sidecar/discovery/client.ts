@@ -7,6 +7,7 @@ import { every } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Random } from "../../runtime/random.ts";
 import type { Configuration } from "./configuration.ts";
+import { DecisionDesk, type DecisionSource } from "./decision-desk.ts";
 import {
   GOODBYE_TIMEOUT_MS,
   HEARTBEAT_MAX_MS,
@@ -34,6 +35,7 @@ export interface DiscoveryClientOptions {
   readonly programVersion: string;
   readonly configuration: Configuration;
   readonly subscriptions: Subscriptions;
+  readonly decisions: DecisionSource;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -78,6 +80,7 @@ export interface DiscoveryStatus {
 export class DiscoveryClient {
   readonly #options: DiscoveryClientOptions;
   readonly #log: Log;
+  readonly #desk: DecisionDesk;
   #state: State = { name: "stopped" };
   #sinceMs = 0;
   #failedAttempts = 0;
@@ -91,6 +94,7 @@ export class DiscoveryClient {
   constructor(options: DiscoveryClientOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#desk = new DecisionDesk(options.decisions);
   }
 
   get isConnected(): boolean {
@@ -185,7 +189,8 @@ export class DiscoveryClient {
     if (this.#state.name === "connecting") {
       if (message.$case === "welcome") this.#welcomed(link, message.value);
       else this.#lose(link, `sent ${message.$case} before Welcome`);
-    } else if (message.$case === "delta" && this.#state.name === "connected") void this.#apply(link, message.value);
+    } else if (this.#state.name !== "connected" || this.#desk.hear(link, message)) return;
+    else if (message.$case === "delta") void this.#apply(link, message.value);
   }
 
   #welcomed(link: Link, welcome: Welcome): void {
@@ -293,6 +298,7 @@ export class DiscoveryClient {
   }
 
   #enter(state: State): void {
+    if (this.#state.name === "connected") this.#desk.hangUp();
     this.#state = state;
     this.#sinceMs = this.#options.clock.wall();
   }

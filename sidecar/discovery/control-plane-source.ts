@@ -6,6 +6,7 @@ import type { Random } from "../../runtime/random.ts";
 import { type CacheContent, CacheWriter, readCache } from "./cache.ts";
 import { DiscoveryClient, type DiscoveryStatus } from "./client.ts";
 import type { Configuration } from "./configuration.ts";
+import type { DecisionSource } from "./decision-desk.ts";
 import type { Registration, Source, SourceStatus } from "./source.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import type { TrafficSource } from "./traffic-reporter.ts";
@@ -20,6 +21,8 @@ export interface ControlPlaneSourceOptions {
   readonly incarnation: string;
   readonly programVersion: string;
   readonly configuration: Configuration;
+  /** Asked about requests by the control plane. */
+  readonly decisions: DecisionSource;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -75,13 +78,15 @@ export class ControlPlaneSource implements Source {
   }
 
   begin(registration: Registration): Promise<void> {
-    const { address, incarnation, programVersion, configuration, clock, random, log, onApplied } = this.#options;
+    const { address, incarnation, programVersion, configuration, decisions } = this.#options;
+    const { clock, random, log, onApplied } = this.#options;
     this.#client = new DiscoveryClient({
       address,
       workload: registration,
       incarnation,
       programVersion,
       configuration,
+      decisions,
       subscriptions: this.resolver,
       clock,
       random,

@@ -44,3 +44,6 @@ export const CACHE_BYTES_MAX = 256 * 1024 * 1024;
 /** How often traffic is reported while a release of a called service is under way, and otherwise. */
 export const REPORT_INTERVAL_MS = 1_000;
 export const REPORT_IDLE_INTERVAL_MS = 10_000;
+
+/** Decisions per second of a tap whose opener names no number. */
+export const TAP_PER_SECOND_DEFAULT = 100;

@@ -7,6 +7,9 @@ import { KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, MESSAGE_BYTES_MAX } from "./li
 export type RequestMessage = NonNullable<StreamRequest["message"]>;
 export type ResponseMessage = NonNullable<StreamResponse["message"]>;
 
+/** Messages that wait for a slow control plane before the stream counts as congested. */
+const QUEUED_MESSAGES_MAX = 8;
+
 /** How a stream ended: "superseded" when another sidecar with the same identity took its place. */
 export interface LinkEnd {
   readonly kind: "superseded" | "closed" | "failed";
@@ -20,6 +23,8 @@ export interface LinkEvents {
 }
 
 export interface Link {
+  /** More waits to be sent than a healthy stream ever has: what is not needed should not be added. */
+  readonly isCongested: boolean;
   /** Does nothing once the stream has ended. */
   send(message: RequestMessage): void;
   /** No more messages from here; the other side ends the stream. */
@@ -55,6 +60,9 @@ export function openLink(address: string, events: LinkEvents): Link {
   stream.on("error", () => {});
   stream.on("status", (outcome: StatusObject) => end(linkEnd(outcome)));
   return {
+    get isCongested() {
+      return stream.writableLength > QUEUED_MESSAGES_MAX;
+    },
     send: (message) => {
       if (open) stream.write({ message });
     },

@@ -23,7 +23,7 @@ export const FIELD = {
   xRequestId: 16,
   traceparent: 17,
   tracestate: 18,
-  date: 19,
+  contentType: 19,
   retryAfter: 20,
   setCookie: 21,
   cookie: 22,
@@ -35,12 +35,13 @@ export const FIELD = {
   forwarded: 28,
   xEnvoyAttemptCount: 29,
   xWeftRetry: 30,
+  xWeftDebug: 31,
 } as const;
 
 export type FieldKind = (typeof FIELD)[keyof typeof FIELD];
 
 /** Kinds are 0 .. FIELD_KINDS - 1. */
-export const FIELD_KINDS = 31;
+export const FIELD_KINDS = 32;
 
 /** Lower-case name of each kind, "" for the two that have none. */
 export const FIELD_NAMES: readonly string[] = [
@@ -63,7 +64,7 @@ export const FIELD_NAMES: readonly string[] = [
   "x-request-id",
   "traceparent",
   "tracestate",
-  "date",
+  "content-type",
   "retry-after",
   "set-cookie",
   "cookie",
@@ -75,6 +76,7 @@ export const FIELD_NAMES: readonly string[] = [
   "forwarded",
   "x-envoy-attempt-count",
   "x-weft-retry",
+  "x-weft-debug",
 ];
 
 /** Fields for one connection only (RFC 9110 section 7.6.1), with HTTP2-Settings, whose upgrade is never offered. */

@@ -12,38 +12,42 @@ export const ACTS_KEPT = 8;
 /** "fresh": again at once on a fresh connection, after one that the endpoint closed as idle. */
 export type AttemptKind = "first" | "retry" | "fresh" | "hedge" | "fallback" | "mirror";
 
-/** What a policy did; `subject` of the act says which one or to whom, `value` is a number that goes with it. */
-export type ActName =
+/**
+ * What a policy did; `subject` of the act says which one or to whom, `value` is a number that goes with it.
+ * docs/decision-records.md has a line for each.
+ */
+export const ACT_NAMES = [
+  /** Subject: the rule; value: 1 refused, 0 only reported. */
+  "rate-limit",
   /** Subject: the document; value: 1 refused, 0 only reported. */
-  | "rate-limit"
-  /** Subject: the document; value: 1 refused, 0 only reported. */
-  | "concurrency-limit"
+  "concurrency-limit",
   /** Subject: the document; value: milliseconds in the queue. */
-  | "concurrency-queue"
+  "concurrency-queue",
   /** Value: the request's priority. */
-  | "shedding"
+  "shedding",
   /** Subject: the document; value: milliseconds. */
-  | "fault-delay"
+  "fault-delay",
   /** Subject: the document; value: the status. */
-  | "fault-abort"
+  "fault-abort",
   /** Subject: why a retry that the policy asked for was not made. */
-  | "retry-skipped"
-  /** Subject: the service or endpoint whose breaker refused. */
-  | "circuit-breaker"
+  "retry-skipped",
+  /** Subject: the service whose breaker refused. */
+  "circuit-breaker",
   /** Subject: the service that answers instead, or "answer". */
-  | "fallback"
+  "fallback",
   /** Subject: the service that gets a copy. */
-  | "mirror"
-  /** Subject: why no copy was sent. */
-  | "mirror-dropped"
-  /** Subject: the service that was asked for at the control plane. */
-  | "resolve"
-  /** Value: milliseconds of the deadline that came with the request. */
-  | "deadline"
-  /** Value: milliseconds after which another attempt was begun beside the first. */
-  | "hedge"
-  /** Subject: the document that refused. */
-  | "authorization";
+  "mirror",
+  /** Subject: the service that got none. */
+  "mirror-dropped",
+  /** Subject: the service that the control plane was asked for. */
+  "resolve",
+  /** Value: milliseconds that the caller left. */
+  "deadline",
+  /** Subject: the endpoint of a second copy; value: milliseconds after the request. */
+  "hedge",
+] as const;
+
+export type ActName = (typeof ACT_NAMES)[number];
 
 export interface Act {
   name: ActName;
@@ -133,6 +137,8 @@ export class ExchangeRecord {
   traceId = "";
   spanId = "";
   isSampled = false;
+  /** `x-weft-debug: 1` came from this machine: the answer carries the record. */
+  isDebugged = false;
 
   // What was decided.
   /** Of the snapshot. */
@@ -208,6 +214,7 @@ export class ExchangeRecord {
     this.traceId = "";
     this.spanId = "";
     this.isSampled = false;
+    this.isDebugged = false;
     this.splitPoint = -1;
     this.backendIndex = -1;
     this.splitBucket = -1;

@@ -1,7 +1,6 @@
 // Which backend of a rule a request goes to: by chance, or, where a release splits the rule, by its user's bucket or
 // in turn, and never to a version that has nobody while the other one has. Decides; sends nothing.
 
-import type { RolloutSplit } from "../../rules/resource.ts";
 import { BUCKETS, SplitSequence, userBucket } from "../../rules/routing/bucket.ts";
 import type { RequestView } from "../../rules/routing/request-view.ts";
 import { pickCumulative } from "../../rules/routing/split.ts";
@@ -14,7 +13,7 @@ const sequences = new WeakMap<RulePlan, SplitSequence>();
 
 interface SplitExchange {
   readonly snapshot: Snapshot;
-  readonly record: { splitPoint: number; backendIndex: number };
+  readonly record: { splitPoint: number; splitBucket: number; backendIndex: number };
 }
 
 /** Writes the point and the choice into the exchange's record. @returns undefined when the weights sum to zero */
@@ -25,15 +24,16 @@ export function chooseBackend(
   random: Random,
 ): BackendPlan | undefined {
   const { split } = plan.rule;
-  record.splitPoint = split === undefined ? random.next() : releasePoint(split, plan, view, random);
+  if (split !== undefined) record.splitBucket = userBucket(split, view) ?? -1;
+  record.splitPoint = split === undefined ? random.next() : releasePoint(record.splitBucket, plan, random);
   const index = pickCumulative(plan.cumulative, record.splitPoint);
   record.backendIndex = split === undefined ? index : servingIndex(index, plan, snapshot);
   return plan.backends[record.backendIndex];
 }
 
-function releasePoint(split: RolloutSplit, plan: RulePlan, view: RequestView, random: Random): number {
-  const bucket = userBucket(split, view);
-  return bucket === undefined ? sequenceOf(plan).next(random.next()) : (bucket + 0.5) / BUCKETS;
+/** @param bucket of the user; negative: there is none */
+function releasePoint(bucket: number, plan: RulePlan, random: Random): number {
+  return bucket < 0 ? sequenceOf(plan).next(random.next()) : (bucket + 0.5) / BUCKETS;
 }
 
 /** The first two are the versions of the release: endpoints that leave are known before its weights follow. */

@@ -2,6 +2,8 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
+import type { MessageHead } from "../http1/head.ts";
+import { decisionLine, isLoopback } from "../observe/decision-field.ts";
 import type { AttemptKind, AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
 import type { TrafficCell } from "../observe/traffic-cell.ts";
@@ -9,6 +11,7 @@ import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
+import { grpcCodeName, grpcCodeOf, httpStatusOf } from "./grpc.ts";
 import type { Failure } from "./reasons.ts";
 import { statusOf } from "./respond.ts";
 
@@ -24,8 +27,31 @@ interface RecordedExchange extends RoutedExchange {
   readonly direction: Direction;
   readonly startedMs: number;
   readonly endedMs: number;
-  readonly attempt: { readonly member: EndpointMember | undefined };
+  readonly attempt: { readonly member: EndpointMember | undefined; readonly grpcStatus: number };
   readonly retry: { readonly tries: number };
+}
+
+/** The head of a request is complete: forgets the one before. */
+export function beginRecord({ record, head, snapshot, remoteAddress }: RecordedExchange, nowMs: number): void {
+  record.begin(head, remoteAddress, snapshot.revision, nowMs);
+  if (head.has(FIELD.xWeftDebug)) record.isDebugged = head.known(FIELD.xWeftDebug) === "1" && isLoopback(remoteAddress);
+}
+
+/**
+ * The answer's field line that tells of the record, for who asked for it; "" for everybody else.
+ * @param cause of an answer that the mesh makes itself
+ */
+export function debugLine({ record, head, destination }: RecordedExchange, path: DataPath, cause?: Failure): string {
+  if (!record.isDebugged) return "";
+  readIds(record, head);
+  const { source, cluster, rule } = destination;
+  const decided = {
+    service: source?.service ?? "",
+    backend: cluster?.service ?? "",
+    route: rule?.rule.route ?? "",
+    ruleIndex: rule?.rule.ruleIndex ?? 0,
+  };
+  return decisionLine(record, decided, cause?.reason ?? "", path.clock.now());
 }
 
 /** Begins the record of the attempt that goes to `member`. */
@@ -45,15 +71,26 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   const reason = cause?.reason ?? "";
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
-    seriesOf(path, exchange).record(status, reason, durationMs);
+    const series = seriesOf(path, exchange);
+    series.record(status, reason, durationMs);
+    const code = codeOf(exchange, cause);
+    if (code >= 0) series.recordCode(code, grpcCodeName(code));
     const { rule } = exchange.destination;
-    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
+    // A release judges a call by its code.
+    const judged = code < 0 ? status : Math.max(status, httpStatusOf(code));
+    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(judged, reason, durationMs);
     if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
     path.metrics.internalErrors.cell("record").value++;
     path.log.error({ err: error }, "an exchange could not be written down");
   }
+}
+
+/** The code of gRPC that the caller got; -1: it is no call, or nothing was said. */
+function codeOf({ destination, attempt }: RecordedExchange, cause: Failure | undefined): number {
+  if (!destination.isGrpc) return -1;
+  return cause === undefined ? attempt.grpcStatus : grpcCodeOf({ ...cause, status: statusOf(cause) });
 }
 
 /** An error in the sidecar itself. */
@@ -87,10 +124,15 @@ function tellObservers({ observers }: DataPath, exchange: RecordedExchange, stat
   record.requestTimeoutMs = destination.requestTimeoutMs;
   record.perTryTimeoutMs = destination.perTryTimeoutMs;
   record.idleTimeoutMs = destination.idleTimeoutMs;
+  readIds(record, head);
+  for (const observer of observers) observer.onExchange(record);
+}
+
+/** What came with the request, as far as this sidecar made no ids itself. */
+function readIds(record: ExchangeRecord, head: MessageHead): void {
   if (record.requestId === "") record.requestId = head.known(FIELD.xRequestId) ?? "";
   if (record.traceId === "" && head.has(FIELD.traceparent))
     readTraceParent(record, head.known(FIELD.traceparent) ?? "");
-  for (const observer of observers) observer.onExchange(record);
 }
 
 /** `00-TRACE-SPAN-FLAGS` (W3C Trace Context section 3.2); what is not of this form names no trace. */

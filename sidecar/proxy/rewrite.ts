@@ -39,6 +39,8 @@ export class ForwardedHeads {
     edits.isOpen = true;
     edits.upgrade = head.upgrade;
     edits.dropKinds = replacedKinds(destination.hopFields);
+    // What is left of it is said anew by each attempt.
+    if (destination.isGrpc && destination.hopFields !== "none") edits.remove("grpc-timeout");
     edits.append = this.#lines.of(head, this.#newRequestId);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);

@@ -16,6 +16,7 @@ import { configurationChange } from "./configuration-change.ts";
 import { joinClusters } from "./join-clusters.ts";
 import type { ListenOrder, WorkerReport, WorkerSettings } from "./protocol.ts";
 import { REPORT_EVERY_MS, Seat } from "./seat.ts";
+import { WorkerDecisions } from "./worker-decisions.ts";
 import { type OnQuestion, OrderError, type WorkerHandle, WorkerProcess } from "./worker-process.ts";
 
 /** For figures and views: whoever does not answer in time is left out, or stands there with what is known. */
@@ -51,6 +52,7 @@ interface Configuration {
 }
 
 export class Fleet implements Traffic {
+  readonly decisions: WorkerDecisions;
   readonly #options: FleetOptions;
   readonly #seats: Seat[];
   readonly #open = new Map<ListenerName, ListenOrder>();
@@ -77,6 +79,11 @@ export class Fleet implements Traffic {
     const { concurrency, clock, random, log } = options;
     this.#options = options;
     this.#logLevel = options.worker.logLevel;
+    this.decisions = new WorkerDecisions({
+      concurrency,
+      running: () => this.#running(),
+      inTime: (answers) => this.#inTime(answers),
+    });
     this.#seats = Array.from({ length: concurrency }, (_, index) => {
       const number = index + 1;
       return new Seat({
@@ -204,7 +211,7 @@ export class Fleet implements Traffic {
       if (this.#resolver === undefined) answer("unavailable");
       else this.#resolver.resolve(service, answer);
     };
-    return this.#options.createWorker?.(onQuestion) ?? new WorkerProcess(onQuestion);
+    return this.#options.createWorker?.(onQuestion) ?? new WorkerProcess(onQuestion, this.decisions.onReport);
   }
 
   /** Tells a new worker all that the others were told. */
@@ -214,6 +221,7 @@ export class Fleet implements Traffic {
       const nothing = { resources: new Map(), revision: 0 };
       await worker.ask("prepare", configurationChange(nothing, this.#configuration));
       await worker.ask("commit", undefined);
+      await this.decisions.welcome(worker);
       for (const order of this.#open.values()) await worker.ask("listen", order);
       serves();
     });

@@ -6,7 +6,9 @@ import type { LogLevel } from "../../runtime/log.ts";
 import type { ClusterView } from "../admin/cluster-view.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { DataPathLimits } from "../limits.ts";
+import type { Decision } from "../observe/decision.ts";
 import type { FamilyReport } from "../observe/report.ts";
+import type { TapOrder, TapReport } from "../observe/tap.ts";
 import type { Resolution } from "../resolver.ts";
 import type { ListenerName, OutboundUse } from "../traffic.ts";
 
@@ -60,6 +62,9 @@ export interface Orders {
   drain(order: DrainOrder): void;
   report(): WorkerReport;
   clusters(): readonly ClusterView[];
+  findDecisions(id: string): readonly Decision[];
+  openTap(order: TapOrder): void;
+  closeTap(tap: number): void;
   setLogLevel(level: LogLevel): void;
   /** A CPU profile of so many milliseconds. */
   profile(durationMs: number): object;
@@ -77,6 +82,8 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly type: "done"; readonly id: number; readonly gives: unknown }
+  /** What an open tap saw. */
+  | { readonly type: "tapped"; readonly report: TapReport }
   | { readonly type: "failed"; readonly id: number; readonly failure: OrderFailure }
   /** Asks the parent for a service that the worker's snapshot does not hold. */
   | { readonly type: "resolve"; readonly question: number; readonly service: string };

@@ -2,6 +2,7 @@
 // and what it is told is fleet.ts.
 import { type ChildProcess, fork } from "node:child_process";
 import { extname, join } from "node:path";
+import type { OnTapReport } from "../observe/tap.ts";
 import type { Resolution } from "../resolver.ts";
 import type { FromWorker, Gives, OrderFailure, OrderName, Takes, ToWorker } from "./protocol.ts";
 
@@ -62,13 +63,15 @@ export class WorkerProcess implements WorkerHandle {
   readonly exited: Promise<WorkerExit>;
   readonly #child: ChildProcess;
   readonly #onQuestion: OnQuestion;
+  readonly #onTapReport: OnTapReport;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
   #hasExited = false;
 
   /** Starts the process, with this one's stdout and stderr. */
-  constructor(onQuestion: OnQuestion) {
+  constructor(onQuestion: OnQuestion, onTapReport: OnTapReport) {
     this.#onQuestion = onQuestion;
+    this.#onTapReport = onTapReport;
     this.#child = fork(ENTRY, [], { serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] });
     this.#child.on("message", (message) => this.#onMessage(message as FromWorker));
     this.exited = new Promise((resolve) => {
@@ -117,6 +120,7 @@ export class WorkerProcess implements WorkerHandle {
       this.#onQuestion(service, (resolution) => this.#send({ type: "resolved", question, resolution }));
       return;
     }
+    if (message.type === "tapped") return this.#onTapReport(message.report);
     const pending = this.#pending.get(message.id);
     this.#pending.delete(message.id);
     if (message.type === "done") pending?.resolve(message.gives);

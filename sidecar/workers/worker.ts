@@ -66,6 +66,9 @@ export class Worker implements ServiceResolver {
       drain: ({ listener, deadlineMs }) => this.#path.drain(listener, deadlineMs),
       report: () => this.#report(),
       clusters: () => this.#path.clusters(),
+      findDecisions: (id) => this.#path.decisions.findDecisions(id),
+      openTap: (order) => this.#path.decisions.openTap(order),
+      closeTap: (tap) => this.#path.decisions.closeTap(tap),
       setLogLevel: (level) => this.#path.setLogLevel(level),
       profile: (durationMs) => this.#profile(durationMs),
       close: () => this.#traffic?.close(),
@@ -118,6 +121,7 @@ export class Worker implements ServiceResolver {
     const options = { clock, random, log, namespace, service, limits, http1Limits, zone };
     this.#traffic = await LocalTraffic.create(options, stdout, true);
     this.#traffic.setResolver(this);
+    this.#traffic.decisions.setTapListener((report) => this.#floor.send({ type: "tapped", report }));
   }
 
   #prepare({ revision, changed, removed }: ConfigurationChange): void {

@@ -10,6 +10,7 @@ import {
 } from "@grpc/grpc-js";
 import * as fleet from "../../proto/gen/weft/v1/fleet.ts";
 import * as rules from "../../proto/gen/weft/v1/rules.ts";
+import * as telemetry from "../../proto/gen/weft/v1/telemetry.ts";
 
 /** A method's answer: a (partial) response, a thrown FakeFailure, or undefined for never answering. */
 type Answer = (request: never) => unknown;
@@ -51,7 +52,7 @@ export class FakeFailure extends Error {
 export async function startFakeControlPlane(answers: Readonly<Record<string, Answer>>): Promise<FakeControlPlane> {
   const requests: { method: string; request: unknown }[] = [];
   const server = new Server({ "grpc.max_receive_message_length": -1 });
-  for (const service of [rules.RulesServiceService, fleet.FleetServiceService]) {
+  for (const service of [rules.RulesServiceService, fleet.FleetServiceService, telemetry.TelemetryServiceService]) {
     const handlers = Object.fromEntries(
       Object.entries(service).map(([method, definition]) => [
         method,

@@ -36,6 +36,8 @@ export async function runInMemory(argv: readonly string[], options: MemoryShellO
       },
       isTTY,
       columns: isTTY ? 80 : 0,
+      backlogBytes: 0,
+      onGone: () => () => {},
     },
     stderr: {
       write: (text) => {
@@ -44,6 +46,8 @@ export async function runInMemory(argv: readonly string[], options: MemoryShellO
       },
       isTTY,
       columns: isTTY ? 80 : 0,
+      backlogBytes: 0,
+      onGone: () => () => {},
     },
     clock: systemClock,
     user: () => "tester@bench",

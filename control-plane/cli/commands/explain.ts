@@ -13,6 +13,12 @@ import { readSources } from "../sources.ts";
 
 export async function explain(invocation: Invocation): Promise<ExitCode> {
   const { args, flags, shell } = invocation;
+  const trace = flags.text("trace");
+  if (trace !== undefined) return (await import("./explain-trace.ts")).explainTrace(invocation, trace);
+  if (flags.has("sidecar")) throw usageFailure("--sidecar goes with --trace");
+  for (const [index, name] of ["method", "url"].entries())
+    if (args[index] === undefined)
+      throw usageFailure(`missing required argument '${name}'`, "see: weft explain --help");
   const request = { method: methodOf(args[0] ?? ""), url: urlOf(args[1] ?? ""), from: flags.text("from") ?? "" };
   const headers = flags.texts("header").map(headerOf);
   const paths = flags.texts("filename");

@@ -17,6 +17,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { DecisionAnswer, DecisionQuery, TapClose, TapOpen, TapReport } from "./telemetry.ts";
 
 export const protobufPackage = "weft.v1";
 
@@ -39,14 +40,20 @@ export interface StreamRequest {
     | { $case: "goodbye"; value: Goodbye }
     | { $case: "readinessChange"; value: ReadinessChange }
     | { $case: "trafficReport"; value: TrafficReport }
+    | { $case: "decisionAnswer"; value: DecisionAnswer }
+    | { $case: "tapReport"; value: TapReport }
     | undefined;
 }
 
 export interface StreamResponse {
-  message: { $case: "welcome"; value: Welcome } | { $case: "delta"; value: Delta } | {
-    $case: "heartbeat";
-    value: Heartbeat;
-  } | undefined;
+  message:
+    | { $case: "welcome"; value: Welcome }
+    | { $case: "delta"; value: Delta }
+    | { $case: "heartbeat"; value: Heartbeat }
+    | { $case: "decisionQuery"; value: DecisionQuery }
+    | { $case: "tapOpen"; value: TapOpen }
+    | { $case: "tapClose"; value: TapClose }
+    | undefined;
 }
 
 /** First message on a stream, once. */
@@ -211,6 +218,12 @@ export const StreamRequest: MessageFns<StreamRequest> = {
       case "trafficReport":
         TrafficReport.encode(message.message.value, writer.uint32(66).fork()).join();
         break;
+      case "decisionAnswer":
+        DecisionAnswer.encode(message.message.value, writer.uint32(82).fork()).join();
+        break;
+      case "tapReport":
+        TapReport.encode(message.message.value, writer.uint32(90).fork()).join();
+        break;
     }
     return writer;
   },
@@ -292,6 +305,22 @@ export const StreamRequest: MessageFns<StreamRequest> = {
             message.message = { $case: "trafficReport", value: TrafficReport.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.message = { $case: "decisionAnswer", value: DecisionAnswer.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.message = { $case: "tapReport", value: TapReport.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -358,6 +387,18 @@ export const StreamRequest: MessageFns<StreamRequest> = {
         }
         break;
       }
+      case "decisionAnswer": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "decisionAnswer", value: DecisionAnswer.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "tapReport": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "tapReport", value: TapReport.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -378,6 +419,15 @@ export const StreamResponse: MessageFns<StreamResponse> = {
         break;
       case "heartbeat":
         Heartbeat.encode(message.message.value, writer.uint32(26).fork()).join();
+        break;
+      case "decisionQuery":
+        DecisionQuery.encode(message.message.value, writer.uint32(34).fork()).join();
+        break;
+      case "tapOpen":
+        TapOpen.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
+      case "tapClose":
+        TapClose.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -420,6 +470,30 @@ export const StreamResponse: MessageFns<StreamResponse> = {
             message.message = { $case: "heartbeat", value: Heartbeat.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = { $case: "decisionQuery", value: DecisionQuery.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "tapOpen", value: TapOpen.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "tapClose", value: TapClose.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -453,6 +527,24 @@ export const StreamResponse: MessageFns<StreamResponse> = {
       case "heartbeat": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "heartbeat", value: Heartbeat.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "decisionQuery": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "decisionQuery", value: DecisionQuery.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "tapOpen": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "tapOpen", value: TapOpen.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "tapClose": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "tapClose", value: TapClose.fromPartial(object.message.value) };
         }
         break;
       }
