@@ -25,6 +25,7 @@ type ConnectionState = "head" | "body" | "answering" | "discarding" | "full" | "
 
 export class ClientConnection implements ClientLink, Downstream, ByteReader, PhaseOwner {
   readonly outlet = new Outlet();
+  readonly http2Head = undefined;
   readonly remoteAddress: string;
   readonly #socket: Socket;
   readonly #owner: LinkOwner;
