@@ -219,6 +219,18 @@ export class Metrics {
     [],
     "min",
   );
+  readonly tracedRequests = new CellFamily(
+    "counter",
+    "weft_traced_requests_total",
+    "Requests written down as spans: sampled, or kept by the tail rule, or beyond its rate.",
+    ["why"],
+  );
+  readonly telemetry = new CellFamily(
+    "counter",
+    "weft_telemetry_items_total",
+    "Spans, log records and metric pushes on their way out, by what became of them.",
+    ["signal", "outcome"],
+  );
   readonly internalErrors = new CellFamily(
     "counter",
     "weft_internal_errors_total",
@@ -281,6 +293,8 @@ export class Metrics {
       this.poolPending,
       this.endpoints,
       this.snapshotRevision,
+      this.tracedRequests,
+      this.telemetry,
       this.internalErrors,
     ];
   }

@@ -111,7 +111,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
-    beginRecord(this, nowMs);
+    beginRecord(this.#path, this);
     this.#status = 0;
     this.#keepAlive.begin();
     this.#router.route(this, undefined);

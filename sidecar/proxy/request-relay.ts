@@ -49,10 +49,13 @@ export class RequestRelay {
 
   #startMirrors(filters: readonly MirrorFilter[], path: DataPath, snapshot: Snapshot): void {
     const { head, isRequestComplete } = this.#client;
+    const { trace } = this.#record;
     for (const filter of filters) {
-      const headText = `${this.#headText}\r\n`;
+      const spanId = trace.source?.newSpanId() ?? "";
+      const headText = `${this.#headText}${trace.linesOf(spanId)}\r\n`;
       const mirror = Mirror.start(filter, path, snapshot, head, headText, isRequestComplete, this.#record);
       if (mirror === undefined) continue;
+      if (spanId !== "" && trace.isSampled) mirror.trace(this.#record, spanId);
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);
     }

@@ -100,14 +100,15 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   /** The attempt has a connection: what there is of the request goes out. */
   send(): void {
     this.retry.hasSent = true;
-    this.request.sendAll(this.#hopLines());
+    this.request.sendAll(this.#hopLines(this.attempt));
   }
 
-  #hopLines(): string {
-    const { destination, deadline } = this.#exchange;
-    if (destination.hopFields === "none") return "";
+  #hopLines(attempt: Attempt): string {
+    const { destination, deadline, record } = this.#exchange;
+    const context = record.trace.source === undefined ? "" : record.trace.linesOf(attempt.record.spanId);
+    if (destination.hopFields === "none") return context;
     const leftMs = deadline.leftMs(destination, this.#path.clock.now());
-    const lines = hopLines(destination.hopFields, this.retry.tries, leftMs);
+    const lines = context + hopLines(destination.hopFields, this.retry.tries, leftMs);
     return destination.isGrpc && leftMs < Number.POSITIVE_INFINITY ? lines + grpcTimeoutLine(leftMs) : lines;
   }
 
@@ -216,7 +217,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   }
 
   sendCopy(copy: Attempt): void {
-    this.request.sendCopy(copy.outlet, this.#hopLines());
+    this.request.sendCopy(copy.outlet, this.#hopLines(copy));
   }
 
   isUnwanted(head: MessageHead): boolean {
