@@ -89,7 +89,9 @@ function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Tr
   const { clock, random, log, stdout } = floor;
   const { namespace, concurrency, limits, http1Limits, logLevel, zone } = settings;
   const service = qualifiedName(namespace, settings.service);
-  const path = { namespace, service, limits, http1Limits, zone };
+  const { version } = settings;
+  const identity = { service, version, instance: settings.id ?? randomUUID(), zone, programVersion: PROGRAM_VERSION };
+  const path = { namespace, service, limits, http1Limits, zone, identity, processes: concurrency };
   if (concurrency === 1) return LocalTraffic.create({ clock, random, log, ...path }, stdout);
   return Fleet.create({ concurrency, worker: { ...path, logLevel }, clock, random, log });
 }

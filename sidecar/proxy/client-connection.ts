@@ -186,7 +186,7 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
   #sayAndClose(cause: Failure): void {
     const wallMs = this.#path.clock.wall();
     sendAnswer(this.outlet, ownAnswer(cause, { request: undefined, lines: "", closes: true, wallMs }));
-    recordRefusal(this.#path, this.#exchange.direction, cause);
+    recordRefusal(this.#path, this.#exchange.direction, this.remoteAddress, cause);
     this.#close();
   }
 

@@ -111,7 +111,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
-    beginRecord(this, nowMs);
+    beginRecord(this.#path, this);
     this.#status = 0;
     this.#keepAlive.begin();
     this.#router.route(this, undefined);
@@ -260,9 +260,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   }
 
   onPauseOver(): void {
-    this.#guard(() => {
-      this.#tryAgain(undefined);
-    });
+    this.#guard(() => this.#tryAgain(undefined));
   }
 
   /** The time of the whole request is over. */
@@ -306,12 +304,13 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     return true;
   }
 
-  /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
+  /** Bytes of the answer are out: only a reset tells the client that it is not whole, or the end that gRPC has for it. */
   #cut(cause: Failure): void {
     this.tries.abort(outcomeOfFailure(cause.reason));
-    this.#relay.cut();
+    const isTold = this.#relay.cut(this.destination, cause);
     this.#end(this.#status, cause);
-    this.#client.reset();
+    if (isTold) this.#client.onExchangeDone(false);
+    else this.#client.reset();
   }
 
   onInternalError(where: string, error: unknown): void {

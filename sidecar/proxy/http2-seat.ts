@@ -159,7 +159,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     const wallMs = this.#path.clock.wall();
     this.#state = "answering";
     sendAnswer(this.outlet, ownAnswer(cause, { request: undefined, lines: "", closes: false, wallMs }));
-    recordRefusal(this.#path, this.#exchange.direction, cause);
+    recordRefusal(this.#path, this.#exchange.direction, this.remoteAddress, cause);
     this.onExchangeDone();
   }
 

@@ -11,6 +11,8 @@ import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers } from "./forwarding.ts";
 import { KeptResponse } from "./keep-good.ts";
+import type { Failure } from "./reasons.ts";
+import { endGrpcAnswer } from "./respond.ts";
 
 export class ResponseRelay {
   readonly #edits = new HeadEdits();
@@ -82,9 +84,10 @@ export class ResponseRelay {
     this.#client.outlet.end(this.#endsByClosing ? "" : trailers);
   }
 
-  /** The answer was cut short. */
-  cut(): void {
+  /** The answer is cut short. @returns whether its end says so; otherwise a reset has to */
+  cut(destination: Destination, cause: Failure): boolean {
     this.#kept = undefined;
+    return endGrpcAnswer(this.#client.outlet, destination, cause);
   }
 
   /** Interim answers and the head of a tunnel: as they came, less what is for one hop. */
