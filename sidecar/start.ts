@@ -152,6 +152,7 @@ class RunningSidecar implements Sidecar {
       log: floor.log,
       traffic: {
         counts: async () => countTraffic(await traffic.families()),
+        countRoutes: (isOn) => traffic.countRoutes(isOn),
         isReleaseLive: () => isReleaseLive(Array.from(this.#configuration.held.values(), ({ resource }) => resource)),
       },
       onApplied: () => this.#applied(),

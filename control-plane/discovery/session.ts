@@ -10,7 +10,7 @@ import type { Counter } from "../metrics.ts";
 import type { Fleet, Sidecar } from "../push/fleet.ts";
 import { checkHello, checkSubscriptions } from "../registry/hello.ts";
 import type { Connection, Registry } from "../registry/registry.ts";
-import type { DecisionHub, Informant } from "../telemetry/decision-hub.ts";
+import type { Informant, TelemetryHub } from "../telemetry/telemetry-hub.ts";
 import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
 
 export interface SessionOptions {
@@ -22,7 +22,7 @@ export interface SessionOptions {
   readonly controlPlane: string;
   readonly currentRevision: () => number;
   readonly nacks: Counter;
-  readonly hub: DecisionHub;
+  readonly hub: TelemetryHub;
   readonly traffic: TrafficLedger;
 }
 
@@ -102,7 +102,7 @@ export class DiscoverySession {
         registry.setReady(id, connection, message.value.ready);
         break;
       case "trafficReport":
-        this.#options.traffic.report(id, incarnation, message.value.counts);
+        this.#options.traffic.report(id, incarnation, message.value.counts, message.value.routes);
         break;
       case "goodbye":
         this.#goodbye(id, connection);

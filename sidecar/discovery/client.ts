@@ -23,7 +23,7 @@ import {
 } from "./limits.ts";
 import { type Link, type LinkEnd, openLink, type ResponseMessage } from "./link.ts";
 import type { Subscriptions } from "./subscriptions.ts";
-import { reportTraffic, type TrafficSource } from "./traffic-reporter.ts";
+import { reportTraffic, type TrafficReports, type TrafficSource } from "./traffic-reporter.ts";
 
 export interface DiscoveryClientOptions {
   /** HOST:PORT of the control plane. */
@@ -62,7 +62,7 @@ interface Session {
   readonly sinceMs: number;
   readonly heartbeat: Timer;
   readonly watchdog: Timer;
-  readonly reports: Timer | undefined;
+  readonly reports: TrafficReports | undefined;
 }
 
 /** What the status pages show. Times in milliseconds; `sinceMs` and `lastHeardAtMs` since the epoch, 0 for never. */
@@ -190,6 +190,7 @@ export class DiscoveryClient {
       if (message.$case === "welcome") this.#welcomed(link, message.value);
       else this.#lose(link, `sent ${message.$case} before Welcome`);
     } else if (this.#state.name !== "connected" || this.#desk.hear(link, message)) return;
+    else if (message.$case === "trafficWatch") this.#state.session.reports?.watch(message.value.intervalMs);
     else if (message.$case === "delta") void this.#apply(link, message.value);
   }
 
@@ -213,7 +214,7 @@ export class DiscoveryClient {
     this.#log.info({ address, controlPlane: welcome.controlPlane, revision: welcome.revision }, "connected");
   }
 
-  #startReports(link: Link): Timer | undefined {
+  #startReports(link: Link): TrafficReports | undefined {
     const { clock, traffic } = this.#options;
     if (traffic === undefined) return undefined;
     return reportTraffic(clock, traffic, (value) => link.send({ $case: "trafficReport", value }));
