@@ -189,7 +189,8 @@ function winningPolicy(
 
 /** What the service's own sidecars enforce; empty for a service without such documents. */
 export function compileInbound(index: RuleIndex, service: string): InboundResource {
-  return compileInboundDocuments(service, [...(index.inbound.get(service) ?? [])].sort(compareTitles));
+  const protocol = compilePorts(index.services.get(service)?.spec.ports)[0]?.protocol ?? "http";
+  return compileInboundDocuments(service, protocol, [...(index.inbound.get(service) ?? [])].sort(compareTitles));
 }
 
 /** Mesh-wide settings: of several Mesh documents the oldest acts. */

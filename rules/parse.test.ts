@@ -95,5 +95,5 @@ describe("hostile text", () => {
     expect(errors[0]).toBe(
       "r.yaml:5:3: spec.k0: unknown field; expected one of tracing, accessLog, metrics, mtls, egress, headers",
     );
-  }, 10_000);
+  }, 60_000);
 });

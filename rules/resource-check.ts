@@ -46,6 +46,7 @@ const WEIGHT_MAX = 1_000_000;
 const MILLISECONDS_MAX = 2_147_483_647;
 
 const port = integer(1, PORT_MAX);
+const protocol = word("http", "h2c", "grpc", "tcp");
 const portOrNone = integer(0, PORT_MAX);
 const milliseconds = integer(0, MILLISECONDS_MAX);
 const count = integer(0);
@@ -189,7 +190,12 @@ const trafficPolicy = object({
     connectTimeoutMs: milliseconds,
     idleTimeoutMs: milliseconds,
   }),
-  timeout: object({ requestMs: milliseconds, perTryMs: milliseconds, idleMs: milliseconds }),
+  timeout: object({
+    requestMs: milliseconds,
+    grpcRequestMs: milliseconds,
+    perTryMs: milliseconds,
+    idleMs: milliseconds,
+  }),
   retry: object({
     attempts: count,
     on: list(either(integer(100, 599), text(), (value) => typeof value === "number")),
@@ -304,11 +310,31 @@ const endpoint = object({
   mesh: flag,
 });
 
+const otlpTarget = { endpoint: text(), protocol: word("grpc", "http") };
+
+const tracing = object({
+  ...otlpTarget,
+  samplingPercent: quantity(0, 100),
+  propagation: list(word("tracecontext", "baggage", "b3", "b3multi")),
+  tail: object({ errors: flag, slowerThanMs: milliseconds, maxPerSecond: quantity(0, Number.MAX_SAFE_INTEGER) }),
+  attributes: mapOf(text()),
+});
+
+const accessLog = object({
+  enabled: flag,
+  format: word("json", "text"),
+  template: text(),
+  file: text(),
+  otlp: optional(object(otlpTarget)),
+  filter: object({ errors: flag, slowerThanMs: milliseconds, samplingPercent: quantity(0, 100) }),
+  headers: list(text()),
+});
+
 const checkResource = tagged({
   service: object({
     type: word("service"),
     service,
-    ports: list(object({ port, protocol: word("http", "h2c", "grpc", "tcp") }), 1),
+    ports: list(object({ port, protocol }), 1),
     implied: flag,
     rules: list(routeRule),
     policy: trafficPolicy,
@@ -316,6 +342,7 @@ const checkResource = tagged({
   endpoints: object({ type: word("endpoints"), service, endpoints: list(endpoint) }),
   inbound: object({
     type: word("inbound"),
+    protocol,
     service,
     rateLimits: list(rateLimit),
     faults: list(fault),
@@ -324,9 +351,10 @@ const checkResource = tagged({
   mesh: object({
     type: word("mesh"),
     egress: object({ allow: list(text()) }),
-    tracing: optional(object({ endpoint: text(), protocol: word("grpc", "http"), samplingPercent: quantity(0, 100) })),
-    accessLog: object({ enabled: flag, format: word("json", "text"), file: text() }),
+    tracing: optional(tracing),
+    accessLog,
+    metrics: object({ maxSeries: integer(1), otlp: optional(object({ ...otlpTarget, intervalMs: integer(1) })) }),
     mtls: object({ mode: word("off", "permissive", "strict") }),
-    headers: object({ forwarded: flag, via: flag, requestId: flag }),
+    headers: object({ forwarded: flag, via: flag, requestId: flag, shadowHost: flag }),
   }),
 }) satisfies shape.Check<Resource>;

@@ -9,14 +9,24 @@ import { OutlierHost } from "./policy/outlier.ts";
 import { ActiveHealth } from "./upstream/health/active-health.ts";
 import type { ProbedHost } from "./upstream/health/health-checker.ts";
 import { Pool } from "./upstream/pool.ts";
+import { type ConnectStreams, StreamPool } from "./upstream/stream-pool.ts";
 import type { PoolTools } from "./upstream/tools.ts";
+
+/** What endpoints are built with. */
+export interface EndpointTools {
+  readonly pool: PoolTools;
+  readonly connectStreams: ConnectStreams;
+}
 
 /** What outlives snapshots of one endpoint address. */
 export class EndpointState implements ProbedHost {
   readonly target: HostPort;
   /** HOST:PORT. */
   readonly address: string;
+  /** Connections of HTTP/1.1. */
   readonly pool: Pool;
+  /** Connections of HTTP/2. */
+  readonly streams: StreamPool;
   readonly latency = new PeakEwma();
   readonly active = new ActiveHealth();
   readonly outlier: OutlierHost;
@@ -28,12 +38,13 @@ export class EndpointState implements ProbedHost {
   /** 0..1 as the endpoint reports it; negative: it does not. */
   utilization = -1;
 
-  constructor(target: HostPort, address: string, policy: TrafficPolicyResource, tools: PoolTools) {
+  constructor(target: HostPort, address: string, policy: TrafficPolicyResource, tools: EndpointTools) {
     this.target = target;
     this.address = address;
-    this.pool = new Pool(target, policy.connectionPool, tools);
+    this.pool = new Pool(target, policy.connectionPool, tools.pool);
+    this.streams = new StreamPool(target, policy.connectionPool, tools.connectStreams);
     this.outlier = new OutlierHost(address);
-    this.healthySinceMs = tools.clock.now();
+    this.healthySinceMs = tools.pool.clock.now();
   }
 
   get isHealthy(): boolean {

@@ -11,11 +11,14 @@ import { BALANCERS } from "./balance/table.ts";
 import { EndpointMember, EndpointState } from "./cluster-endpoint.ts";
 import { type ClusterEvents, ClusterState } from "./cluster-state.ts";
 import { planRetry, type RetryPlan } from "./policy/retry.ts";
+import type { ConnectStreams } from "./upstream/stream-pool.ts";
 import type { PoolTools } from "./upstream/tools.ts";
 
 /** What clusters are built with. */
 export interface ClusterTools {
   readonly pool: PoolTools;
+  /** How connections that carry many requests at a time are made. */
+  readonly connectStreams: ConnectStreams;
   readonly random: Random;
   /** Where this sidecar runs; "" when nobody said. */
   readonly zone: string;
@@ -73,7 +76,7 @@ export function buildCluster(
     if (known === undefined) {
       const target = parseHostPort(address);
       if (target === undefined) throw new AddressError(index, address);
-      known = new EndpointState(target, address, policy, tools.pool);
+      known = new EndpointState(target, address, policy, tools);
     }
     states.set(key, known);
     return new EndpointMember(endpoint, address, known);
@@ -162,11 +165,15 @@ export function settleCluster(previous: Cluster | undefined, next: Cluster | und
   for (const [key, state] of previous?.states ?? []) {
     if (next?.states.get(key) === state) continue;
     state.pool.drain();
+    state.streams.drain();
     state.breaker?.close();
   }
   if (previous !== undefined && next?.state !== previous.state) previous.state.close();
   if (next === undefined) return;
   next.state.settle(next.policy, [...next.states.values()]);
   if (next.policy === previous?.policy) return;
-  for (const state of next.states.values()) state.pool.configure(next.policy.connectionPool);
+  for (const { pool, streams } of next.states.values()) {
+    pool.configure(next.policy.connectionPool);
+    streams.configure(next.policy.connectionPool);
+  }
 }

@@ -13,8 +13,17 @@ import { buildSnapshot, emptySnapshot, SnapshotHolder } from "./snapshot.ts";
 
 function empty() {
   const clock = new ManualClock();
+  const connectStreams = (): never => {
+    throw new Error("connects to nobody");
+  };
   const pool = { clock, wheel: new TimerWheel(clock), readMode: "shared", writeBufferBytes: 65_536 } as const;
-  return emptySnapshot({ pool, random: seededRandom(1), zone: "", events: clusterLog(silentLog(), new Metrics()) });
+  return emptySnapshot({
+    pool,
+    connectStreams,
+    random: seededRandom(1),
+    zone: "",
+    events: clusterLog(silentLog(), new Metrics()),
+  });
 }
 
 function service(name: string, change: Partial<ServiceResource> = {}): ServiceResource {

@@ -4,7 +4,7 @@ import { type DefaultedField, defaultOf } from "../defaults.ts";
 import { qualifiedName } from "../diagnostic.ts";
 import { type Document, documentKey, documentTitle } from "../document.ts";
 import { parseDuration } from "../durations.ts";
-import type { FaultResource, InboundResource, RateLimitResource, RateRule } from "../resource.ts";
+import type { FaultResource, InboundResource, Protocol, RateLimitResource, RateRule } from "../resource.ts";
 import type { FaultSpec, RateLimitSpec } from "../schema/inbound.ts";
 import { compileHttpMatches } from "./match.ts";
 
@@ -14,7 +14,11 @@ type NumberField = {
 }[DefaultedField];
 
 /** @param documents that target the service, in the order in which they act */
-export function compileInboundDocuments(service: string, documents: readonly Document[]): InboundResource {
+export function compileInboundDocuments(
+  service: string,
+  protocol: Protocol,
+  documents: readonly Document[],
+): InboundResource {
   const rateLimits: RateLimitResource[] = [];
   const faults: FaultResource[] = [];
   const others: InboundResource["documents"][number][] = [];
@@ -24,7 +28,7 @@ export function compileInboundDocuments(service: string, documents: readonly Doc
     else if (kind === "Fault") faults.push(compileFault(document as Document<FaultSpec>));
     else others.push({ kind, name: qualifiedName(metadata.namespace, metadata.name), spec });
   }
-  return { type: "inbound", service, rateLimits, faults, documents: others };
+  return { type: "inbound", service, protocol, rateLimits, faults, documents: others };
 }
 
 function compileRateLimit(document: Document<RateLimitSpec>): RateLimitResource {

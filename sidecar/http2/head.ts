@@ -29,6 +29,12 @@ export class Http2Head {
   /** Decoded: `te: trailers` was among the fields (it stays there). */
   acceptsTrailers = false;
 
+  /**
+   * False where strings were cut out of a larger text (an HTTP/1.1 head): the encoder then copies what it keeps, so that
+   * its table does not keep that text.
+   */
+  ownsText = true;
+
   #pathOnly: string | undefined;
   #query = "";
 
@@ -104,6 +110,7 @@ export class Http2Head {
     this.count = 0;
     this.contentLength = -1;
     this.acceptsTrailers = false;
+    this.ownsText = true;
     this.#pathOnly = undefined;
   }
 
@@ -116,6 +123,7 @@ export class Http2Head {
     this.status = other.status;
     this.contentLength = other.contentLength;
     this.acceptsTrailers = other.acceptsTrailers;
+    this.ownsText = other.ownsText;
     this.#pathOnly = undefined;
     const count = other.count;
     for (let index = 0; index < count; index++) {

@@ -48,7 +48,10 @@ export interface Http2Limits {
   readonly controlFramesMax: number;
   /** SETTINGS of ours without acknowledgement. */
   readonly settingsTimeoutMs: number;
-  /** Nothing was read for so long: PING. 0: never. */
+  /**
+   * Nothing was read for so long while streams are open: PING. 0: never. gRPC servers call more than one in 5 minutes a
+   * flood (gRFC A8); a peer that is known to take them, such as another sidecar, can be asked sooner.
+   */
   readonly keepAliveIntervalMs: number;
   /** Nothing was read for so long after a PING: the peer is frozen, the connection is closed. */
   readonly keepAliveTimeoutMs: number;
@@ -57,18 +60,20 @@ export interface Http2Limits {
 
   // ---- floods: past one of these the connection ends with ENHANCE_YOUR_CALM ----
 
-  /** Streams that the peer resets, or makes us reset (CVE-2023-44487, CVE-2025-8671). */
+  /**
+   * Streams that a client resets, or makes us reset (CVE-2023-44487, CVE-2025-8671). Each stream that ends well allows
+   * one more, so that calls given up at a high rate of calls are no flood.
+   */
   readonly resets: FloodBound;
+  /** Each DATA frame either way allows one more: gRPC peers measure the path so. */
   readonly pings: FloodBound;
   readonly settings: FloodBound;
   /** PRIORITY, PRIORITY_UPDATE, and frames of unknown types. */
   readonly idleFrames: FloodBound;
   /** DATA without content and without end; HEADERS and CONTINUATION without bytes (CVE-2019-9518). */
   readonly emptyFrames: FloodBound;
-  /** WINDOW_UPDATE that opens no window of ours which is in use, or opens one by less than 256 bytes. */
+  /** WINDOW_UPDATE; each DATA frame sent allows 10 more, as in Envoy. */
   readonly windowUpdates: FloodBound;
-  /** DATA frames of less than 64 bytes with no end; the burst is large because gRPC messages are often small. */
-  readonly tinyFrames: FloodBound;
   /** Changes of the dynamic table's size within header blocks. */
   readonly tableUpdates: FloodBound;
 }
@@ -95,15 +100,14 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   settingsMax: 32,
   controlFramesMax: 1000,
   settingsTimeoutMs: 10_000,
-  keepAliveIntervalMs: 30_000,
-  keepAliveTimeoutMs: 10_000,
+  keepAliveIntervalMs: 300_000,
+  keepAliveTimeoutMs: 20_000,
   goawayGraceMs: 1_000,
   resets: { burst: 1000, perSecond: 33 },
   pings: { burst: 100, perSecond: 10 },
   settings: { burst: 100, perSecond: 10 },
   idleFrames: { burst: 1000, perSecond: 100 },
   emptyFrames: { burst: 100, perSecond: 10 },
-  windowUpdates: { burst: 10_000, perSecond: 1000 },
-  tinyFrames: { burst: 100_000, perSecond: 50_000 },
+  windowUpdates: { burst: 1000, perSecond: 100 },
   tableUpdates: { burst: 100, perSecond: 10 },
 };

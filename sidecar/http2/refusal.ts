@@ -37,6 +37,8 @@ const RULES = {
   "frame-after-half-close": ["stream", streamClosed, "RFC 9113 5.1"],
   "frame-after-reset": ["stream", streamClosed, "RFC 9113 5.1"],
   "self-dependency": ["stream", protocolError, "RFC 7540 5.3.1"],
+  "self-dependency-of-idle": ["connection", protocolError, "RFC 7540 5.3.1"],
+  "bad-priority-size": ["stream", frameSizeError, "RFC 9113 6.3"],
   // Settings (section 6.5)
   "bad-setting": ["connection", protocolError, "RFC 9113 6.5.2"],
   "bad-initial-window": ["connection", flowControlError, "RFC 9113 6.5.2"],
@@ -96,7 +98,6 @@ const RULES = {
   "idle-frame-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "empty-frame-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "window-update-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
-  "tiny-frame-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "table-update-flood": ["connection", enhanceYourCalm, "RFC 7541 7.3"],
   "control-queue-full": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
 } as const satisfies Record<string, Rule>;

@@ -2,15 +2,14 @@
 // order of the requests, because the next one is not begun before. Bytes that come early are held, bounded by not
 // reading on. Not routing and not answers.
 import type { Socket } from "node:net";
-import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
+import type { ByteReader } from "../../runtime/shared-socket.ts";
 import { BodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED, type Refusal } from "../http1/contract.ts";
 import { RequestDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
-import type { Downstream, Router } from "./contract.ts";
+import type { ClientLink, Downstream, LinkOwner, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
-import { plainAddress } from "./forwarding.ts";
 import { copyOf, Outlet, SocketSink } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { type Failure, failure } from "./reasons.ts";
@@ -24,17 +23,11 @@ import { ownAnswer, sendAnswer } from "./respond.ts";
  */
 type ConnectionState = "head" | "body" | "answering" | "discarding" | "full" | "tunnel" | "closing" | "closed";
 
-/** What a connection tells its listener. */
-export interface ConnectionOwner {
-  readonly isDraining: boolean;
-  onClientClosed(connection: ClientConnection): void;
-}
-
-export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
+export class ClientConnection implements ClientLink, Downstream, ByteReader, PhaseOwner {
   readonly outlet = new Outlet();
   readonly remoteAddress: string;
   readonly #socket: Socket;
-  readonly #owner: ConnectionOwner;
+  readonly #owner: LinkOwner;
   readonly #path: DataPath;
   readonly #decoder: RequestDecoder;
   readonly body: BodyDecoder;
@@ -53,19 +46,19 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   /** The client ended its side. */
   #hasEnded = false;
 
-  constructor(accepted: Socket, owner: ConnectionOwner, path: DataPath, router: Router) {
+  /** @param socket whose bytes, from now on, come to `onBytes` */
+  constructor(socket: Socket, remoteAddress: string, owner: LinkOwner, path: DataPath, router: Router) {
+    this.#socket = socket;
     this.#owner = owner;
     this.#path = path;
-    this.remoteAddress = plainAddress(accepted.remoteAddress);
+    this.remoteAddress = remoteAddress;
     this.#decoder = new RequestDecoder(path.http1Limits);
     this.body = new BodyDecoder(path.http1Limits);
     this.#timer = new PhaseTimer(this, path.wheel);
     this.#exchange = new Exchange(this, path, router);
-    this.#socket = adoptSocket(accepted, this, path.readMode);
     this.outlet.attach(new SocketSink(this.#socket, path.limits.writeBufferBytes));
     this.#listen(this.#socket);
     this.#timer.arm("idle", path.limits.clientIdleTimeoutMs);
-    this.#socket.resume();
   }
 
   #listen(socket: Socket): void {
@@ -191,7 +184,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
   #sayAndClose(cause: Failure): void {
     const wallMs = this.#path.clock.wall();
     sendAnswer(this.outlet, ownAnswer(cause, { request: undefined, lines: "", closes: true, wallMs }));
-    recordRefusal(this.#path, this.#exchange.direction, cause);
+    recordRefusal(this.#path, this.#exchange.direction, this.remoteAddress, cause);
     this.#close();
   }
 
@@ -323,7 +316,7 @@ export class ClientConnection implements Downstream, ByteReader, PhaseOwner {
     this.#held = undefined;
     this.#exchange.onClientGone();
     this.outlet.detach();
-    this.#owner.onClientClosed(this);
+    this.#owner.onLinkClosed(this);
   }
 
   /** Orderly: what was written goes out, then the end; what the client still sends is dropped for a while. */

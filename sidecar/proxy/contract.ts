@@ -32,6 +32,22 @@ export interface MessageOutlet {
   flush(): void;
 }
 
+/** One client's connection, as its listener sees it. */
+export interface ClientLink {
+  /** Closes if nothing is in progress; otherwise what is in progress will be the last. */
+  drain(): void;
+  /** Cuts it. */
+  destroy(): void;
+}
+
+/** What a connection tells its listener. */
+export interface LinkOwner {
+  readonly isDraining: boolean;
+  /** The client speaks HTTP/2: from now on `successor` stands for the connection. */
+  onSuccession(link: ClientLink, successor: ClientLink): void;
+  onLinkClosed(link: ClientLink): void;
+}
+
 /** In which form the exchange gets the body of a request. */
 export interface RequestBody {
   readonly form: BodyForm;

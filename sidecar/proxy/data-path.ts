@@ -7,31 +7,20 @@ import type { Random } from "../../runtime/random.ts";
 import { chooseReadMode, type ReadMode } from "../../runtime/shared-socket.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "../http1/limits.ts";
+import { FlushQueue } from "../http2/flush-queue.ts";
+import { DEFAULT_HTTP2_LIMITS, type Http2Limits } from "../http2/limits.ts";
 import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
 import type { ExchangeObserver } from "../observe/exchange-record.ts";
 import { Metrics } from "../observe/metrics.ts";
+import type { Tracing } from "../observe/tracing/tracing.ts";
 import type { ServiceResolver } from "../resolver.ts";
 import { emptySnapshot, type Snapshot, SnapshotHolder } from "../snapshot.ts";
+import type { ConnectStreams } from "../upstream/stream-pool.ts";
 import { clusterLog } from "./cluster-log.ts";
 import { readGauges } from "./gauges.ts";
+import type { Http2Tools } from "./http2-transport.ts";
+import { Http2Upstream } from "./http2-upstream.ts";
 import { requestIds } from "./request-id.ts";
-
-/** One finished exchange, for the access log. */
-export interface AccessRecord {
-  readonly direction: "inbound" | "outbound";
-  readonly method: string;
-  readonly target: string;
-  readonly authority: string;
-  readonly status: number;
-  readonly reason: string;
-  readonly service: string;
-  readonly backend: string;
-  readonly endpoint: string;
-  readonly route: string;
-  readonly tries: number;
-  readonly durationMs: number;
-  readonly requestId: string;
-}
 
 export interface DataPathOptions {
   readonly clock: Clock;
@@ -45,6 +34,7 @@ export interface DataPathOptions {
   readonly zone?: string;
   readonly limits?: Partial<DataPathLimits>;
   readonly http1Limits?: Partial<Http1Limits>;
+  readonly http2Limits?: Partial<Http2Limits>;
   /** Told to use 'data' events, or which mode the machine was found to support; absent: tried now. */
   readonly readMode?: ReadMode;
   readonly newRequestId?: () => string;
@@ -58,6 +48,7 @@ export interface DataPath {
   readonly service: string;
   readonly limits: DataPathLimits;
   readonly http1Limits: Http1Limits;
+  readonly http2: Http2Tools;
   readonly readMode: ReadMode;
   readonly wheel: TimerWheel;
   readonly metrics: Metrics;
@@ -75,8 +66,8 @@ export interface DataPath {
   resolver: ServiceResolver | undefined;
   /** Told of every exchange that ends, in this order, with its record. */
   readonly observers: ExchangeObserver[];
-  /** Where finished exchanges are told; undefined while the access log is off. */
-  accessLog: ((record: AccessRecord) => void) | undefined;
+  /** Decides which requests are traced; undefined while nothing is. */
+  tracing: Tracing | undefined;
 }
 
 /** Builds the data path of a process with an empty snapshot. */
@@ -85,9 +76,21 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const wheel = new TimerWheel(options.clock);
   const metrics = new Metrics();
-  const pool = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes };
+  const base = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes };
+  const http2: Http2Tools = {
+    ...base,
+    limits: { ...DEFAULT_HTTP2_LIMITS, ...options.http2Limits },
+    flushes: new FlushQueue((run) => setImmediate(run)),
+  };
+  const connectStreams: ConnectStreams = (target, settings, owner) => new Http2Upstream(target, settings, owner, http2);
   const events = clusterLog(options.log, metrics);
-  const noSnapshot = emptySnapshot({ pool, random: options.random, zone: options.zone ?? "", events });
+  const noSnapshot = emptySnapshot({
+    pool: base,
+    connectStreams,
+    random: options.random,
+    zone: options.zone ?? "",
+    events,
+  });
   const snapshots = new SnapshotHolder(noSnapshot);
   snapshots.onSwap((next, previous) => {
     metrics.snapshotRevision.cell().value = next.revision;
@@ -106,6 +109,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     service: options.service,
     limits,
     http1Limits: { ...DEFAULT_HTTP1_LIMITS, ...options.http1Limits },
+    http2,
     readMode,
     wheel,
     metrics,
@@ -117,6 +121,6 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     resolvingCount: 0,
     resolver: undefined,
     observers: [],
-    accessLog: undefined,
+    tracing: undefined,
   };
 }

@@ -33,6 +33,10 @@ export class Destination {
   isFallback = false;
   /** CONNECT to a host outside of the mesh: the connection itself is the tunnel. */
   isRawTunnel = false;
+  /** The request is a call of gRPC. */
+  isGrpc = false;
+  /** The endpoint speaks HTTP/2. */
+  isHttp2 = false;
   /** What each attempt is told about itself. */
   hopFields: HopFields = "none";
   /** Milliseconds; 0: none. */
@@ -52,6 +56,8 @@ export class Destination {
     this.responseLines = "";
     this.isFallback = false;
     this.isRawTunnel = false;
+    this.isGrpc = false;
+    this.isHttp2 = false;
     this.hopFields = "none";
     this.requestTimeoutMs = 0;
     this.perTryTimeoutMs = 0;

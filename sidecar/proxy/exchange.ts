@@ -14,7 +14,7 @@ import type { Downstream, RoutedExchange, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Deadline, lowerTimeout } from "./deadline.ts";
 import { Destination } from "./destination.ts";
-import { fallbackOf, redirectToFallback, serviceInstead, writeOwnAnswer } from "./fallback.ts";
+import { answerInstead, redirectToFallback, writeOwnAnswer } from "./fallback.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { retryMark } from "./nearest-hop.ts";
 import { outcomeOfFailure } from "./outcome.ts";
@@ -69,7 +69,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.direction = router.direction;
     this.record = new ExchangeRecord(router.direction);
     this.snapshot = path.noSnapshot;
-    this.#relay = new ResponseRelay(client, this.record);
+    this.#relay = new ResponseRelay(client, this.record, path.clock);
     this.deadline = new Deadline(path, this, 0);
     this.tries = new Tries(this, client, path);
     this.request = this.tries.request;
@@ -111,7 +111,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
-    beginRecord(this, nowMs);
+    beginRecord(this.#path, this);
     this.#status = 0;
     this.#keepAlive.begin();
     this.#router.route(this, undefined);
@@ -140,6 +140,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
     const refusal = lowerTimeout(this, this.#path.clock) ?? this.#seat.take(cluster, this.startedMs);
     if (refusal !== undefined) return this.answer(refusal, "");
+    this.tries.begin();
     this.retry.begin(this.destination.retry, this.head);
     const headText = this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination);
     this.request.begin(headText, this.destination, this.#path, this.snapshot);
@@ -259,9 +260,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   }
 
   onPauseOver(): void {
-    this.#guard(() => {
-      this.#tryAgain(undefined);
-    });
+    this.#guard(() => this.#tryAgain(undefined));
   }
 
   /** The time of the whole request is over. */
@@ -284,13 +283,12 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   answer(cause: Failure, lines: string): void {
     this.tries.abort(outcomeOfFailure(cause.reason));
-    const fallback = fallbackOf(cause, this.destination);
-    if (fallback !== undefined && this.#goElsewhere(serviceInstead(fallback, cause))) return;
-    if (fallback?.answer !== undefined) this.record.note("fallback", "answer");
+    const instead = answerInstead(cause, this, this.#path.clock);
+    if (instead.service !== "" && this.#goElsewhere(instead.service)) return;
     this.state = "responding";
     const closes = !this.#keepAlive.isAllowed(this.#client);
     const all = lines + retryMark(this.#path, this, statusOf(cause), true) + debugLine(this, this.#path, cause);
-    const options = { request: this.head, lines: all, closes, wallMs: this.#path.clock.wall() };
+    const options = { request: this.head, lines: all, instead, closes, wallMs: this.#path.clock.wall() };
     const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
     this.#end(status, cause);
     this.#client.onExchangeDone(!closes);
@@ -299,18 +297,20 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   /** Sends the request to another service, if all of it is still there and may be sent again. */
   #goElsewhere(service: string): boolean {
     const isThere = this.request.isWhole && (!this.retry.hasSent || this.retry.canRepeat);
-    if (!isThere || !redirectToFallback(this.destination, service, this.snapshot, this.#path.metrics)) return false;
+    if (!isThere || !redirectToFallback(this, service, this.#path.metrics)) return false;
     this.retry.clear();
     this.record.note("fallback", service);
     this.#step(() => this.forward());
     return true;
   }
 
-  /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
+  /** Bytes of the answer are out: only a reset tells the client that it is not whole, or the end that gRPC has for it. */
   #cut(cause: Failure): void {
     this.tries.abort(outcomeOfFailure(cause.reason));
+    const isTold = this.#relay.cut(this.destination, cause);
     this.#end(this.#status, cause);
-    this.#client.reset();
+    if (isTold) this.#client.onExchangeDone(false);
+    else this.#client.reset();
   }
 
   onInternalError(where: string, error: unknown): void {
@@ -325,11 +325,17 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   /** The client's connection is gone. */
   onClientGone(): void {
-    if (this.state === "idle") return this.#dispose();
     if (this.state === "tunnel" && this.attempt.isOpen) return this.tunnel.onClientGone();
+    this.onClientReset();
+    this.#dispose();
+  }
+
+  /** The client gave the request up; others may follow. */
+  onClientReset(): void {
+    if (this.state === "idle") return;
+    if (this.state === "tunnel") this.tunnel.end();
     this.tries.abort();
     this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
-    this.#dispose();
   }
 
   #dispose(): void {

@@ -6,9 +6,9 @@ import type { AttemptOutcome } from "../cluster-state.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Attempt } from "./attempt.ts";
-import { Http1Attempt } from "./attempt-http1.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
+import { newAttempt } from "./new-attempt.ts";
 import { type Failure, failure } from "./reasons.ts";
 
 /** The request that is raced for. */
@@ -64,7 +64,9 @@ export class Hedges implements TimerOwner {
   }
 
   #startOne(): void {
-    const copy = this.#idle.pop() ?? new Copy(this, this.#path);
+    const { form } = this.tries.attempt;
+    const index = this.#idle.findIndex(({ attempt }) => attempt.form === form);
+    const copy = this.#idle.splice(index, index < 0 ? 0 : 1)[0] ?? new Copy(this, this.#path, form === "data");
     this.#running.push(copy);
     if (!this.tries.startCopy(copy.attempt, this.#running)) return this.#retire(copy);
     this.#started++;
@@ -151,9 +153,9 @@ export class Copy implements AttemptOwner {
   readonly tunnel = undefined;
   readonly #hedges: Hedges;
 
-  constructor(hedges: Hedges, path: DataPath) {
+  constructor(hedges: Hedges, path: DataPath, isHttp2: boolean) {
     this.#hedges = hedges;
-    this.attempt = new Http1Attempt(this, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.attempt = newAttempt(this, path, isHttp2);
   }
 
   onAttemptOpen(): void {

@@ -2,8 +2,8 @@
 // requests: that is its router's.
 import { createServer, type Server, type Socket } from "node:net";
 import { formatHostPort, type HostPort } from "../../runtime/address.ts";
-import { ClientConnection, type ConnectionOwner } from "./client-connection.ts";
-import type { Router } from "./contract.ts";
+import { ClientGreeting } from "./client-greeting.ts";
+import type { ClientLink, LinkOwner, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Drain, type Drainable } from "./drain.ts";
 
@@ -42,14 +42,14 @@ export function startListener(options: ListenOptions): Promise<Listener> {
   return listener.listen(options.listen, options.reusePort ?? false);
 }
 
-class PortListener implements Listener, ConnectionOwner, Drainable {
+class PortListener implements Listener, LinkOwner, Drainable {
   address = "";
   isDraining = false;
   acceptedCount = 0;
   readonly #server: Server;
   readonly #path: DataPath;
   readonly #router: Router;
-  readonly #connections = new Set<ClientConnection>();
+  readonly #connections = new Set<ClientLink>();
   #drain: Drain | undefined = undefined;
 
   constructor(path: DataPath, router: Router) {
@@ -92,7 +92,7 @@ class PortListener implements Listener, ConnectionOwner, Drainable {
       return;
     }
     try {
-      this.#connections.add(new ClientConnection(socket, this, this.#path, this.#router));
+      this.#connections.add(new ClientGreeting(socket, this, this.#path, this.#router));
       this.#path.metrics.clientConnectionsActive.cell(direction).value = this.#connections.size;
     } catch (error) {
       this.#path.log.error({ err: error }, "a connection could not be taken over");
@@ -100,8 +100,13 @@ class PortListener implements Listener, ConnectionOwner, Drainable {
     }
   }
 
-  onClientClosed(connection: ClientConnection): void {
-    this.#connections.delete(connection);
+  onSuccession(link: ClientLink, successor: ClientLink): void {
+    this.#connections.delete(link);
+    this.#connections.add(successor);
+  }
+
+  onLinkClosed(link: ClientLink): void {
+    this.#connections.delete(link);
     this.#path.metrics.clientConnectionsActive.cell(this.#router.direction).value = this.#connections.size;
     this.#drain?.onConnectionClosed();
   }

@@ -345,7 +345,7 @@ describe.each(MODES)("%s", (mode) => {
 test.each([
   ["garbage", "\u0000\u0001\u0002\u0003\r\n\r\n", 400, "bad-request"],
   ["TLS", "\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\r\n", 400, "bad-request"],
-  ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version-not-supported"],
+  ["a preface of HTTP/2 that is none", "PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n", 505, "version-not-supported"],
   ["no host", "GET / HTTP/1.1\r\n\r\n", 400, "bad-request"],
   ["two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "bad-request"],
   [

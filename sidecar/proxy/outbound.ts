@@ -6,7 +6,7 @@ import { redirectLocation } from "../../rules/routing/rewrite.ts";
 import { findRoute, hasRoutes } from "../../rules/routing/table.ts";
 import type { HostPort } from "../../runtime/address.ts";
 import { ownCopy } from "../../runtime/latin1.ts";
-import { type Cluster, membersFor } from "../cluster.ts";
+import { membersFor } from "../cluster.ts";
 import type { Resolution } from "../resolver.ts";
 import { type FilterPlan, NO_FILTERS, type RulePlan } from "../route/rule-plan.ts";
 import { retryPlanOf, type ServiceEntry } from "../snapshot.ts";
@@ -15,8 +15,10 @@ import type { RoutedExchange, Router } from "./contract.ts";
 import { isPreflight, preflightLines } from "./cors.ts";
 import type { DataPath } from "./data-path.ts";
 import { EgressClusters, egressOf } from "./egress.ts";
+import { isGrpc } from "./grpc.ts";
 import { HeadView } from "./head-view.ts";
 import { type Listener, startListener } from "./listener.ts";
+import { speaksHttp2 } from "./protocol.ts";
 import { failure } from "./reasons.ts";
 import { retryAfterLine } from "./respond.ts";
 
@@ -82,7 +84,7 @@ export class OutboundRouter implements Router {
     const port = portOf(entry, askedPort);
     if (port === undefined)
       return exchange.answer(failure("no-such-service", `${entry.service} has no port ${askedPort}`), "");
-    if (entry.table === undefined) return this.#toCluster(exchange, entry, entry.cluster, port);
+    if (entry.table === undefined) return this.#toCluster(exchange, entry, entry, port);
     const view = this.#view;
     view.head = exchange.head;
     view.port = port;
@@ -90,7 +92,7 @@ export class OutboundRouter implements Router {
     if (hit !== undefined) return this.#toRule(exchange, entry, hit, port);
     if (hasRoutes(entry.table, port, view.fromNamespace))
       return exchange.answer(failure("no-route", entry.service), "");
-    this.#toCluster(exchange, entry, entry.cluster, port);
+    this.#toCluster(exchange, entry, entry, port);
   }
 
   #toRule(exchange: RoutedExchange, entry: ServiceEntry, hit: RouteHit, port: number): void {
@@ -115,7 +117,7 @@ export class OutboundRouter implements Router {
       return exchange.answer(failure("invalid-backend", `${backend.service} port ${backend.port}`), "");
     exchange.destination.backendFilters = filters;
     if (!filters.isEmpty && this.#isAnswered(exchange, filters, hit, port)) return;
-    this.#toCluster(exchange, entry, target.cluster, backendPort);
+    this.#toCluster(exchange, entry, target, backendPort);
   }
 
   /** Filters that answer themselves. */
@@ -135,14 +137,18 @@ export class OutboundRouter implements Router {
     return true;
   }
 
-  #toCluster(exchange: RoutedExchange, entry: ServiceEntry, cluster: Cluster, port: number): void {
+  /** @param entry the service that was called @param target the one that the request goes to */
+  #toCluster(exchange: RoutedExchange, entry: ServiceEntry, target: ServiceEntry, port: number): void {
     const destination = exchange.destination;
+    const { cluster } = target;
     const { timeout } = cluster.policy;
     const own = destination.rule?.rule.timeouts;
     destination.cluster = cluster;
     destination.members = membersFor(cluster, port);
+    destination.isGrpc = isGrpc(exchange.head);
+    destination.isHttp2 = speaksHttp2(target.resource, port, exchange.head);
     destination.retry = retryPlanOf(entry, destination.rule, cluster);
-    destination.requestTimeoutMs = own?.requestMs ?? timeout.requestMs;
+    destination.requestTimeoutMs = own?.requestMs ?? (destination.isGrpc ? timeout.grpcRequestMs : timeout.requestMs);
     destination.perTryTimeoutMs = own?.backendRequestMs ?? timeout.perTryMs;
     destination.idleTimeoutMs = timeout.idleMs;
     destination.hopFields = "all";

@@ -57,6 +57,12 @@ export const REASONS = {
     retry: "safe",
     text: "the endpoint closed the connection before its answer was complete",
   },
+  "refused-stream": {
+    status: 503,
+    side: "upstream",
+    retry: "if-unsent",
+    text: "the endpoint refused the request without working on it",
+  },
   "bad-response": { status: 502, side: "upstream", retry: "never", text: "the endpoint's answer is not valid HTTP" },
   "request-timeout": { status: 504, side: "mesh", retry: "never", text: "the request's time is over" },
   "deadline-exceeded": {
@@ -102,6 +108,8 @@ export interface Failure {
   readonly detail: string;
   /** Replaces the reason's own status; 0: the reason's. */
   readonly status: number;
+  /** The answer is one of gRPC, with this status. */
+  readonly grpcStatus?: number;
 }
 
 const PLAIN = new Map<ReasonName, Failure>(

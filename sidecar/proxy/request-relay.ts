@@ -49,10 +49,13 @@ export class RequestRelay {
 
   #startMirrors(filters: readonly MirrorFilter[], path: DataPath, snapshot: Snapshot): void {
     const { head, isRequestComplete } = this.#client;
+    const { trace } = this.#record;
     for (const filter of filters) {
-      const headText = `${this.#headText}\r\n`;
+      const spanId = trace.source?.newSpanId() ?? "";
+      const headText = `${this.#headText}${trace.linesOf(spanId)}\r\n`;
       const mirror = Mirror.start(filter, path, snapshot, head, headText, isRequestComplete, this.#record);
       if (mirror === undefined) continue;
+      if (spanId !== "" && trace.isSampled) mirror.trace(this.#record, spanId);
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);
     }
@@ -65,7 +68,7 @@ export class RequestRelay {
     this.#sendHead(outlet, hopLines);
     if (this.#log.bytes > 0) {
       this.#log.sendTo(outlet);
-      if (!this.#retry.canRepeat || this.#isTooLarge) this.#log.forget();
+      if (!this.#retry.keepsBody || this.#isTooLarge) this.#log.forget();
     }
     if (isRequestComplete) outlet.end(this.#trailers);
     this.#client.resumeReading();
@@ -128,14 +131,14 @@ export class RequestRelay {
   }
 
   #keeps(isSent: boolean): boolean {
-    return !this.#isSettled && (!isSent || (this.#retry.canRepeat && this.#log.isWhole));
+    return !this.#isSettled && (!isSent || (this.#retry.keepsBody && this.#log.isWhole));
   }
 
   /** Nothing more is read before a connection is there; what is too much is not kept for retries. */
   #bound(isSent: boolean): void {
     if (!isSent) {
       if (!this.#client.isRequestComplete) this.#client.pauseReading();
-    } else if (!this.#retry.canRepeat) this.#log.isWhole = false;
+    } else if (!this.#retry.keepsBody) this.#log.isWhole = false;
     else if (this.#isTooLarge) this.#log.forget();
   }
 }

@@ -3,9 +3,11 @@
 import type { MeshResource, RouteMatch } from "../../rules/resource.ts";
 import { rewritePath } from "../../rules/routing/rewrite.ts";
 import { encodeRequestHead } from "../http1/encoder.ts";
+import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
+import type { TraceScope } from "../observe/tracing/trace-scope.ts";
 import type { FilterPlan } from "../route/rule-plan.ts";
 import type { Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -17,11 +19,13 @@ import { replacedKinds } from "./hop-fields.ts";
 export class ForwardedHeads {
   readonly #client: Downstream;
   readonly #newRequestId: () => string;
+  readonly #record: ExchangeRecord;
   readonly #edits = new HeadEdits();
   #lines: HopLines | undefined = undefined;
 
   constructor(client: Downstream, path: DataPath, record: ExchangeRecord) {
     this.#client = client;
+    this.#record = record;
     this.#newRequestId = () => {
       record.requestId = path.newRequestId();
       return record.requestId;
@@ -39,11 +43,22 @@ export class ForwardedHeads {
     edits.isOpen = true;
     edits.upgrade = head.upgrade;
     edits.dropKinds = replacedKinds(destination.hopFields);
+    // What is left of it is said anew by each attempt.
+    if (destination.isGrpc && destination.hopFields !== "none") edits.remove("grpc-timeout");
     edits.append = this.#lines.of(head, this.#newRequestId);
+    if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
     return encodeRequestHead(head, edits);
   }
+}
+
+/** Each attempt says which span it is, instead of what came. */
+function dropTrace(edits: HeadEdits, head: MessageHead, trace: TraceScope): void {
+  edits.dropKinds |= 1 << FIELD.traceparent;
+  for (const name of trace.source?.fields ?? []) if (name !== "traceparent") edits.remove(name);
+  // The state of another trace, or of none (W3C Trace Context section 3.3).
+  if (trace.incoming.traceState === "" && head.has(FIELD.tracestate)) edits.dropKinds |= 1 << FIELD.tracestate;
 }
 
 function applyFilters(edits: HeadEdits, head: MessageHead, filters: FilterPlan, match: RouteMatch | undefined): void {

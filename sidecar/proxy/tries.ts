@@ -7,14 +7,15 @@ import type { MessageHead } from "../http1/head.ts";
 import type { AttemptKind, ExchangeRecord } from "../observe/exchange-record.ts";
 import { hedgeDelayMs } from "../policy/hedge.ts";
 import type { Attempt, AttemptHolder } from "./attempt.ts";
-import { Http1Attempt } from "./attempt-http1.ts";
 import type { AttemptOwner, Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Destination } from "./destination.ts";
 import { EndpointChoice } from "./endpoint-choice.ts";
+import { grpcTimeoutLine } from "./grpc.ts";
 import { type Copy, type HedgedTries, Hedges } from "./hedges.ts";
 import { hopLines } from "./hop-fields.ts";
+import { newAttempt } from "./new-attempt.ts";
 import type { Failure } from "./reasons.ts";
 import { recordAttempt } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
@@ -40,6 +41,8 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   readonly #path: DataPath;
   readonly #exchange: TriedExchange;
   readonly #pauseTimer = new WheelTimer(this);
+  /** For the other protocol than that of `attempt`; built when it is first spoken. */
+  #spare: Attempt | undefined = undefined;
   /** Built when a policy first hedges. */
   #hedges: Hedges | undefined = undefined;
 
@@ -47,7 +50,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     this.#exchange = exchange;
     this.#client = client;
     this.#path = path;
-    this.attempt = new Http1Attempt(exchange, path.wheel, path.http1Limits, path.limits.interimResponsesMax);
+    this.attempt = newAttempt(exchange, path, false);
     this.retry = new RetryState(path, exchange.record);
     this.choice = new EndpointChoice(path, exchange.destination, exchange.record);
     this.request = new RequestRelay(client, this, this.retry, exchange.record);
@@ -55,6 +58,15 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
 
   get service(): string {
     return this.#exchange.destination.cluster?.service ?? "";
+  }
+
+  /** Attempts of the request that begins are of the protocol of its destination. Before anything of it is sent. */
+  begin(): void {
+    const form = this.#exchange.destination.isHttp2 ? "data" : "wire";
+    if (this.attempt.form === form) return;
+    const other = this.#spare ?? newAttempt(this.#exchange, this.#path, form === "data");
+    this.#spare = this.attempt;
+    this.attempt = other;
   }
 
   /**
@@ -88,13 +100,16 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   /** The attempt has a connection: what there is of the request goes out. */
   send(): void {
     this.retry.hasSent = true;
-    this.request.sendAll(this.#hopLines());
+    this.request.sendAll(this.#hopLines(this.attempt));
   }
 
-  #hopLines(): string {
-    const { destination, deadline } = this.#exchange;
-    if (destination.hopFields === "none") return "";
-    return hopLines(destination.hopFields, this.retry.tries, deadline.leftMs(destination, this.#path.clock.now()));
+  #hopLines(attempt: Attempt): string {
+    const { destination, deadline, record } = this.#exchange;
+    const context = record.trace.source === undefined ? "" : record.trace.linesOf(attempt.record.spanId);
+    if (destination.hopFields === "none") return context;
+    const leftMs = deadline.leftMs(destination, this.#path.clock.now());
+    const lines = context + hopLines(destination.hopFields, this.retry.tries, leftMs);
+    return destination.isGrpc && leftMs < Number.POSITIVE_INFINITY ? lines + grpcTimeoutLine(leftMs) : lines;
   }
 
   /** Should this answer be given up, for another attempt or for a copy that is under way? */
@@ -159,6 +174,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   dispose(): void {
     this.#path.wheel.release(this.#pauseTimer);
     this.attempt.dispose();
+    this.#spare?.dispose();
     this.#hedges?.dispose();
   }
 
@@ -201,7 +217,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   }
 
   sendCopy(copy: Attempt): void {
-    this.request.sendCopy(copy.outlet, this.#hopLines());
+    this.request.sendCopy(copy.outlet, this.#hopLines(copy));
   }
 
   isUnwanted(head: MessageHead): boolean {

@@ -1,0 +1,82 @@
+// The decoder's dynamic table (RFC 7541 section 2.3.2) as a ring of flat arrays. What a string was found to be of when
+// it was decoded is kept with it, so that an indexed field costs neither a scan nor a string.
+
+/** Octets that an entry costs beside its name and value (section 4.1). */
+export const ENTRY_OVERHEAD = 32;
+
+const ENTRIES_AT_FIRST = 16;
+
+export class DynamicTable {
+  names: string[] = [];
+  values: string[] = [];
+  kinds: Uint8Array = new Uint8Array(ENTRIES_AT_FIRST);
+  nameClasses: Uint8Array = new Uint8Array(ENTRIES_AT_FIRST);
+  valueClasses: Uint8Array = new Uint8Array(ENTRIES_AT_FIRST);
+  /** Entries at present; the newest has index 1 here. */
+  count = 0;
+  /** Octets as section 4.1 counts them. */
+  size = 0;
+  /** What the peer's encoder said last, at most the limit. */
+  sizeMax: number;
+  /** Where the next entry goes. */
+  #next = 0;
+
+  constructor(sizeMax: number) {
+    this.sizeMax = sizeMax;
+  }
+
+  /** Place in the arrays of entry `index`, 1 being the newest; the caller has compared with `count`. */
+  placeOf(index: number): number {
+    return (this.#next - index) & (this.kinds.length - 1);
+  }
+
+  /** An entry larger than the whole table empties it and is not kept (section 4.4). */
+  insert(name: string, value: string, kind: number, nameClasses: number, valueClasses: number): void {
+    const size = name.length + value.length + ENTRY_OVERHEAD;
+    this.#evictTo(this.sizeMax - size);
+    if (size > this.sizeMax) return;
+    if (this.count === this.kinds.length) this.#grow();
+    const place = this.#next;
+    this.names[place] = name;
+    this.values[place] = value;
+    this.kinds[place] = kind;
+    this.nameClasses[place] = nameClasses;
+    this.valueClasses[place] = valueClasses;
+    this.#next = (place + 1) & (this.kinds.length - 1);
+    this.count++;
+    this.size += size;
+  }
+
+  resize(sizeMax: number): void {
+    this.sizeMax = sizeMax;
+    this.#evictTo(sizeMax);
+  }
+
+  #evictTo(size: number): void {
+    while (this.size > size && this.count > 0) {
+      const place = this.placeOf(this.count);
+      this.size -= (this.names[place] as string).length + (this.values[place] as string).length + ENTRY_OVERHEAD;
+      this.names[place] = "";
+      this.values[place] = "";
+      this.count--;
+    }
+  }
+
+  /** Twice the room, oldest entry first. */
+  #grow(): void {
+    const { names, values, kinds, nameClasses, valueClasses } = this;
+    const places = Array.from({ length: this.count }, (_, index) => this.placeOf(this.count - index));
+    this.names = places.map((place) => names[place] as string);
+    this.values = places.map((place) => values[place] as string);
+    this.kinds = enlarged(kinds, places);
+    this.nameClasses = enlarged(nameClasses, places);
+    this.valueClasses = enlarged(valueClasses, places);
+    this.#next = this.count;
+  }
+}
+
+function enlarged(array: Uint8Array, places: readonly number[]): Uint8Array {
+  const larger = new Uint8Array(array.length * 2);
+  for (let index = 0; index < places.length; index++) larger[index] = array[places[index] as number] as number;
+  return larger;
+}

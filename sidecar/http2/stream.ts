@@ -1,0 +1,159 @@
+// One stream: what is known of its two messages, its windows, and what waits. Made once and given out again and again by
+// its connection. It decides nothing: sending is sender.ts, receiving is receiver.ts.
+import type { Http2StreamView, ResetCause, StreamHandler, StreamState } from "./contract.ts";
+import { Http2Head } from "./head.ts";
+import type { Refusal } from "./refusal.ts";
+import { SendQueue } from "./send-queue.ts";
+
+/** What a stream asks of its connection. */
+export interface StreamHost {
+  sendHead(stream: Http2Stream, head: Http2Head, isEnd: boolean): void;
+  sendData(stream: Http2Stream, bytes: Buffer, start: number, end: number, isEnd: boolean): boolean;
+  sendTrailers(stream: Http2Stream, trailers: Http2Head): void;
+  resetStream(stream: Http2Stream, code: number): void;
+  onResumed(stream: Http2Stream): void;
+  onReleased(stream: Http2Stream): void;
+}
+
+/** What ends our message once all that waits is out. */
+export type QueuedEnd = "none" | "data" | "trailers";
+
+/** For a stream that nobody handles (yet). */
+export const NO_HANDLER: StreamHandler = {
+  onHead: () => {},
+  onInterimHead: () => {},
+  onData: () => {},
+  onTrailers: () => {},
+  onReset: () => {},
+  onDrain: () => {},
+};
+
+export class Http2Stream implements Http2StreamView {
+  readonly #host: StreamHost;
+  id = 0;
+  state: StreamState = "idle";
+  handler: StreamHandler = NO_HANDLER;
+  readonly head: Http2Head = new Http2Head();
+  isReceived = false;
+  isSent = false;
+  resetCode = 0;
+  resetCause: ResetCause | undefined = undefined;
+  isUnprocessed = false;
+  refusal: Refusal | undefined = undefined;
+  #trailers: Http2Head | undefined = undefined;
+
+  // ---- receiver ----
+
+  /** The peer's final head has come. */
+  hasHead = false;
+  interimHeads = 0;
+  /** Content that Content-Length still promises; -1: it says nothing. */
+  contentLeft = -1;
+  /** Client: the answer is to HEAD, CONNECT: its Content-Length is not about content that comes. */
+  requestMethod = "";
+  /** What the peer may still send. */
+  receiveWindow = 0;
+  /** Received, and not yet given back to the peer's window. */
+  unreturnedBytes = 0;
+  /** Of these, what came while the owner did not read. */
+  stalledBytes = 0;
+  isPaused = false;
+
+  // ---- sender ----
+
+  sendWindow = 0;
+  readonly queue: SendQueue = new SendQueue();
+  queuedEnd: QueuedEnd = "none";
+  queuedTrailers: Http2Head | undefined = undefined;
+  /** `sendData` has said false, and onDrain has not been called since. */
+  wantsDrain = false;
+  /** Neighbours among the streams that could send if the connection could. */
+  isLinked = false;
+  nextReady: Http2Stream | undefined = undefined;
+  previousReady: Http2Stream | undefined = undefined;
+
+  /** The owner said `release`, but the stream was open. */
+  isReleased = false;
+
+  constructor(host: StreamHost) {
+    this.#host = host;
+  }
+
+  /** Readies it for an exchange; everything that the one before left is gone. */
+  open(id: number, receiveWindow: number, sendWindow: number): void {
+    this.id = id;
+    this.state = "open";
+    this.handler = NO_HANDLER;
+    this.head.clear();
+    this.#trailers?.clear();
+    this.isReceived = false;
+    this.isSent = false;
+    this.resetCode = 0;
+    this.resetCause = undefined;
+    this.isUnprocessed = false;
+    this.refusal = undefined;
+    this.hasHead = false;
+    this.interimHeads = 0;
+    this.contentLeft = -1;
+    this.requestMethod = "";
+    this.receiveWindow = receiveWindow;
+    this.unreturnedBytes = 0;
+    this.stalledBytes = 0;
+    this.isPaused = false;
+    this.sendWindow = sendWindow;
+    this.queuedEnd = "none";
+    this.wantsDrain = false;
+    this.isReleased = false;
+  }
+
+  get trailers(): Http2Head {
+    this.#trailers ??= new Http2Head();
+    return this.#trailers;
+  }
+
+  get queuedBytes(): number {
+    return this.queue.length;
+  }
+
+  get isClosed(): boolean {
+    return this.state === "closed" || this.state === "idle";
+  }
+
+  /** May our message go on? */
+  get canSend(): boolean {
+    return !this.isSent && !this.isClosed;
+  }
+
+  sendHead(head: Http2Head, isEnd: boolean): void {
+    if (this.canSend) this.#host.sendHead(this, head, isEnd);
+  }
+
+  sendData(bytes: Buffer, start: number, end: number, isEnd: boolean): boolean {
+    return this.canSend ? this.#host.sendData(this, bytes, start, end, isEnd) : true;
+  }
+
+  sendTrailers(trailers: Http2Head): void {
+    if (this.canSend) this.#host.sendTrailers(this, trailers);
+  }
+
+  reset(code: number): void {
+    if (!this.isClosed) this.#host.resetStream(this, code);
+  }
+
+  pauseReading(): void {
+    this.isPaused = true;
+  }
+
+  resumeReading(): void {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    if (!this.isClosed) this.#host.onResumed(this);
+  }
+
+  release(): void {
+    if (this.isReleased || this.state === "idle") return;
+    this.isReleased = true;
+    this.handler = NO_HANDLER;
+    if (this.state === "closed") this.#host.onReleased(this);
+  }
+}

@@ -1,0 +1,195 @@
+// An attempt over HTTP/2: one stream of a connection that others use as well.
+import type { TimerWheel } from "../../runtime/timer-wheel.ts";
+import type { EndpointMember } from "../cluster-endpoint.ts";
+import { REFUSED } from "../http1/contract.ts";
+import { ResponseDecoder } from "../http1/decoder.ts";
+import type { Http1Limits } from "../http1/limits.ts";
+import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
+import { ERROR, errorName } from "../http2/error-code.ts";
+import { Http2Head } from "../http2/head.ts";
+import type { StreamConnection, StreamWaiter } from "../upstream/stream-pool.ts";
+import { Attempt } from "./attempt.ts";
+import type { AttemptOwner } from "./contract.ts";
+import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
+import { readRequestText, responseText, trailersText } from "./http2-text.ts";
+import { Http2Upstream } from "./http2-upstream.ts";
+import { type Failure, failure } from "./reasons.ts";
+import { asBytes } from "./text-bytes.ts";
+
+/** Requests are copied out before a send returns. */
+const request = new Http2Head();
+
+export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler, StreamSender {
+  readonly outlet = new StreamOutlet(this, true);
+  readonly form = "data";
+  readonly #decoder: ResponseDecoder;
+  #connection: Http2Upstream | undefined = undefined;
+  #stream: Http2StreamView | undefined = undefined;
+
+  constructor(owner: AttemptOwner, wheel: TimerWheel, limits: Http1Limits, interimMax: number) {
+    super(owner, wheel, interimMax);
+    this.#decoder = new ResponseDecoder(limits);
+  }
+
+  get isOpen(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  pauseReading(): void {
+    this.#stream?.pauseReading();
+  }
+
+  resumeReading(): void {
+    this.#stream?.resumeReading();
+  }
+
+  endTunnelWrites(): void {
+    this.outlet.end("");
+  }
+
+  protected lease(member: EndpointMember, method: string, upgrades: boolean): void {
+    this.#decoder.reset();
+    this.#decoder.expect(method, upgrades);
+    const pool = member.state.streams;
+    const connection = pool.lease();
+    if (connection instanceof Http2Upstream) {
+      this.#connection = connection;
+      this.open(connection.requests > 0);
+    } else if (!pool.enqueue(this)) this.fail(failure("pool-overflow"));
+  }
+
+  protected letGo(member: EndpointMember): void {
+    if (this.state === "waiting") member.state.streams.cancel(this);
+    const stream = this.#stream;
+    this.outlet.detach();
+    this.#connection = undefined;
+    this.#stream = undefined;
+    if (stream === undefined) return;
+    if (stream.state !== "closed" && !(stream.isSent && stream.isReceived)) stream.reset(ERROR.cancel);
+    stream.handler = DEAF;
+    stream.release();
+  }
+
+  onStreamLeased(connection: StreamConnection): void {
+    this.guard(() => {
+      if (!(connection instanceof Http2Upstream)) return this.fail(failure("internal-error"));
+      this.#connection = connection;
+      this.openLate(connection.requests > 0);
+    });
+  }
+
+  onLeaseFailed(error: string): void {
+    this.fail(failure("connect-failure", error));
+  }
+
+  sendHead(text: string, isEnd: boolean): Http2StreamView | undefined {
+    readRequestText(text, request);
+    this.#stream = this.#connection?.request(request, isEnd, this);
+    // The connection went away within this turn: nothing was sent.
+    if (this.#stream === undefined) this.fail(failure("connect-failure", "the connection takes no more requests"));
+    else if (this.member !== undefined && this.#connection !== undefined)
+      this.member.state.streams.noteRequest(this.#connection);
+    return this.#stream;
+  }
+
+  // ---- the answer ----
+
+  onHead(stream: Http2StreamView, isEnd: boolean): void {
+    this.guard(() => {
+      this.hasAnswered = true;
+      if (!this.#decode(stream, isEnd)) return;
+      const { head } = this.#decoder;
+      if (head.framing === "tunnel") {
+        this.enterTunnel(head.status);
+        this.owner.onTunnelOpen(head);
+        return;
+      }
+      if (isEnd) head.framing = "none";
+      this.noteHead(head);
+      if (this.owner.wantsRetry(head)) return this.giveWay(false, head.status);
+      this.owner.onResponseHead(head, "data");
+      if (this.isOver) return;
+      this.state = "body";
+      if (isEnd) this.complete(true, "");
+      else this.owner.onReadDone();
+    });
+  }
+
+  onInterimHead(stream: Http2StreamView): void {
+    this.guard(() => {
+      this.hasAnswered = true;
+      if (!this.#decode(stream, true)) return;
+      if (!this.passInterim(this.#decoder.head)) return;
+      this.#decoder.reset();
+      this.owner.onReadDone();
+    });
+  }
+
+  onData(_stream: Http2StreamView, bytes: Buffer, start: number, end: number, isEnd: boolean): void {
+    try {
+      if (this.state === "tunnel") this.#passTunnel(bytes, start, end, isEnd);
+      else {
+        if (end > start) {
+          this.noteContent();
+          this.owner.onResponseBody(bytes, start, end);
+        }
+        if (isEnd) this.complete(true, "");
+        else this.owner.onReadDone();
+      }
+    } catch (error) {
+      this.owner.onInternalError("attempt", error);
+    }
+  }
+
+  onTrailers(stream: Http2StreamView): void {
+    this.guard(() => {
+      if (this.state === "tunnel") this.owner.tunnel?.onEndpointEnd();
+      else this.complete(true, trailersText(stream.trailers));
+    });
+  }
+
+  onReset(stream: Http2StreamView): void {
+    this.fail(failureOf(stream));
+  }
+
+  onDrain(): void {
+    this.guard(() => {
+      this.outlet.onDrain();
+      this.owner.onAttemptDrain();
+    });
+  }
+
+  #passTunnel(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
+    const { tunnel } = this.owner;
+    if (end > start) tunnel?.fromEndpoint(bytes, start, end);
+    if (isEnd) tunnel?.onEndpointEnd();
+    else this.owner.onReadDone();
+  }
+
+  /** @returns false when the head breaks a rule of HTTP: the attempt has failed */
+  #decode(stream: Http2StreamView, isEnd: boolean): boolean {
+    const bytes = asBytes(responseText(stream.head, isEnd));
+    if (this.#decoder.decodeHead(bytes, 0, bytes.length) !== REFUSED) return true;
+    this.fail(failure("bad-response", this.#decoder.refusal?.detail));
+    return false;
+  }
+}
+
+/** For streams that nobody listens to any more. */
+const DEAF: StreamHandler = {
+  onHead: () => {},
+  onInterimHead: () => {},
+  onData: () => {},
+  onTrailers: () => {},
+  onReset: () => {},
+  onDrain: () => {},
+};
+
+/** Why a stream ended before its answer did. */
+function failureOf(stream: Http2StreamView): Failure {
+  if (stream.resetCause === "refused") return failure("bad-response", stream.refusal?.detail ?? "");
+  if (stream.isUnprocessed) return failure("refused-stream", `the endpoint refused the stream`);
+  const code = errorName(stream.resetCode);
+  if (stream.resetCause === "peer") return failure("upstream-reset", `the endpoint reset the stream: ${code}`);
+  return failure("upstream-reset", "the endpoint's connection ended");
+}

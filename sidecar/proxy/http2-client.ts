@@ -1,0 +1,141 @@
+// One client's connection that speaks HTTP/2: the socket, the codec on it, and a seat with an exchange for each stream.
+// Not requests: those are the seats'.
+import type { Socket } from "node:net";
+import type { ByteReader } from "../../runtime/shared-socket.ts";
+import { Http2Connection } from "../http2/connection.ts";
+import type { Http2ConnectionHandler, Http2StreamView, StreamHandler } from "../http2/contract.ts";
+import { ERROR } from "../http2/error-code.ts";
+import { Http2Head } from "../http2/head.ts";
+import type { Refusal } from "../http2/refusal.ts";
+import type { ClientLink, LinkOwner, Router } from "./contract.ts";
+import type { DataPath } from "./data-path.ts";
+import { Http2Seat, type SeatOwner } from "./http2-seat.ts";
+import { readResponseText } from "./http2-text.ts";
+import { SocketTransport } from "./http2-transport.ts";
+import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
+import { failure } from "./reasons.ts";
+import { recordRefusal } from "./record.ts";
+import { ownAnswer } from "./respond.ts";
+
+const refusalHead = new Http2Head();
+/** Seats that wait for a stream; more are left to the collector. */
+const SPARE_SEATS_MAX = 128;
+
+export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwner, ByteReader, PhaseOwner {
+  readonly remoteAddress: string;
+  readonly #socket: Socket;
+  readonly #owner: LinkOwner;
+  readonly #path: DataPath;
+  readonly #router: Router;
+  readonly #connection: Http2Connection;
+  readonly #timer: PhaseTimer;
+  readonly #spare: Http2Seat[] = [];
+
+  /** @param socket whose bytes, from now on, come to `onBytes` */
+  constructor(socket: Socket, remoteAddress: string, owner: LinkOwner, path: DataPath, router: Router) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.#path = path;
+    this.#router = router;
+    this.remoteAddress = remoteAddress;
+    this.#connection = new Http2Connection({
+      role: "server",
+      transport: new SocketTransport(socket, path.limits.writeBufferBytes),
+      handler: this,
+      limits: path.http2.limits,
+      clock: path.clock,
+      wheel: path.wheel,
+      flushes: path.http2.flushes,
+    });
+    this.#timer = new PhaseTimer(this, path.wheel);
+    this.#listen(socket);
+    this.#connection.start();
+    this.#timer.arm("idle", path.limits.clientIdleTimeoutMs);
+    if (owner.isDraining) this.drain();
+  }
+
+  #listen(socket: Socket): void {
+    socket.on("drain", () => this.#connection.onTransportDrain());
+    socket.on("end", () => this.#connection.onTransportEnd());
+    socket.on("error", () => {});
+    socket.on("close", () => this.#onClose());
+  }
+
+  get isDraining(): boolean {
+    return this.#owner.isDraining;
+  }
+
+  onBytes(bytes: Buffer, length: number): void {
+    this.#connection.receive(bytes, 0, length);
+  }
+
+  /** Says GOAWAY; what is under way is finished. */
+  drain(): void {
+    this.#connection.drain();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** No stream for the idle time: the client is asked to come again when it has something. */
+  onTimeout(_phase: Phase): void {
+    if (this.#connection.openStreams === 0) this.#connection.drain();
+    else this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs);
+  }
+
+  // ---- what the codec tells ----
+
+  onStream(stream: Http2StreamView): StreamHandler {
+    const seat = this.#spare.pop() ?? new Http2Seat(this, this.#path, this.#router);
+    seat.take(stream);
+    return seat;
+  }
+
+  onStreamRefused(stream: Http2StreamView, refusal: Refusal): void {
+    this.#path.metrics.http2Refusals.cell(this.#router.direction, refusal.detail).value++;
+    if (refusal.status === 0 || stream.handler instanceof Http2Seat) return;
+    const cause = failure(refusal.status === 431 ? "header-too-large" : "bad-request", refusal.detail);
+    const wallMs = this.#path.clock.wall();
+    const { head, body } = ownAnswer(cause, { request: undefined, lines: "", closes: false, wallMs });
+    recordRefusal(this.#path, this.#router.direction, this.remoteAddress, cause);
+    readResponseText(head, refusalHead);
+    stream.sendHead(refusalHead, false);
+    const bytes = Buffer.from(body, "latin1");
+    stream.sendData(bytes, 0, bytes.length, true);
+  }
+
+  onSettings(): void {}
+
+  onGoaway(): void {}
+
+  onStreamClosed(): void {
+    if (this.#connection.openStreams === 0) this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs);
+  }
+
+  onClosed(): void {
+    const { refusal } = this.#connection;
+    if (refusal !== undefined && refusal.scope === "connection")
+      this.#path.metrics.http2Refusals.cell(this.#router.direction, refusal.detail).value++;
+    // A peer that does not end its side is not waited for.
+    this.#timer.arm("linger", this.#path.limits.lingerMs);
+  }
+
+  /** The seat has no stream any more. */
+  giveBack(seat: Http2Seat): void {
+    if (this.#spare.length < SPARE_SEATS_MAX && !this.#socket.destroyed) this.#spare.push(seat);
+    else seat.dispose();
+  }
+
+  #onClose(): void {
+    this.#connection.onTransportClosed("");
+    this.#timer.release();
+    for (const seat of this.#spare.splice(0)) seat.dispose();
+    this.#owner.onLinkClosed(this);
+  }
+
+  /** An error of the sidecar that no exchange knows of. */
+  abandon(): void {
+    this.#connection.close(ERROR.internalError);
+  }
+}

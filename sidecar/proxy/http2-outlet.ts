@@ -1,0 +1,107 @@
+// The way out of one side that speaks HTTP/2: what the exchange adds becomes frames of one stream. The last piece is
+// held back until it is known whether anything follows, so that the end of a message costs no frame of its own; whoever
+// adds also flushes before its bytes are gone.
+
+import type { Http2StreamView } from "../http2/contract.ts";
+import { Http2Head } from "../http2/head.ts";
+import type { MessageOutlet } from "./contract.ts";
+import { readTrailersText } from "./http2-text.ts";
+
+/** Whose stream it is. */
+export interface StreamSender {
+  /** Sends the head that `text` says. @returns the stream; undefined where it cannot be sent any more */
+  sendHead(text: string, isEnd: boolean): Http2StreamView | undefined;
+}
+
+const EMPTY = Buffer.alloc(0);
+/** Heads are copied out before a send returns, so one is enough for all. */
+const scratch = new Http2Head();
+/** Answers before the final one: `HTTP/1.1 1`. */
+const INTERIM_AT = "HTTP/1.1 ".length;
+const ONE = 0x31;
+
+export class StreamOutlet implements MessageOutlet {
+  readonly form = "data";
+  /** The stream's window or the connection is full; cleared by `onDrain`. */
+  isFull = false;
+  readonly #sender: StreamSender;
+  readonly #isClient: boolean;
+  #stream: Http2StreamView | undefined = undefined;
+  /** A head that is not sent yet. */
+  #head = "";
+  #piece: Buffer = EMPTY;
+  #start = 0;
+  #end = 0;
+
+  /** @param isClient requests go out here, not answers */
+  constructor(sender: StreamSender, isClient: boolean) {
+    this.#sender = sender;
+    this.#isClient = isClient;
+  }
+
+  /** Drops what was not flushed, and knows no stream any more. */
+  detach(): void {
+    this.#stream = undefined;
+    this.#head = "";
+    this.#dropPiece();
+    this.isFull = false;
+  }
+
+  addHead(text: string): void {
+    // 101 ends nothing: what follows is the tunnel's, so it goes out like a final head.
+    const isInterim = !this.#isClient && text.charCodeAt(INTERIM_AT) === ONE && !text.startsWith("101", INTERIM_AT);
+    if (isInterim) this.#sender.sendHead(text, false);
+    else this.#head = text;
+  }
+
+  addBody(bytes: Buffer, start: number, end: number): void {
+    if (start === end) return;
+    this.#sendHead(false);
+    this.#sendPiece(false);
+    this.#piece = bytes;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  addBodyText(text: string): void {
+    this.addBody(Buffer.from(text, "latin1"), 0, text.length);
+  }
+
+  end(trailers: string): void {
+    if (trailers !== "") {
+      this.flush();
+      readTrailersText(trailers, scratch);
+      if (scratch.count > 0) return this.#stream?.sendTrailers(scratch);
+    }
+    if (this.#head !== "") this.#sendHead(true);
+    else if (this.#piece !== EMPTY) this.#sendPiece(true);
+    else this.#stream?.sendData(EMPTY, 0, 0, true);
+  }
+
+  flush(): void {
+    this.#sendHead(false);
+    this.#sendPiece(false);
+  }
+
+  onDrain(): void {
+    this.isFull = false;
+  }
+
+  #sendHead(isEnd: boolean): void {
+    if (this.#head === "") return;
+    const text = this.#head;
+    this.#head = "";
+    this.#stream = this.#sender.sendHead(text, isEnd);
+  }
+
+  #sendPiece(isEnd: boolean): void {
+    const piece = this.#piece;
+    if (piece === EMPTY) return;
+    this.#piece = EMPTY;
+    if (this.#stream?.sendData(piece, this.#start, this.#end, isEnd) === false) this.isFull = true;
+  }
+
+  #dropPiece(): void {
+    this.#piece = EMPTY;
+  }
+}

@@ -1,0 +1,276 @@
+// One stream of a client: its request is read for the exchange, and the exchange's answer goes out on it. Seats are used
+// for stream after stream. Not routing and not answers.
+import type { BodyForm } from "../http1/contract.ts";
+import { REFUSED } from "../http1/contract.ts";
+import { RequestDecoder } from "../http1/decoder.ts";
+import type { MessageHead } from "../http1/head.ts";
+import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
+import { ERROR } from "../http2/error-code.ts";
+import { Http2Head } from "../http2/head.ts";
+import type { Downstream, Router } from "./contract.ts";
+import type { DataPath } from "./data-path.ts";
+import { Exchange } from "./exchange.ts";
+import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
+import { readResponseText, requestText, trailersText } from "./http2-text.ts";
+import { copyOf } from "./outlet.ts";
+import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
+import { failure } from "./reasons.ts";
+import { recordRefusal } from "./record.ts";
+import { ownAnswer, sendAnswer } from "./respond.ts";
+import { asBytes } from "./text-bytes.ts";
+
+/** The connection, as its seats see it. */
+export interface SeatOwner {
+  readonly remoteAddress: string;
+  readonly isDraining: boolean;
+  giveBack(seat: Http2Seat): void;
+}
+
+/** Answers are copied out before a send returns. */
+const answer = new Http2Head();
+/** Of a handshake whose answer nobody checks: the endpoint's end of it stops at the sidecar (RFC 8441 section 5). */
+const WEBSOCKET_KEY = "d2VmdC1zaWRlY2FyLWtleQ==";
+const CONTENT: { readonly form: BodyForm; useWireForm(): void } = { form: "data", useWireForm: () => {} };
+
+/** "answered": the answer is out, the rest of the request is not wanted. */
+type SeatState = "free" | "body" | "answering" | "tunnel" | "answered";
+
+export class Http2Seat implements Downstream, StreamHandler, StreamSender, PhaseOwner {
+  readonly outlet = new StreamOutlet(this, false);
+  readonly body = CONTENT;
+  readonly #owner: SeatOwner;
+  readonly #path: DataPath;
+  readonly #decoder: RequestDecoder;
+  readonly #exchange: Exchange;
+  readonly #timer: PhaseTimer;
+  #stream: Http2StreamView | undefined = undefined;
+  #state: SeatState = "free";
+  #policyIdleMs = 0;
+  /** What a tunnel's client sent before there was a tunnel; at most a stream's window. */
+  #early: Buffer[] = [];
+  #hasEnded = false;
+
+  constructor(owner: SeatOwner, path: DataPath, router: Router) {
+    this.#owner = owner;
+    this.#path = path;
+    this.#decoder = new RequestDecoder(path.http1Limits);
+    this.#exchange = new Exchange(this, path, router);
+    this.#timer = new PhaseTimer(this, path.wheel);
+  }
+
+  get head(): MessageHead {
+    return this.#decoder.head;
+  }
+
+  get remoteAddress(): string {
+    return this.#owner.remoteAddress;
+  }
+
+  get isRequestComplete(): boolean {
+    return this.#state !== "body";
+  }
+
+  get isDraining(): boolean {
+    return this.#owner.isDraining;
+  }
+
+  /** A stream begins. */
+  take(stream: Http2StreamView): void {
+    this.#stream = stream;
+  }
+
+  /** The connection is gone: the seat is not used again. */
+  dispose(): void {
+    this.#exchange.onClientGone();
+    this.#timer.release();
+  }
+
+  // ---- the request ----
+
+  onHead(stream: Http2StreamView, isEnd: boolean): void {
+    this.#guard(() => {
+      const bytes = asBytes(requestText(stream.head, isEnd, WEBSOCKET_KEY));
+      if (this.#decoder.decodeHead(bytes, 0, bytes.length) === REFUSED) return this.#refuse();
+      const { head } = this.#decoder;
+      const hasBody = !isEnd && !head.isConnect && !head.upgrade;
+      this.#hasEnded = isEnd;
+      this.#state = hasBody ? "body" : "answering";
+      const { limits, clock } = this.#path;
+      this.#policyIdleMs = limits.streamIdleTimeoutMs;
+      const nowMs = clock.now();
+      this.#timer.arm("stream", hasBody ? limits.bodyIdleTimeoutMs : this.#policyIdleMs, nowMs);
+      this.#exchange.begin(nowMs);
+      this.#exchange.request.flush();
+    });
+  }
+
+  onInterimHead(): void {}
+
+  onData(_stream: Http2StreamView, bytes: Buffer, start: number, end: number, isEnd: boolean): void {
+    try {
+      this.#timer.hasMoved = true;
+      this.#hasEnded ||= isEnd;
+      if (this.#state === "body") {
+        if (end > start) this.#exchange.request.addBody(bytes, start, end);
+        if (isEnd && this.#state === "body") this.#completeRequest("");
+        this.#exchange.request.flush();
+      } else if (this.#state === "tunnel") this.#passTunnel(bytes, start, end, isEnd);
+      else if (this.#state === "answering" && end > start) this.#early.push(copyOf(bytes, start, end));
+    } catch (error) {
+      this.#exchange.onInternalError("client", error);
+    }
+  }
+
+  onTrailers(stream: Http2StreamView): void {
+    this.#guard(() => {
+      this.#hasEnded = true;
+      if (this.#state === "body") {
+        this.#completeRequest(trailersText(stream.trailers));
+        this.#exchange.request.flush();
+      } else if (this.#state === "tunnel") this.#exchange.tunnel.onClientEnd();
+    });
+  }
+
+  onReset(): void {
+    this.#guard(() => {
+      if (this.#exchange.state !== "idle") this.#exchange.onClientReset();
+      this.#leave();
+    });
+  }
+
+  onDrain(): void {
+    this.#guard(() => {
+      this.outlet.onDrain();
+      if (this.#state === "answered") this.#leave();
+      else this.#exchange.onClientDrain();
+    });
+  }
+
+  #completeRequest(trailers: string): void {
+    this.#state = "answering";
+    this.#timer.arm("stream", this.#policyIdleMs);
+    this.#exchange.onRequestEnd(trailers);
+  }
+
+  /** The head breaks a rule that HTTP/2 itself has not. */
+  #refuse(): void {
+    const { refusal } = this.#decoder;
+    const cause = failure(refusal?.reason ?? "bad-request", refusal?.detail, refusal?.status);
+    const wallMs = this.#path.clock.wall();
+    this.#state = "answering";
+    sendAnswer(this.outlet, ownAnswer(cause, { request: undefined, lines: "", closes: false, wallMs }));
+    recordRefusal(this.#path, this.#exchange.direction, this.remoteAddress, cause);
+    this.onExchangeDone();
+  }
+
+  // ---- for the exchange ----
+
+  sendHead(text: string, isEnd: boolean): Http2StreamView | undefined {
+    readResponseText(text, answer);
+    this.#stream?.sendHead(answer, isEnd);
+    return this.#stream;
+  }
+
+  pauseReading(): void {
+    this.#stream?.pauseReading();
+  }
+
+  resumeReading(): void {
+    this.#stream?.resumeReading();
+  }
+
+  noteActivity(): void {
+    this.#timer.hasMoved = true;
+  }
+
+  setIdleTimeout(idleMs: number): void {
+    this.#policyIdleMs = idleMs;
+    if (this.#state !== "body" && idleMs !== this.#timer.delayMs) this.#timer.arm("stream", idleMs);
+  }
+
+  /** The answer was given to the codec. What of it waits for the client still goes out. */
+  onExchangeDone(): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    if (stream.queuedBytes > 0) {
+      this.#state = "answered";
+      this.#timer.arm("stream", this.#path.limits.streamIdleTimeoutMs);
+    } else this.#leave();
+  }
+
+  reset(): void {
+    this.#stream?.reset(ERROR.internalError);
+    this.#leave();
+  }
+
+  startTunnel(): void {
+    this.#state = "tunnel";
+    this.#timer.arm("stream", this.#path.limits.tunnelIdleTimeoutMs);
+    for (const bytes of this.#early.splice(0)) this.#exchange.tunnel.fromClient(bytes, 0, bytes.length);
+    if (this.#hasEnded) this.#exchange.tunnel.onClientEnd();
+    else this.#exchange.request.flush();
+  }
+
+  endTunnelWrites(): void {
+    this.outlet.end("");
+  }
+
+  // ---- ends ----
+
+  #passTunnel(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
+    const { tunnel, request } = this.#exchange;
+    if (end > start) tunnel.fromClient(bytes, start, end);
+    if (isEnd) tunnel.onClientEnd();
+    else request.flush();
+  }
+
+  /** The seat is free for another stream. */
+  #leave(): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    this.#stream = undefined;
+    this.#state = "free";
+    this.#early = [];
+    this.#decoder.reset();
+    this.outlet.detach();
+    this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs);
+    // All of the answer is out, and the rest of the request is not wanted (RFC 9113 section 8.1).
+    if (stream.state !== "closed" && !stream.isReceived) stream.reset(ERROR.noError);
+    stream.handler = DEAF;
+    stream.release();
+    this.#owner.giveBack(this);
+  }
+
+  onTimeout(phase: Phase): void {
+    if (phase !== "stream") return;
+    this.#guard(() => {
+      if (this.#state === "tunnel" || this.#state === "answered") this.#cut();
+      else if (this.#state === "body" && this.#exchange.state !== "idle")
+        this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
+      else this.#exchange.fail(failure("stream-idle-timeout"));
+    });
+  }
+
+  #cut(): void {
+    if (this.#exchange.state !== "idle") this.#exchange.onClientReset();
+    this.reset();
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#exchange.onInternalError("client", error);
+    }
+  }
+}
+
+/** For streams that nobody listens to any more. */
+const DEAF: StreamHandler = {
+  onHead: () => {},
+  onInterimHead: () => {},
+  onData: () => {},
+  onTrailers: () => {},
+  onReset: () => {},
+  onDrain: () => {},
+};

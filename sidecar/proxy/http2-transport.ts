@@ -1,0 +1,45 @@
+// What HTTP/2 connections of both sides stand on: the socket as the codec wants it, and what they share in a process.
+import type { Socket } from "node:net";
+import type { Clock } from "../../runtime/clock.ts";
+import type { ReadMode } from "../../runtime/shared-socket.ts";
+import type { TimerWheel } from "../../runtime/timer-wheel.ts";
+import type { Http2Transport } from "../http2/contract.ts";
+import type { FlushQueue } from "../http2/flush-queue.ts";
+import type { Http2Limits } from "../http2/limits.ts";
+
+/** One per process. */
+export interface Http2Tools {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly readMode: ReadMode;
+  /** Bytes queued in one socket before data waits in the codec. */
+  readonly writeBufferBytes: number;
+  readonly limits: Http2Limits;
+  readonly flushes: FlushQueue;
+}
+
+export class SocketTransport implements Http2Transport {
+  readonly #socket: Socket;
+  readonly #bufferBytes: number;
+
+  constructor(socket: Socket, bufferBytes: number) {
+    this.#socket = socket;
+    this.#bufferBytes = bufferBytes;
+  }
+
+  writeBytes(bytes: Buffer): boolean {
+    return this.#socket.write(bytes) || this.#socket.writableLength < this.#bufferBytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#socket.writableLength === 0;
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}

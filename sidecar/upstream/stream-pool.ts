@@ -1,0 +1,186 @@
+// The connections to one endpoint that carry many requests at a time (HTTP/2): few and long-lived, another one only when
+// the streams of those there are run out. Bounded, with a queue of attempts that wait for a stream. Knows no protocol:
+// connections are made by `connect`.
+import type { HostPort } from "../../runtime/address.ts";
+import type { PoolSettings } from "./pool.ts";
+
+/** One connection with room for several requests. */
+export interface StreamConnection {
+  /** It stands, and one more request may be sent on it. */
+  readonly canOpen: boolean;
+  /** Requests under way. */
+  readonly openStreams: number;
+  /** Requests that were sent on it. */
+  readonly requests: number;
+  /** Takes no new requests and closes when those under way are done. */
+  drain(): void;
+  /** Cuts it; the owner is told by `onGone`. */
+  destroy(): void;
+}
+
+/** What a connection tells its pool. */
+export interface StreamConnectionOwner {
+  /** It stands. */
+  onReady(connection: StreamConnection): void;
+  /** A request on it has ended, or the endpoint allows more of them. */
+  onRoom(connection: StreamConnection): void;
+  /** It takes no more requests; those under way go on. */
+  onDraining(connection: StreamConnection): void;
+  /** It is closed. @param wasConnecting it never stood */
+  onGone(connection: StreamConnection, wasConnecting: boolean, error: string): void;
+}
+
+/** Begins to connect. Tells its owner nothing before it has returned. */
+export type ConnectStreams = (
+  target: HostPort,
+  settings: PoolSettings,
+  owner: StreamConnectionOwner,
+) => StreamConnection;
+
+/** An attempt that waits for a stream. Told exactly one of the two, never from within `enqueue`. */
+export interface StreamWaiter {
+  onStreamLeased(connection: StreamConnection): void;
+  onLeaseFailed(error: string): void;
+}
+
+export class StreamPool implements StreamConnectionOwner {
+  readonly target: HostPort;
+  #settings: PoolSettings;
+  readonly #connect: ConnectStreams;
+  /** Those that stand and take requests. */
+  readonly #open: StreamConnection[] = [];
+  readonly #waiters = new Set<StreamWaiter>();
+  readonly #all = new Set<StreamConnection>();
+  #connecting = 0;
+  #isDraining = false;
+
+  constructor(target: HostPort, settings: PoolSettings, connect: ConnectStreams) {
+    this.target = target;
+    this.#settings = settings;
+    this.#connect = connect;
+  }
+
+  get connectionCount(): number {
+    return this.#all.size;
+  }
+
+  get connectingCount(): number {
+    return this.#connecting;
+  }
+
+  get pendingCount(): number {
+    return this.#waiters.size;
+  }
+
+  /** Requests under way. */
+  get streamCount(): number {
+    let count = 0;
+    for (const connection of this.#all) count += connection.openStreams;
+    return count;
+  }
+
+  configure(settings: PoolSettings): void {
+    this.#settings = settings;
+  }
+
+  /** A connection with room for a request; undefined: then `enqueue`. */
+  lease(): StreamConnection | undefined {
+    for (const connection of this.#open) if (connection.canOpen) return connection;
+    return undefined;
+  }
+
+  /**
+   * Waits for a stream: on a new connection if the bound allows, or on one that gets room.
+   * @returns false when as many wait as may: nothing is kept.
+   */
+  enqueue(waiter: StreamWaiter): boolean {
+    const canConnect = this.#all.size < this.#settings.maxConnections;
+    // One connection that is being made will have room for many: it is enough until it stands.
+    if (canConnect && this.#connecting === 0) this.#begin();
+    else if (this.#waiters.size >= this.#settings.maxPendingRequests) return false;
+    this.#waiters.add(waiter);
+    return true;
+  }
+
+  /** Gives up waiting; idempotent. */
+  cancel(waiter: StreamWaiter): void {
+    this.#waiters.delete(waiter);
+  }
+
+  /** A request was sent on it: one that has served as many as it may takes no more. */
+  noteRequest(connection: StreamConnection): void {
+    const max = this.#settings.maxRequestsPerConnection;
+    if (max === 0 || connection.requests < max) return;
+    this.#forget(connection);
+    connection.drain();
+  }
+
+  /** Takes no more requests; those under way are finished. */
+  drain(): void {
+    this.#isDraining = true;
+    for (const connection of this.#open.splice(0)) connection.drain();
+  }
+
+  destroy(): void {
+    this.#isDraining = true;
+    for (const connection of [...this.#all]) connection.destroy();
+  }
+
+  onReady(connection: StreamConnection): void {
+    this.#connecting--;
+    this.#open.push(connection);
+    this.#serve(connection);
+    if (this.#isDraining) this.drain();
+  }
+
+  onRoom(connection: StreamConnection): void {
+    if (this.#waiters.size > 0 && this.#open.includes(connection)) this.#serve(connection);
+  }
+
+  onDraining(connection: StreamConnection): void {
+    this.#forget(connection);
+    this.#connectForWaiters();
+  }
+
+  onGone(connection: StreamConnection, wasConnecting: boolean, error: string): void {
+    this.#all.delete(connection);
+    this.#forget(connection);
+    if (wasConnecting) {
+      this.#connecting--;
+      // All of them waited for this one; where others stand they may get room there.
+      if (this.#open.length === 0 && this.#connecting === 0)
+        this.#failWaiters(error === "" ? "closed while connecting" : error);
+    }
+    this.#connectForWaiters();
+  }
+
+  #failWaiters(error: string): void {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) waiter.onLeaseFailed(error);
+  }
+
+  #serve(connection: StreamConnection): void {
+    for (const waiter of this.#waiters) {
+      if (!connection.canOpen) break;
+      this.#waiters.delete(waiter);
+      waiter.onStreamLeased(connection);
+    }
+    this.#connectForWaiters();
+  }
+
+  #connectForWaiters(): void {
+    if (this.#waiters.size > 0 && this.#connecting === 0 && this.#all.size < this.#settings.maxConnections)
+      this.#begin();
+  }
+
+  #begin(): void {
+    this.#connecting++;
+    this.#all.add(this.#connect(this.target, this.#settings, this));
+  }
+
+  #forget(connection: StreamConnection): void {
+    const index = this.#open.indexOf(connection);
+    if (index >= 0) this.#open.splice(index, 1);
+  }
+}
