@@ -228,7 +228,7 @@ export class Fleet implements Traffic {
       await worker.ask("prepare", configurationChange(nothing, this.#configuration));
       await worker.ask("commit", undefined);
       await this.decisions.welcome(worker);
-      await worker.ask("countRoutes", this.#countsRoutes);
+      if (this.#countsRoutes) await worker.ask("countRoutes", true);
       for (const order of this.#open.values()) await worker.ask("listen", order);
       serves();
     });

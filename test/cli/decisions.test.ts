@@ -304,6 +304,23 @@ describe("tap", () => {
     expect(tap.stderr).toContain(`tap: ${tap.seen.length} requests shown, ${sent - tap.seen.length} not shown`);
   });
 
+  test("goes on with the successor of a worker that was killed", async () => {
+    const tap = await new Tap(["orders", "-o", "json"]).begins();
+    const workers = async (): Promise<{ pid: number; state: string }[]> => {
+      const { body } = await ask({ address: web.sidecar.address("admin"), path: "/config_dump" });
+      return JSON.parse(body).workers;
+    };
+    const before = await workers();
+    for (const { pid } of before) process.kill(pid, "SIGKILL");
+    await eventually(async () => {
+      const after = await workers();
+      expect(after.map(({ state }) => state)).toEqual(["running", "running"]);
+      for (const { pid } of after) expect(before.map((worker) => worker.pid)).not.toContain(pid);
+    });
+    for (let index = 0; index < 10; index++) await call("orders", `/split/again${index}`);
+    await eventually(() => expect(tap.seen.map(({ target }) => target)).toHaveLength(10));
+  });
+
   test("ends when its reader goes, and when it has shown enough", async () => {
     const piped = await new Tap(["orders"]).begins();
     piped.child.stdout?.destroy();
