@@ -20,7 +20,7 @@ import { Configuration } from "./discovery/configuration.ts";
 import type { ControlPlaneSourceOptions } from "./discovery/control-plane-source.ts";
 import type { Registration, Source } from "./discovery/source.ts";
 import { advertisedAddress, workloadId } from "./identity.ts";
-import { configDump } from "./inspect.ts";
+import { configDump, unhealthyEndpoints } from "./inspect.ts";
 import type { Decision } from "./observe/decision.ts";
 import { renderPrometheus } from "./observe/exposition.ts";
 import { Readiness } from "./readiness.ts";
@@ -98,7 +98,7 @@ function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Tr
 
 type SourceParts = Pick<
   ControlPlaneSourceOptions,
-  "service" | "configuration" | "decisions" | "clock" | "log" | "traffic" | "onApplied"
+  "service" | "configuration" | "decisions" | "clock" | "log" | "traffic" | "health" | "onApplied"
 >;
 type CreateSource = (parts: SourceParts) => Source;
 
@@ -152,6 +152,7 @@ class RunningSidecar implements Sidecar {
       decisions: traffic.decisions,
       clock: floor.clock,
       log: floor.log,
+      health: async () => unhealthyEndpoints(await traffic.clusters()),
       traffic: {
         counts: async () => countTraffic(await traffic.families()),
         countRoutes: (isOn) => traffic.countRoutes(isOn),

@@ -10,6 +10,7 @@ import type { Counter } from "../metrics.ts";
 import type { Fleet, Sidecar } from "../push/fleet.ts";
 import { checkHello, checkSubscriptions } from "../registry/hello.ts";
 import type { Connection, Registry } from "../registry/registry.ts";
+import type { HealthLedger } from "../telemetry/health-ledger.ts";
 import type { Informant, TelemetryHub } from "../telemetry/telemetry-hub.ts";
 import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
 
@@ -24,6 +25,7 @@ export interface SessionOptions {
   readonly nacks: Counter;
   readonly hub: TelemetryHub;
   readonly traffic: TrafficLedger;
+  readonly health: HealthLedger;
 }
 
 interface Serving {
@@ -103,6 +105,9 @@ export class DiscoverySession {
         break;
       case "trafficReport":
         this.#options.traffic.report(id, incarnation, message.value.counts, message.value.routes);
+        break;
+      case "healthReport":
+        this.#options.health.report(connection, id, message.value.endpoints);
         break;
       case "goodbye":
         this.#goodbye(id, connection);
@@ -250,6 +255,7 @@ export class DiscoverySession {
       return;
     }
     state.leaveHub();
+    this.#options.health.forget(state.connection);
     this.#options.registry.disconnect(state.id, state.connection);
     this.#options.fleet.disconnect(state.sidecar);
   }

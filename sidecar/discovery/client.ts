@@ -8,6 +8,7 @@ import type { Log } from "../../runtime/log.ts";
 import type { Random } from "../../runtime/random.ts";
 import type { Configuration } from "./configuration.ts";
 import { DecisionDesk, type DecisionSource } from "./decision-desk.ts";
+import { type HealthSource, reportHealth } from "./health-reporter.ts";
 import {
   GOODBYE_TIMEOUT_MS,
   HEARTBEAT_MAX_MS,
@@ -41,6 +42,7 @@ export interface DiscoveryClientOptions {
   readonly log: Log;
   /** Figures for the control plane; absent: none are reported. */
   readonly traffic?: TrafficSource | undefined;
+  readonly health?: HealthSource | undefined;
   /** After every applied delta; the snapshot is already in use. */
   readonly onApplied: () => void;
 }
@@ -62,7 +64,8 @@ interface Session {
   readonly sinceMs: number;
   readonly heartbeat: Timer;
   readonly watchdog: Timer;
-  readonly reports: TrafficReports | undefined;
+  readonly traffic: TrafficReports | undefined;
+  readonly health: Timer | undefined;
 }
 
 /** What the status pages show. Times in milliseconds; `sinceMs` and `lastHeardAtMs` since the epoch, 0 for never. */
@@ -190,7 +193,7 @@ export class DiscoveryClient {
       if (message.$case === "welcome") this.#welcomed(link, message.value);
       else this.#lose(link, `sent ${message.$case} before Welcome`);
     } else if (this.#state.name !== "connected" || this.#desk.hear(link, message)) return;
-    else if (message.$case === "trafficWatch") this.#state.session.reports?.watch(message.value.intervalMs);
+    else if (message.$case === "trafficWatch") this.#state.session.traffic?.watch(message.value.intervalMs);
     else if (message.$case === "delta") void this.#apply(link, message.value);
   }
 
@@ -209,15 +212,22 @@ export class DiscoveryClient {
     });
     this.#controlPlane = welcome.controlPlane;
     this.#lastError = "";
-    const reports = this.#startReports(link);
-    this.#enter({ name: "connected", link, session: { welcome, sinceMs: clock.now(), heartbeat, watchdog, reports } });
+    const [traffic, health] = [this.#reportTraffic(link), this.#reportHealth(link)];
+    const session = { welcome, sinceMs: clock.now(), heartbeat, watchdog, traffic, health };
+    this.#enter({ name: "connected", link, session });
     this.#log.info({ address, controlPlane: welcome.controlPlane, revision: welcome.revision }, "connected");
   }
 
-  #startReports(link: Link): TrafficReports | undefined {
+  #reportTraffic(link: Link): TrafficReports | undefined {
     const { clock, traffic } = this.#options;
     if (traffic === undefined) return undefined;
     return reportTraffic(clock, traffic, (value) => link.send({ $case: "trafficReport", value }));
+  }
+
+  #reportHealth(link: Link): Timer | undefined {
+    const { clock, health } = this.#options;
+    if (health === undefined) return undefined;
+    return reportHealth(clock, health, (value) => link.send({ $case: "healthReport", value }));
   }
 
   async #apply(link: Link, delta: Delta): Promise<void> {
@@ -310,8 +320,9 @@ function bounded(valueMs: number, minMs: number, maxMs: number): number {
   return Math.min(maxMs, Math.max(minMs, valueMs));
 }
 
-function endSession({ heartbeat, watchdog, reports }: Session): void {
+function endSession({ heartbeat, watchdog, traffic, health }: Session): void {
   heartbeat.cancel();
   watchdog.cancel();
-  reports?.cancel();
+  traffic?.cancel();
+  health?.cancel();
 }

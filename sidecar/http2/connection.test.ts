@@ -227,6 +227,26 @@ describe("the end", () => {
     }
   });
 
+  it("cuts a peer that does not end its side behind our last byte", () => {
+    const script = server();
+    script.send(frame(9, 0, 1));
+    expect(script.transport).toMatchObject({ hasEnded: true, isDestroyed: false });
+    script.clock.advance(1100);
+    expect(script.transport.isDestroyed).toBe(true);
+    const slow = server();
+    slow.send(frame(9, 0, 1));
+    slow.transport.isEmpty = false;
+    slow.clock.advance(30_000);
+    expect(slow.transport.isDestroyed).toBe(false);
+    slow.clock.advance(60_000);
+    expect(slow.transport.isDestroyed).toBe(true);
+    const polite = server();
+    polite.send(frame(9, 0, 1));
+    polite.connection.onTransportClosed("");
+    polite.clock.advance(10_000);
+    expect(polite.transport.isDestroyed).toBe(false);
+  });
+
   it("an end between streams is the peer's", () => {
     const script = client();
     script.connection.onTransportEnd();

@@ -40,6 +40,7 @@ export class HeadReader implements FieldSink {
 
   begin(head: Http2Head, part: HeadPart): void {
     head.clear();
+    head.ownsText = true;
     this.#head = head;
     this.#part = part;
     this.#fault = undefined;
