@@ -257,6 +257,9 @@ export class Metrics {
     return series;
   }
 
+  /** Requests are counted by rule too, whatever the rule: somebody watches. */
+  countsRoutes = false;
+
   /** Counts of one rule of a release, or of copies. Keep it where it is used often. */
   trafficCell(key: TrafficKey): TrafficCell {
     return new TrafficCell(key, this.rolloutRequests, this.rolloutDuration);
