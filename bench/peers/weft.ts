@@ -23,4 +23,7 @@ export function weftWith(name: string, features: Features): Peer {
   };
 }
 
+/** The same where the endpoint speaks gRPC. */
+export const weftGrpc: Peer = weftWith("weft", { ...ALL_FEATURES, protocol: "grpc" });
+
 export const weft: Peer = weftWith("weft", ALL_FEATURES);
