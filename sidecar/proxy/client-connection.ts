@@ -27,6 +27,7 @@ const DRAINING = failure("draining");
 
 export class ClientConnection implements ClientLink, Downstream, ByteReader, PhaseOwner {
   readonly outlet = new Outlet();
+  readonly http2Head = undefined;
   readonly remoteAddress: string;
   readonly #socket: Socket;
   readonly #owner: LinkOwner;

@@ -26,7 +26,8 @@ export function requestText(head: Http2Head, isEnd: boolean, websocketKey: strin
   text += fieldLines(head);
   if (head.protocol !== "") {
     text += `connection: upgrade\r\nupgrade: ${head.protocol}\r\n`;
-    if (head.protocol === "websocket") text += `sec-websocket-key: ${websocketKey}\r\n`;
+    if (head.protocol === "websocket" && head.value("sec-websocket-key") === undefined)
+      text += `sec-websocket-key: ${websocketKey}\r\n`;
   } else if (!isPlainConnect && head.contentLength < 0) {
     if (!isEnd) text += CHUNKED;
     else if (BODY_METHODS.has(method)) text += NO_BODY;
@@ -84,8 +85,15 @@ export function readTrailersText(text: string, into: Http2Head): void {
   readFields(text, 0, into, false);
 }
 
-/** Lines from `start` to the empty one. */
+/** Adds field lines that the sidecar made. */
+export function addLines(lines: string, into: Http2Head): void {
+  readFields(lines, 0, into, false);
+}
+
+/** Lines from `start` to the empty one, or to the end. */
 function readFields(text: string, start: number, into: Http2Head, isRequest: boolean): void {
+  // They are cut out of the text: whoever keeps one copies it.
+  into.ownsText = false;
   for (let at = start; ; ) {
     const end = text.indexOf("\r\n", at);
     if (end <= at) return;
