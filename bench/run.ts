@@ -15,6 +15,8 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "proxy-memory": () => import("./proxy-memory.ts"),
   "proxy-grpc": () => import("./proxy-grpc.ts"),
   "slow-reader": () => import("./slow-reader.ts"),
+  resilience: () => import("./resilience.ts"),
+  "policy-cost": () => import("./policy-cost.ts"),
   "rule-change": () => import("./rule-change.ts"),
   "rollout-simulation": () => import("./rollout-simulation.ts"),
   "apply-wait": () => import("./apply-wait.ts"),
