@@ -52,7 +52,10 @@ const sources: AdminSources = {
 beforeAll(async () => {
   const anyPort = { host: "127.0.0.1", port: 0 };
   admin = await servePages(anyPort, "admin", adminRoutes(sources));
-  const routes = statusRoutes({ readiness: () => readiness, prometheus: () => METRICS });
+  const routes = statusRoutes({
+    readiness: () => readiness,
+    metrics: (format) => (format === "prometheus" ? METRICS : "# EOF\n"),
+  });
   status = await servePages(anyPort, "status", routes);
 });
 afterAll(() => Promise.all([admin.close(), status.close()]));
@@ -74,6 +77,10 @@ describe("the status pages", () => {
     const metrics = await get(status, "/metrics");
     expect(metrics.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
     expect(await metrics.text()).toBe(METRICS);
+    const accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    const open = await get(status, "/metrics", { headers: { accept } });
+    expect(open.headers.get("content-type")).toBe("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    expect(await open.text()).toBe("# EOF\n");
     const head = await get(status, "/metrics", { method: "HEAD" });
     expect([head.status, head.headers.get("content-length"), await head.text()]).toEqual([
       200,

@@ -6,7 +6,10 @@ import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { decisionLine, isLoopback } from "../observe/decision-field.ts";
 import { type AttemptKind, type AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
-import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
+import type { Exemplar } from "../observe/histogram.ts";
+import { type Direction, UNKNOWN_SERVICE } from "../observe/metrics.ts";
+import type { RequestSeries } from "../observe/request-series.ts";
+import { keptId } from "../observe/tracing/trace-ids.ts";
 import type { TrafficCell } from "../observe/traffic-cell.ts";
 import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
@@ -87,7 +90,9 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   const reason = cause?.reason ?? "";
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
-    seriesOf(path, exchange).record(status, reason, durationMs);
+    const details = detailsOf(path, exchange);
+    seriesOf(path, exchange).record(status, reason, durationMs, details, exemplarOf(path, exchange, durationMs));
+    countTimes(path, exchange);
     const { rule } = exchange.destination;
     if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
@@ -95,6 +100,54 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
     path.metrics.internalErrors.cell("record").value++;
     path.log.error({ err: error }, "an exchange could not be written down");
   }
+}
+
+/** What attempts and policies took of a request's time. */
+function countTimes({ metrics }: DataPath, { record, endedMs }: RecordedExchange): void {
+  if (record.direction === "outbound") {
+    for (let index = 0; index < record.attemptsKept; index++) {
+      const attempt = record.attempts[index];
+      if (attempt === undefined) continue;
+      const { backend, startedMs, connectedMs } = attempt;
+      const attemptMs = (attempt.endedMs === 0 ? endedMs : attempt.endedMs) - startedMs;
+      metrics.attemptDuration.histogram(backend).record(attemptMs);
+      if (connectedMs > 0) metrics.poolWait.histogram(backend).record(connectedMs - startedMs);
+    }
+    return;
+  }
+  for (let index = 0; index < record.actsKept; index++) {
+    const act = record.acts[index];
+    if (act?.name === "concurrency-queue") metrics.queueWait.histogram(act.subject).record(act.value);
+  }
+}
+
+/** Filled for each request and read at once. */
+const details = { method: "", route: "", source: "", requestBytes: 0, responseBytes: 0 };
+
+function detailsOf({ service }: DataPath, { record, head, direction, destination }: RecordedExchange): typeof details {
+  details.method = head.method;
+  details.route = destination.rule?.rule.route ?? "";
+  details.source = direction === "outbound" ? service : sourceOf(head.known(FIELD.xWeftSource));
+  details.requestBytes = record.requestBytes;
+  details.responseBytes = record.responseBytes;
+  return details;
+}
+
+const SOURCE = /^[a-z0-9]([-a-z0-9]{0,62})\/[a-z0-9]([-a-z0-9]{0,62})$/;
+let lastSource = "";
+
+/** The service that calls, as its sidecar says; it is believed for figures only. */
+function sourceOf(said: string | undefined): string {
+  if (said === undefined || said === lastSource) return said ?? "";
+  if (!SOURCE.test(said)) return "";
+  lastSource = keptId(said);
+  return lastSource;
+}
+
+/** A request that was traced stands for others like it. */
+function exemplarOf({ clock }: DataPath, { record }: RecordedExchange, value: number): Exemplar | undefined {
+  if (record.trace.source === undefined || !record.isSampled) return undefined;
+  return { traceId: keptId(record.traceId), spanId: keptId(record.spanId), value, wallMs: clock.wall() };
 }
 
 /** An error in the sidecar itself. */

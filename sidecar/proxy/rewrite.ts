@@ -20,12 +20,14 @@ export class ForwardedHeads {
   readonly #client: Downstream;
   readonly #newRequestId: () => string;
   readonly #record: ExchangeRecord;
+  readonly #sourceLine: string;
   readonly #edits = new HeadEdits();
   #lines: HopLines | undefined = undefined;
 
   constructor(client: Downstream, path: DataPath, record: ExchangeRecord) {
     this.#client = client;
     this.#record = record;
+    this.#sourceLine = `x-weft-source: ${path.service}\r\n`;
     this.#newRequestId = () => {
       record.requestId = path.newRequestId();
       return record.requestId;
@@ -43,6 +45,8 @@ export class ForwardedHeads {
     edits.isOpen = true;
     edits.upgrade = head.upgrade;
     edits.dropKinds = replacedKinds(destination.hopFields);
+    // For the figures of the service that is called: who calls it.
+    if (destination.hopFields === "all") edits.append += this.#sourceLine;
     edits.append = this.#lines.of(head, this.#newRequestId);
     if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
