@@ -42,7 +42,11 @@ export function impliedVersions(workloads: Iterable<WorkloadFacts>): ReadonlyMap
 }
 
 /** The implied services that a workload is an instance of, the one without a version first. */
-export function servicesOf({ namespace, service, version }: WorkloadFacts): string[] {
+export function servicesOf({
+  namespace,
+  service,
+  version,
+}: Pick<WorkloadFacts, "namespace" | "service" | "version">): string[] {
   const whole = qualifiedName(namespace, service);
   return version === "" ? [whole] : [whole, `${whole}-${version}`];
 }

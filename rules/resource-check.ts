@@ -190,7 +190,12 @@ const trafficPolicy = object({
     connectTimeoutMs: milliseconds,
     idleTimeoutMs: milliseconds,
   }),
-  timeout: object({ requestMs: milliseconds, perTryMs: milliseconds, idleMs: milliseconds }),
+  timeout: object({
+    requestMs: milliseconds,
+    grpcRequestMs: milliseconds,
+    perTryMs: milliseconds,
+    idleMs: milliseconds,
+  }),
   retry: object({
     attempts: count,
     on: list(either(integer(100, 599), text(), (value) => typeof value === "number")),
@@ -350,6 +355,6 @@ const checkResource = tagged({
     accessLog,
     metrics: object({ maxSeries: integer(1), otlp: optional(object({ ...otlpTarget, intervalMs: integer(1) })) }),
     mtls: object({ mode: word("off", "permissive", "strict") }),
-    headers: object({ forwarded: flag, via: flag, requestId: flag }),
+    headers: object({ forwarded: flag, via: flag, requestId: flag, shadowHost: flag }),
   }),
 }) satisfies shape.Check<Resource>;

@@ -182,7 +182,13 @@ export interface TrafficPolicyResource {
     readonly connectTimeoutMs: number;
     readonly idleTimeoutMs: number;
   };
-  readonly timeout: { readonly requestMs: number; readonly perTryMs: number; readonly idleMs: number };
+  readonly timeout: {
+    readonly requestMs: number;
+    /** The same for calls of gRPC, which have none unless it is written. */
+    readonly grpcRequestMs: number;
+    readonly perTryMs: number;
+    readonly idleMs: number;
+  };
   readonly retry: {
     readonly attempts: number;
     readonly on: readonly (string | number)[];
@@ -355,6 +361,8 @@ export interface MeshResource {
     readonly forwarded: boolean;
     readonly via: boolean;
     readonly requestId: boolean;
+    /** Copies by RequestMirror say `orders-shadow` where the request says `orders`. */
+    readonly shadowHost: boolean;
   };
 }
 

@@ -76,7 +76,7 @@ endpoints:
 loadBalancer: { algorithm: ring-hash, hashOn: { cookie: user }, slowStart: 30s, adaptive: true, zonePreference: { enabled: true, minHealthyPercent: 50 } }
 connectionPool: { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3, maxRequestsPerConnection: 0, connectTimeout: 1s, idleTimeout: 4s }
 timeout: { request: 15s, perTry: 0s, idle: 5m }
-retry: { attempts: 2, on: [connect-failure, 5xx, 503, unavailable], methods: [GET, PUT], backoff: { base: 25ms, max: 250ms }, budget: { percent: 20, minPerSecond: 0.5 }, maxBodyBytes: 65536, hedge: { after: p95, max: 1 } }
+retry: { attempts: 2, on: [connect-failure, 5xx, 503, unavailable], methods: [GET, PUT], backoff: { base: 25ms, max: 250ms }, budget: { percent: 20, minPerSecond: 0.5 }, maxBodyBytes: 65536, hops: every, hedge: { after: p95, max: 1 } }
 circuitBreaker: { errorThresholdPercentage: 50, volumeThreshold: 20, rollingWindow: 10s, resetTimeout: 5s, halfOpenProbes: 3, scope: endpoint }
 outlierDetection: { consecutiveErrors: 5, consecutiveGatewayErrors: 5, consecutiveConnectFailures: 3, interval: 10s, baseEjectionTime: 30s, maxEjectionTime: 300s, keepAtLeast: 1, successRate: { stdevFactor: 1.9 }, failurePercentage: { threshold: 85 }, panicThreshold: 30 }
 healthCheck: { http: { path: /healthz, expectedStatuses: [200, 204] }, interval: 10s, timeout: 2s, unhealthyThreshold: 3, healthyThreshold: 2 }
@@ -125,6 +125,6 @@ onFailure: rollback`,
 accessLog: { enabled: true, format: text, template: "%METHOD% %PATH%", filter: { errors: true, slowerThan: 1s } }
 mtls: { mode: permissive }
 egress: { allow: ["*.example.com", "api.example.org:443"] }
-headers: { forwarded: true, via: false, requestId: true }`,
+headers: { forwarded: true, via: false, requestId: true, shadowHost: true }`,
   ],
 ];

@@ -8,6 +8,7 @@ import type { HealthVersion } from "./balance/member-set.ts";
 import type { EndpointState } from "./cluster-endpoint.ts";
 import { Breaker, type BreakerSettings, type BreakerState, type Verdict } from "./policy/breaker.ts";
 import { hedgeDelay, LatencyPercentile } from "./policy/hedge.ts";
+import { LastGood } from "./policy/last-good.ts";
 import { type EjectionCause, type HostOutcome, OutlierDetector, type OutlierHost } from "./policy/outlier.ts";
 import { RetryBudget } from "./policy/retry-budget.ts";
 import { HealthChecker } from "./upstream/health/health-checker.ts";
@@ -20,7 +21,8 @@ export interface ClusterEvents {
   onCircuit(service: string, endpoint: string, state: BreakerState, why: string): void;
   onEjected(service: string, endpoint: string, cause: EjectionCause, forMs: number): void;
   onReturned(service: string, endpoint: string): void;
-  onEjectionRefused(service: string, endpoint: string, cause: EjectionCause): void;
+  /** @param isRepeated it was told before, and the endpoint has not succeeded since */
+  onEjectionRefused(service: string, endpoint: string, cause: EjectionCause, isRepeated: boolean): void;
   /** Active checks found it healthy (`error` is "") or unhealthy. */
   onHealth(service: string, endpoint: string, error: string): void;
   onProbe(service: string, error: string): void;
@@ -45,6 +47,8 @@ export class ClusterState {
   breaker: Breaker | undefined = undefined;
   /** Of latency, where hedges go by one. */
   percentile: LatencyPercentile | undefined = undefined;
+  /** Kept for the policy's fallback, where that answers with them. */
+  lastGood: LastGood | undefined = undefined;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #events: ClusterEvents;
@@ -70,10 +74,11 @@ export class ClusterState {
     this.#settleChecks(policy.healthCheck, endpoints);
     const { loadBalancer, circuitBreaker, outlierDetection } = policy;
     this.#readsLoad = loadBalancer.adaptive;
+    this.lastGood = (policy.fallback?.staleForMs ?? 0) > 0 ? (this.lastGood ?? new LastGood()) : undefined;
     this.percentile = percentileFor(policy.retry.hedge?.after, this.percentile);
     const goesByLatency = loadBalancer.algorithm === "peak-ewma" || loadBalancer.adaptive;
     this.#isWatching =
-      goesByLatency || circuitBreaker !== undefined || outlierDetection !== undefined || this.percentile !== undefined;
+      goesByLatency || circuitBreaker !== undefined || judgesAnswers(outlierDetection) || this.percentile !== undefined;
     this.health.version++;
   }
 
@@ -118,6 +123,11 @@ export class ClusterState {
     // What was outrun would have taken longer still: left out, the percentile would sink with every copy.
     if (outcome === "success" || outcome === "outrun") this.percentile?.observe(latencyMs);
     latency.observe(outcome === "success" ? latencyMs : Math.max(latencyMs, latency.estimateMs(nowMs)), nowMs);
+  }
+
+  /** For services where nobody is told how attempts end: no connection to `endpoint` could be made. */
+  reportUnreachable(endpoint: EndpointState): void {
+    this.#detector?.report(endpoint.outlier, "connect-failure", this.#clock.now());
   }
 
   #settleBreakers(policy: TrafficPolicyResource["circuitBreaker"], endpoints: readonly EndpointState[]): void {
@@ -170,7 +180,8 @@ export class ClusterState {
         this.#noteReturn(this.#endpointOf(host));
         events.onReturned(this.service, host.name);
       },
-      onRefused: (host: OutlierHost, cause: EjectionCause) => events.onEjectionRefused(this.service, host.name, cause),
+      onRefused: (host: OutlierHost, cause: EjectionCause, isRepeated: boolean) =>
+        events.onEjectionRefused(this.service, host.name, cause, isRepeated),
     };
     return new OutlierDetector(policy, listener, this.#clock.now());
   }
@@ -217,6 +228,14 @@ export class ClusterState {
     this.health.version++;
     if (endpoint !== undefined) endpoint.healthySinceMs = this.#clock.now();
   }
+}
+
+/** Do ejections depend on what endpoints answer, and not on connections alone? */
+function judgesAnswers(outliers: TrafficPolicyResource["outlierDetection"]): boolean {
+  if (outliers === undefined) return false;
+  const { consecutiveErrors, consecutiveGatewayErrors, successRate, failurePercentage } = outliers;
+  const judgesMany = successRate !== undefined || failurePercentage !== undefined;
+  return judgesMany || consecutiveErrors > 0 || consecutiveGatewayErrors > 0;
 }
 
 /** What was observed goes on as long as the same percentile is asked for. */

@@ -16,7 +16,7 @@ import { adminRoutes } from "./admin/admin-pages.ts";
 import { type PageServer, type Route, servePages } from "./admin/http-server.ts";
 import { type ReadinessReport, statusRoutes } from "./admin/status-pages.ts";
 import { AppProbe } from "./app/app-probe.ts";
-import type { ConfigurationSource, SidecarSettings } from "./bootstrap.ts";
+import type { SidecarSettings } from "./bootstrap.ts";
 import { ConditionMetrics } from "./condition.ts";
 import { Configuration } from "./discovery/configuration.ts";
 import type { ControlPlaneSourceOptions } from "./discovery/control-plane-source.ts";
@@ -81,7 +81,7 @@ export interface Sidecar {
 export async function startSidecar(settings: SidecarSettings, floor: StartFloor, quit: () => void): Promise<Sidecar> {
   const identity = telemetryIdentity(settings);
   const traffic = await createTraffic(settings, floor, identity);
-  const createSource = await sourceFactory(settings.source, floor.random);
+  const createSource = await sourceFactory(settings, floor.random);
   const sidecar = new RunningSidecar(settings, floor, traffic, { createSource, quit, identity });
   try {
     await sidecar.start();
@@ -115,10 +115,10 @@ type SourceParts = Pick<
 type CreateSource = (parts: SourceParts) => Source;
 
 /** Loads what the settings ask for and not the other: gRPC takes 15 MiB of memory, the rule language's schemas as much. */
-async function sourceFactory(source: ConfigurationSource, random: Random): Promise<CreateSource> {
+async function sourceFactory({ source, version }: SidecarSettings, random: Random): Promise<CreateSource> {
   if (source.type === "rules") {
     const { RulesSource } = await import("./discovery/rules-source.ts");
-    return (parts) => new RulesSource({ ...parts, path: source.path });
+    return (parts) => new RulesSource({ ...parts, path: source.path, version });
   }
   const { ControlPlaneSource } = await import("./discovery/control-plane-source.ts");
   const address = formatHostPort(source.address.host, source.address.port);

@@ -48,10 +48,11 @@ export function startSidecar(
   version: string,
   app: string,
   extra: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<RunningProgram> {
   const identity = ["--service", service, "--version", version, "--app", app, "--control-plane", mesh.server];
   const listeners = ["outbound", "inbound", "admin", "status"].flatMap((name) => [`--${name}`, "127.0.0.1:0"]);
-  return startProgram("weft-sidecar", [...identity, ...listeners, ...extra]);
+  return startProgram("weft-sidecar", [...identity, ...listeners, ...extra], { env });
 }
 
 /** The gRPC calls of the CLI without a process for each: for what has to be fast or many. */

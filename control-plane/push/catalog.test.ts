@@ -64,7 +64,7 @@ function populate(next: WorkloadFacts[], known: readonly WorkloadFacts[] = next)
   return [...catalog.setWorkloads({ live: next, known }, changed)].sort();
 }
 
-const target = (...subscriptions: string[]) => [...catalog.targetOf("d/web", subscriptions).keys()].sort();
+const target = (...subscriptions: string[]) => [...catalog.targetOf(["d/web"], subscriptions).keys()].sort();
 
 describe("what a sidecar needs", () => {
   it("is followed through backends, also around a circle", () => {
@@ -76,9 +76,14 @@ describe("what a sidecar needs", () => {
     ]);
   });
 
+  it("holds what is enforced for the service and for the version that runs there", () => {
+    const names = [...catalog.targetOf(["d/web", "d/web-v2"], []).keys()].sort();
+    expect(names).toEqual(["inbound:d/web", "inbound:d/web-v2", "mesh"]);
+  });
+
   it("marks what does not exist", () => {
     apply(service("a"), route("a", "a", "nowhere"));
-    const versions = catalog.targetOf("d/web", ["d/a", "d/never"]);
+    const versions = catalog.targetOf(["d/web"], ["d/a", "d/never"]);
     expect(versions.get("service:d/nowhere")).toBe("");
     expect(versions.get("service:d/never")).toBe("");
     expect(versions.has("endpoints:d/never")).toBe(false);

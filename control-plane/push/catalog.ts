@@ -86,14 +86,14 @@ export class Catalog {
   }
 
   /**
-   * Everything that a sidecar needs, with versions: the mesh, what its own service enforces, and the services it
+   * Everything that a sidecar needs, with versions: the mesh, what its own service and its version enforce, and the services it
    * uses with all that they lead to, so that nothing it holds refers to what it does not hold. Services that do
    * not exist are ABSENT.
    */
-  targetOf(ownService: string, subscriptions: Iterable<string>): Map<string, string> {
+  targetOf(ownServices: readonly string[], subscriptions: Iterable<string>): Map<string, string> {
     const target = new Map<string, string>();
     target.set("mesh", this.#meshResource().version);
-    target.set(`inbound:${ownService}`, this.#inbound(ownService).version);
+    for (const own of ownServices) target.set(`inbound:${own}`, this.#inbound(own).version);
     const waiting = [...subscriptions];
     for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
       if (target.has(`service:${name}`)) continue;

@@ -2,8 +2,8 @@
 // commits and registry changes into deltas. Rule changes wait for a quiet moment, endpoint changes do not; each
 // sidecar gets one delta at a time (sidecar-queue.ts) of resources compiled once (catalog.ts).
 import type { Delta, Workload } from "../../proto/gen/weft/v1/discovery.ts";
-import { qualifiedName } from "../../rules/diagnostic.ts";
 import type { Document } from "../../rules/document.ts";
+import { servicesOf } from "../../rules/endpoints.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import * as limits from "../limits.ts";
 import type { Histogram } from "../metrics.ts";
@@ -283,8 +283,7 @@ export class Fleet {
   #pump(sidecar: Sidecar): void {
     if (!sidecar.isConnected || sidecar.queue.isWaiting) return;
     if (sidecar.isTargetStale) {
-      const { namespace, service } = sidecar.introduction.workload;
-      sidecar.target = this.#catalog.targetOf(qualifiedName(namespace, service), sidecar.subscriptions);
+      sidecar.target = this.#catalog.targetOf(servicesOf(sidecar.introduction.workload), sidecar.subscriptions);
       this.#leaveClaimed(sidecar);
       sidecar.isTargetStale = false;
     }

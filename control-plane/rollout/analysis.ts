@@ -8,10 +8,12 @@ import { absoluteEvidence, type Direction } from "./sequential.ts";
 
 /** Probability that a whole release without harm is ever called worse, over all its checks, steps and looks. */
 export const FALSE_ALARM = 0.01;
+/** Of the evidence: release, step, interval. */
+const WINDOWS = 3;
 /** Evidence this many times stronger than needed ends a release at once. */
 const CLEAR_FACTOR = 100;
-/** Evidence of harm that is too weak for a verdict and too strong to go on: better than even odds. */
-const DOUBT = 2;
+/** Evidence of harm that is too weak for a verdict and too strong to go on: any that speaks more for it than against. */
+const DOUBT = 1;
 
 export type Verdict = "better" | "worse" | "not-yet";
 
@@ -69,20 +71,25 @@ export function judge(plan: AnalysisPlan, evidence: Evidence): Judgement {
   return { verdict: "not-yet", reason, isClear: false, mayAdvance: true, checks };
 }
 
-function judgeCheck(check: Check, plan: AnalysisPlan, { step, interval, intervalNumber }: Evidence): Finding {
-  // Half of the alarm probability for steps as a whole, half for single intervals, which notice what begins late.
-  const spread = (2 * plan.checks.length) / FALSE_ALARM;
+function judgeCheck(check: Check, plan: AnalysisPlan, evidence: Evidence): Finding {
+  const { release, step, interval, intervalNumber } = evidence;
+  // A third of the alarm probability for the release as a whole, which gathers most; a third for its steps, for harm that
+  // comes with weight; a third for single intervals, for harm that begins late.
+  const spread = (WINDOWS * plan.checks.length) / FALSE_ALARM;
   const surplus = (window: Window, direction: Direction, parts: number) =>
     evidenceOf(check, window, direction) - Math.log(spread * parts);
-  const ofStep = surplus(step, "worse", plan.steps);
-  const harm = Math.max(ofStep, surplus(interval, "worse", intervalNumber * (intervalNumber + 1)));
+  const harm = Math.max(
+    surplus(release, "worse", 1),
+    surplus(step, "worse", plan.steps),
+    surplus(interval, "worse", intervalNumber * (intervalNumber + 1)),
+  );
   const good = surplus(step, "better", plan.steps);
   return {
     name: check.name,
     verdict: harm >= 0 ? "worse" : good >= 0 ? "better" : "not-yet",
     detail: detailOf(check, step),
     isClear: harm >= Math.log(CLEAR_FACTOR),
-    isDoubtful: evidenceOf(check, step, "worse") > Math.log(DOUBT),
+    isDoubtful: Math.max(evidenceOf(check, step, "worse"), evidenceOf(check, release, "worse")) > Math.log(DOUBT),
   };
 }
 

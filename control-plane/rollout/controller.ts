@@ -47,6 +47,8 @@ export interface Release {
 /** What is known of a release besides its document; only `state` is stored. */
 interface Running {
   state: RolloutState;
+  /** What others are told: the state whose weights are committed. */
+  shown: RolloutState;
   readonly intake: TrafficIntake;
   lastEvent: RolloutEventRecord | undefined;
   revision: number;
@@ -221,6 +223,8 @@ export class RolloutController {
       this.#tell(running.webhooks, written);
     }
     await this.#commitStatus(document, state);
+    const running = this.#running.get(key);
+    if (running !== undefined) running.shown = state;
     if (!isSame) for (const listener of this.#listeners) listener(key);
   }
 
@@ -319,7 +323,7 @@ export class RolloutController {
     const key = keyOf(document);
     const running = this.#running.get(key);
     if (running === undefined) return undefined;
-    const { state, intake, lastEvent, revision } = running;
+    const { shown: state, intake, lastEvent, revision } = running;
     return { key, document, state, intake, lastEvent, revision };
   }
 
@@ -330,7 +334,7 @@ export class RolloutController {
       canary: qualifiedName(namespace, state.canary),
     };
     const intake = new TrafficIntake(versions, this.#options.clock.now());
-    return { state, intake, lastEvent, revision: 0, external: { name: "idle" }, webhooks: [] };
+    return { state, shown: state, intake, lastEvent, revision: 0, external: { name: "idle" }, webhooks: [] };
   }
 }
 

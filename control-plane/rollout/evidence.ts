@@ -1,5 +1,5 @@
-// What a release knows of its two versions: figures and running tests of the step so far and of the analysis interval
-// so far. Plain data that is stored as it is; grows by `observe` and is looked at by analysis.ts.
+// What a release knows of its two versions: figures and running tests of the release, of the step and of the analysis
+// interval so far. Plain data that is stored as it is; grows by `observe` and is looked at by analysis.ts.
 import { BUCKET_BOUNDS_MS, bucketAbove, countFrom } from "../../rules/latency-buckets.ts";
 import type { Check } from "./checks.ts";
 import { type RelativeState, RelativeTest, type Tally } from "./sequential.ts";
@@ -24,6 +24,8 @@ export interface Window extends Sides {
 }
 
 export interface Evidence {
+  /** Since the release began: what is too little in each step may be enough in all of them. */
+  readonly release: Window;
   readonly step: Window;
   readonly interval: Window;
   /** Number of the interval in the release, from 1. */
@@ -39,14 +41,14 @@ export const NO_FIGURES: Figures = { requests: 0, failures: 0, latency: [] };
 const EMPTY: Window = { canary: NO_FIGURES, stable: NO_FIGURES, tests: {} };
 
 export function startEvidence(): Evidence {
-  return { step: EMPTY, interval: EMPTY, intervalNumber: 1, stableBefore: [] };
+  return { release: EMPTY, step: EMPTY, interval: EMPTY, intervalNumber: 1, stableBefore: [] };
 }
 
 /** What is left when another step begins. */
-export function nextStep({ step, intervalNumber, stableBefore }: Evidence): Evidence {
+export function nextStep({ release, step, intervalNumber, stableBefore }: Evidence): Evidence {
   const enough = countFrom(step.stable.latency, 0) >= REFERENCE_DURATIONS_MIN;
   const reference = enough ? step.stable.latency : stableBefore;
-  return { step: EMPTY, interval: EMPTY, intervalNumber: intervalNumber + 1, stableBefore: reference };
+  return { release, step: EMPTY, interval: EMPTY, intervalNumber: intervalNumber + 1, stableBefore: reference };
 }
 
 export function nextInterval(evidence: Evidence): Evidence {
@@ -59,6 +61,7 @@ export function observe(evidence: Evidence, sides: Sides, checks: readonly Check
   const reference = referenceOf(evidence);
   return {
     ...evidence,
+    release: observeWindow(evidence.release, sides, checks, reference),
     step: observeWindow(evidence.step, sides, checks, reference),
     interval: observeWindow(evidence.interval, sides, checks, reference),
   };

@@ -12,7 +12,7 @@ const GOOD: Behaviour = { failures: 0.001 };
 
 /** A release under traffic, one step a second. */
 class Run {
-  readonly spec: RolloutSpec;
+  spec: RolloutSpec;
   state: RolloutState;
   readonly events: RolloutEvent[] = [];
   nowMs = 1_000_000;
@@ -124,6 +124,54 @@ describe("a release by itself", () => {
     expect(silent.pass(120, 100).state).toMatchObject({ step: 0, failures: 0, phase: { name: "progressing" } });
     const bad = new Run(specOf(), { external: [{ name: "hook", outcome: "bad", detail: "answered 500" }] });
     expect(bad.pass(25, 100).state.phase).toMatchObject({ name: "rolled-back", reason: "hook: answered 500" });
+  });
+});
+
+describe("a release whose steps are edited", () => {
+  const steps = [{ weight: 5 }, { weight: 50, hold: "30s" }, { weight: 100 }];
+
+  /** At 50 percent, and then with other steps. */
+  function edited(next: RolloutSpec["steps"], begin: (run: Run) => void = (run) => run.say("promote")): Run {
+    const run = new Run(specOf({ steps }));
+    begin(run);
+    run.spec = specOf({ steps: next });
+    return run.pass(1, 100);
+  }
+
+  it.each([
+    ["fewer of them", [{ weight: 50, hold: "30s" }, { weight: 100 }], { step: 0, weight: 50 }],
+    ["more of them before", [{ weight: 5 }, { weight: 25 }, { weight: 40 }, { weight: 100 }], { step: 2, weight: 40 }],
+    ["a first one that is higher", [{ weight: 80 }, { weight: 100 }], { step: 0, weight: 80 }],
+    ["the end alone", [{ weight: 5 }, { weight: 100 }], { step: 0, weight: 5 }],
+  ])("goes on where it has been already: %s", (_title, next, expected) => {
+    const run = edited(next);
+    expect(run.state).toMatchObject({ ...expected, phase: { name: "progressing" }, lastAnalysis: undefined });
+    expect(run.types().at(-1)).toBe("edited");
+  });
+
+  it("skips none of those without a weight", () => {
+    const run = new Run(specOf({ steps: [{ mirror: 100, hold: "1h" }, { weight: 100 }] }));
+    run.spec = specOf({
+      steps: [{ mirror: 50, hold: "1h" }, { match: { cookie: "tester" }, hold: "1h" }, { weight: 100 }],
+    });
+    expect(run.pass(1, 100).state).toMatchObject({ step: 0, weight: 0 });
+  });
+
+  it("stays paused when a person paused it", () => {
+    const run = edited([{ weight: 10 }, { weight: 100 }], (begun) => begun.say("promote").say("pause"));
+    expect(run.state).toMatchObject({ step: 0, weight: 10, phase: { name: "paused", cause: "operator" } });
+  });
+});
+
+describe("checks that others make", () => {
+  it("are waited for when an analysis is due, while clear harm is not", () => {
+    const run = new Run(specOf(), { external: "pending" }).pass(60, 100);
+    expect(run.state).toMatchObject({ step: 0, lastAnalysis: undefined });
+    run.facts = { external: [{ name: "hook", outcome: "good", detail: "answered 200" }] };
+    expect(run.pass(1, 100).state.step).toBe(1);
+    run.facts = { external: "pending" };
+    run.pass(30, 200, { canary: { failures: 0.5 } });
+    expect(run.state.phase.name).toBe("rolled-back");
   });
 });
 

@@ -1,5 +1,6 @@
 // One step of a release's life: what is known and what time it is -> what it is now. A ladder of early returns from
 // the most urgent to the most patient; nothing else decides by itself what becomes of a release. Pure.
+import { canonicalJson } from "../../rules/canonical.ts";
 import { formatDuration } from "../../rules/durations.ts";
 import type { RolloutSpec } from "../../rules/schema/rollout.ts";
 import { type Judgement, judge } from "./analysis.ts";
@@ -60,7 +61,8 @@ export function step(spec: RolloutSpec, before: RolloutState, facts: Facts, nowM
   const state = learn(before, facts, plan);
   const judgement = judge(plan, state.evidence);
 
-  if (judgement.isClear && !state.isFull && !isFailed(state)) return fail(spec, state, judgement.reason, nowMs);
+  if (judgement.isClear && !state.isFull && !isFailed(state))
+    return fail(spec, { ...state, lastAnalysis: { ...judgement, atMs: nowMs } }, judgement.reason, nowMs);
   const analysed = analyse(state, plan, judgement, facts, nowMs);
   if (analysed.state.failures > before.failures && hasFailed(analysed.state, plan) && !state.isFull)
     return fail(spec, analysed.state, analysed.state.lastAnalysis?.reason ?? judgement.reason, nowMs, analysed.events);
@@ -101,7 +103,7 @@ function edit(spec: RolloutSpec, state: RolloutState, nowMs: number): Transition
 }
 
 function stepsText({ steps }: RolloutSpec): string {
-  return JSON.stringify(steps);
+  return canonicalJson(steps);
 }
 
 const FULL = { weight: 100, mirror: undefined, holdMs: 0, waitsForResume: false };

@@ -33,6 +33,25 @@ for (const [name, open] of Object.entries(implementations)) {
       rmSync(folder, { recursive: true });
     });
 
+    it("keeps releases, what happened to them, and whom it has not told", async () => {
+      const event = { key: "default/orders", atMs: 5, type: "started", message: "begun", author: "ann" };
+      const urls = ["http://a.example/", "http://b.example/"];
+      const release = { key: "default/orders", body: "{}", events: [event], notify: urls };
+      const [first] = await store.rollouts.write(release);
+      const [second] = await store.rollouts.write({ ...release, body: '{"step":1}', notify: urls.slice(0, 1) });
+      expect(await store.rollouts.read()).toEqual([{ key: "default/orders", body: '{"step":1}' }]);
+      expect(await store.rollouts.events("default/", 1)).toEqual([second]);
+      expect(second!.sequence).toBeGreaterThan(first!.sequence);
+      await store.rollouts.dropNotice({ url: urls[0]!, event: first! });
+      expect(await store.rollouts.notices()).toEqual([
+        { url: urls[1], event: first },
+        { url: urls[0], event: second },
+      ]);
+      await store.rollouts.write({ ...release, body: undefined, events: [], notify: [] });
+      expect(await store.rollouts.read()).toEqual([]);
+      expect(await store.rollouts.events("default/orders", 10)).toHaveLength(2);
+    });
+
     it("starts empty at revision 0", async () => {
       expect(await store.rules.read()).toEqual({ revision: 0, documents: [] });
       expect(await store.rules.history({ limit: 10, before: undefined, key: undefined })).toEqual([]);

@@ -14,6 +14,8 @@ export interface ShopSettings {
   /** Where the control plane keeps its rules; undefined means a temporary folder. */
   readonly data: string | undefined;
   readonly rules: string;
+  /** The release to start with; undefined means none. */
+  readonly release: string | undefined;
   readonly requestsPerSecond: number;
   /** How long to run; undefined means until told to stop. */
   readonly runMs: number | undefined;
@@ -24,7 +26,7 @@ export interface ShopSettings {
 
 export class UsageError extends Error {}
 
-export const USAGE = `Starts Weft's example shop: a control plane, web -> orders (v1, v2) -> payments with a sidecar each, and a
+export const USAGE = `Starts Weft's example shop: a control plane, web -> orders (v1, v2) -> payments (v1, and v2 as a canary) with a sidecar each, and a
 load generator. Ctrl-C ends all of it.
 
   npm start -- [flags]
@@ -35,6 +37,7 @@ load generator. Ctrl-C ends all of it.
   --ports 0          any free ports instead of these
   --data DIR         keep the rules there (default: a temporary folder, deleted at the end)
   --rules PATH       what to apply at the start (default examples/shop/rules/shop.yaml)
+  --release PATH     the release to start with, or off (default examples/shop/rules/payments-release.yaml)
   --rate N           requests per second (default 50; 0 sends none)
   --for DURATION     stop after this time, such as 30s
   --every DURATION   how often to print a line when the output is not a terminal (default 5s)
@@ -49,6 +52,7 @@ const OPTIONS = {
   ports: { type: "string" },
   data: { type: "string" },
   rules: { type: "string" },
+  release: { type: "string", default: `${import.meta.dirname}/rules/payments-release.yaml` },
   rate: { type: "string", default: "50" },
   for: { type: "string" },
   every: { type: "string", default: "5s" },
@@ -75,6 +79,7 @@ export function readFlags(args: readonly string[]): ShopSettings | "help" {
     freePorts: values.ports === "0",
     data: values.data === undefined ? undefined : resolve(values.data),
     rules: resolve(values.rules ?? `${import.meta.dirname}/rules/shop.yaml`),
+    release: values.release === "off" ? undefined : resolve(values.release),
     requestsPerSecond: integer("rate", values.rate, 0, RATE_MAX),
     runMs: values.for === undefined ? undefined : duration("for", values.for),
     everyMs: duration("every", values.every),

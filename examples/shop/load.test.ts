@@ -68,11 +68,11 @@ describe("the load generator", () => {
   it("shows shares, statuses and latencies in a block and in a line", async () => {
     const url = await listen((_request, response) => response.end('{"service":"orders","version":"v1"}'));
     const figures = await runLoad(url, 200, { requestsPerSecond: 100 });
-    expect(renderFigures(figures, "7").join("\n")).toMatch(
+    expect(renderFigures(figures, { revision: "7", release: undefined }).join("\n")).toMatch(
       /revision 7[\s\S]*orders v1 .* 100\.0 %[\s\S]*status 200: \d+[\s\S]*0 failed/,
     );
-    expect(renderFiguresLine(figures, "7")).toMatch(
-      /^revision 7, .* orders v1 100\.0 % \| status 200: \d+ \| p50 .* failed 0$/,
+    expect(renderFiguresLine(figures, { revision: "7", release: "release of payments-v2" })).toMatch(
+      /^revision 7, .* orders v1 100\.0 % \| status 200: \d+ \| p50 .* failed 0 \| release of payments-v2$/,
     );
   });
 });

@@ -75,9 +75,9 @@ async function live(
     await sleep(Math.min(pauseMs, Math.max(1, untilMs - performance.now())), undefined, { signal });
     const figures = shop.figures();
     if (figures === undefined) continue;
-    const revision = await shop.revision();
-    if (refreshed) linesAbove = redraw(renderFigures(figures, revision), linesAbove);
-    else say(renderFiguresLine(figures, revision));
+    const state = { revision: await shop.revision(), release: await shop.release() };
+    if (refreshed) linesAbove = redraw(renderFigures(figures, state), linesAbove);
+    else say(renderFiguresLine(figures, state));
   }
   return undefined;
 }
@@ -119,7 +119,7 @@ function commandsFor(shop: Shop): string[] {
   const server = shop.plan.grpc === DEFAULT_SERVER ? "" : ` --server ${shop.plan.grpc}`;
   const rules = relative(process.cwd(), `${import.meta.dirname}/rules/orders-50-50.yaml`);
   return [
-    `npx weft${server} get httproutes`,
+    `npx weft${server} rollout status payments --watch`,
     `npx weft${server} explain GET http://orders/ --from web`,
     `npx weft${server} apply -f ${rules} --wait`,
   ];

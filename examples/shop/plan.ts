@@ -9,6 +9,7 @@ export const SHOP_SERVICES: readonly { service: string; version: string }[] = [
   { service: "orders", version: "v1" },
   { service: "orders", version: "v2" },
   { service: "web", version: "v1" },
+  { service: "payments", version: "v2" },
 ];
 
 export interface ServicePlan {
@@ -127,7 +128,7 @@ function tryBinding(host: string, port: number): Promise<string | undefined> {
  * From below the range that systems hand out by themselves (32768 on Linux, RFC 6335 says 49152): a port that is free
  * now is still free when its process starts, however many connections and programs have got theirs meanwhile.
  */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {
     const port = randomInt(FREE_PORTS.from, FREE_PORTS.to);

@@ -24,8 +24,14 @@ export function renderCommands(commands: readonly string[]): string {
   return ["Try in another terminal:", ...commands.map((command) => `  ${command}`)].join("\n");
 }
 
+/** What the control plane says. */
+export interface MeshState {
+  readonly revision: string;
+  readonly release: string | undefined;
+}
+
 /** The refreshed block of a terminal. */
-export function renderFigures(figures: LoadFigures, revision: string): string[] {
+export function renderFigures(figures: LoadFigures, { revision, release }: MeshState): string[] {
   const { recent } = figures;
   const total = sum(recent.byVersion);
   const versions = [...recent.byVersion].sort(([left], [right]) => left.localeCompare(right));
@@ -36,11 +42,12 @@ export function renderFigures(figures: LoadFigures, revision: string): string[] 
     ),
     `  ${statusText(recent.byStatus)}   ${latencyText(recent.latenciesMs)}`,
     `  since the start: ${figures.answered} answered, ${failuresOf(figures)} failed`,
+    ...(release === undefined ? [] : [`  ${release}`]),
   ];
 }
 
 /** The same in one line, for logs and pipes. */
-export function renderFiguresLine(figures: LoadFigures, revision: string): string {
+export function renderFiguresLine(figures: LoadFigures, { revision, release }: MeshState): string {
   const { recent } = figures;
   const total = sum(recent.byVersion);
   const versions = [...recent.byVersion]
@@ -51,6 +58,7 @@ export function renderFiguresLine(figures: LoadFigures, revision: string): strin
     versions.join(", ") || "no answers from orders",
     `| ${statusText(recent.byStatus)} | ${latencyText(recent.latenciesMs)}`,
     `| total ${figures.answered}, failed ${failuresOf(figures)}`,
+    ...(release === undefined ? [] : [`| ${release}`]),
   ].join(" ");
 }
 

@@ -7,6 +7,7 @@ import { join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { credentials } from "@grpc/grpc-js";
 import { FleetServiceClient } from "../../proto/gen/weft/v1/fleet.ts";
+import { RolloutsServiceClient } from "../../proto/gen/weft/v1/rollouts.ts";
 import type { ShopSettings } from "./flags.ts";
 import { Load, type LoadFigures } from "./load.ts";
 import { findTakenPorts, planShop, planShopOnFreePorts, type ServicePlan, type ShopPlan } from "./plan.ts";
@@ -39,6 +40,7 @@ export class Shop {
   /** Where the control plane keeps its rules. */
   readonly data: string;
   readonly #fleet: FleetServiceClient;
+  readonly #rollouts: RolloutsServiceClient;
   #load: Load | undefined;
 
   private constructor(plan: ShopPlan, settings: ShopSettings, hooks: ShopHooks) {
@@ -47,6 +49,7 @@ export class Shop {
     this.#hooks = hooks;
     this.#processes = new Processes(hooks);
     this.#fleet = new FleetServiceClient(plan.grpc, credentials.createInsecure());
+    this.#rollouts = new RolloutsServiceClient(plan.grpc, credentials.createInsecure());
     if (settings.data !== undefined) mkdirSync(settings.data, { recursive: true });
     this.data = settings.data ?? mkdtempSync(join(tmpdir(), "weft-shop-"));
     if (settings.data === undefined) this.#processes.guardFolder(this.data);
@@ -79,6 +82,7 @@ export class Shop {
     onStep(`applying ${relative(process.cwd(), this.#settings.rules)}`);
     await this.#applyRules();
     await this.#waitForEndpoints(signal);
+    await this.#startRelease();
     await this.#waitForFirstAnswer(signal);
     if (this.#settings.requestsPerSecond > 0) this.#load = this.#startLoad();
   }
@@ -86,6 +90,7 @@ export class Shop {
   /** Ends the load, then the sidecars with their services, then the control plane. Idempotent. */
   async stop(): Promise<void> {
     this.#fleet.close();
+    this.#rollouts.close();
     await this.#load?.stop();
     await this.#processes.stopAll();
     if (this.#settings.data === undefined) rmSync(this.data, { recursive: true, force: true, maxRetries: 3 });
@@ -105,6 +110,19 @@ export class Shop {
   revision(): Promise<string> {
     return new Promise((settle) => {
       this.#fleet.status({}, (error, status) => settle(error === null ? String(status.revision) : "?"));
+    });
+  }
+
+  /** The release that goes on, or has ended, for the screen; undefined when there is none. */
+  release(): Promise<string | undefined> {
+    return new Promise((settle) => {
+      this.#rollouts.listRollouts({ namespace: "" }, (error, response) => {
+        const [rollout] = error === null ? response.rollouts : [];
+        if (rollout === undefined) return settle(undefined);
+        const { canary, phase, step, steps, weight } = rollout;
+        const where = phase === "progressing" || phase === "paused" ? `, step ${step} of ${steps.length}` : "";
+        settle(`release of ${canary}: ${phase}${where}, ${weight} %`);
+      });
     });
   }
 
@@ -153,6 +171,15 @@ export class Shop {
     const args = [CLI, "--server", this.plan.grpc, "apply", "-f", this.#settings.rules, "--wait"];
     const { code, output } = await runToEnd(args, this.#hooks.env);
     if (code !== 0) throw new ShopError(`the rules were not applied (exit code ${code}):\n${output}`);
+  }
+
+  async #startRelease(): Promise<void> {
+    const { release } = this.#settings;
+    if (release === undefined) return;
+    this.#hooks.onStep(`starting the release of ${relative(process.cwd(), release)}`);
+    const args = [CLI, "--server", this.plan.grpc, "rollout", "start", "-f", release];
+    const { code, output } = await runToEnd(args, this.#hooks.env);
+    if (code !== 0) throw new ShopError(`the release was not started (exit code ${code}):\n${output}`);
   }
 
   /** Traffic before every version is known to be ready would be answered 503 by the mesh, and rightly so. */

@@ -20,6 +20,7 @@ export function compileMeshSpec(spec: MeshSpec): MeshResource {
       forwarded: spec.headers?.forwarded ?? defaultOf("Mesh.spec.headers.forwarded"),
       via: spec.headers?.via ?? defaultOf("Mesh.spec.headers.via"),
       requestId: spec.headers?.requestId ?? defaultOf("Mesh.spec.headers.requestId"),
+      shadowHost: spec.headers?.shadowHost ?? defaultOf("Mesh.spec.headers.shadowHost"),
     },
   };
 }

@@ -230,7 +230,7 @@ test("the mesh has defaults, and the oldest Mesh document changes them", () => {
     },
     metrics: { maxSeries: 10_000, otlp: undefined },
     mtls: { mode: "off" },
-    headers: { forwarded: true, via: false, requestId: true },
+    headers: { forwarded: true, via: false, requestId: true, shadowHost: false },
   });
   const mesh = (name: string, year: number, spec: unknown) =>
     document("Mesh", name, spec, { creationTimestamp: `${year}-01-01T00:00:00Z` });

@@ -20,6 +20,8 @@ export function compilePolicy(document: Document<TrafficPolicySpec> | undefined)
     connectionPool: compilePool(spec.connectionPool),
     timeout: {
       requestMs: time(spec.timeout?.request, "TrafficPolicy.spec.timeout.request"),
+      // A call of gRPC may stream for hours, and says itself how long it may take.
+      grpcRequestMs: time(spec.timeout?.request ?? "0s", "TrafficPolicy.spec.timeout.request"),
       perTryMs: time(spec.timeout?.perTry, "TrafficPolicy.spec.timeout.perTry"),
       idleMs: time(spec.timeout?.idle, "TrafficPolicy.spec.timeout.idle"),
     },
@@ -120,8 +122,26 @@ function compileBreaker(spec: Section<"circuitBreaker">): TrafficPolicyResource[
   };
 }
 
+/**
+ * Without a word about outliers: an endpoint to which no connection can be made is let alone until it can be made again.
+ * A killed instance stays registered until its lease ends, and each request that finds out anew pays for it. What a
+ * service answers is judged only where somebody asks for it.
+ */
+const UNREACHABLE_ONLY: NonNullable<TrafficPolicyResource["outlierDetection"]> = {
+  consecutiveErrors: 0,
+  consecutiveGatewayErrors: 0,
+  consecutiveConnectFailures: 2,
+  intervalMs: 10_000,
+  baseEjectionTimeMs: 5_000,
+  maxEjectionTimeMs: 30_000,
+  keepAtLeast: 1,
+  successRate: undefined,
+  failurePercentage: undefined,
+  panicThreshold: 0,
+};
+
 function compileOutliers(spec: Section<"outlierDetection">): TrafficPolicyResource["outlierDetection"] {
-  if (spec === undefined) return undefined;
+  if (spec === undefined) return UNREACHABLE_ONLY;
   const field = "TrafficPolicy.spec.outlierDetection";
   return {
     consecutiveErrors: spec.consecutiveErrors ?? defaultOf(`${field}.consecutiveErrors`),

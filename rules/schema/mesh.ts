@@ -135,6 +135,7 @@ export const meshSpec = z
         forwarded: flag("Set x-forwarded-for, -proto and -host.").optional(),
         via: flag("Add to via.").optional(),
         requestId: flag("Set x-request-id where it is missing.").optional(),
+        shadowHost: flag("Append -shadow to the host of mirrored requests.").optional(),
       })
       .optional()
       .meta({ description: "Headers that sidecars add." }),

@@ -146,7 +146,13 @@ describe("the admin pages", () => {
     expect(answers.map((answer) => answer.status).sort()).toEqual([200, 409]);
     const profile = await answers.find((answer) => answer.status === 200)!.json();
     expect(profile).toHaveProperty("nodes");
-    expect((await get(admin, "/profile?seconds=0")).status).toBe(400);
+    expect((await get(admin, "/profile/cpu?seconds=0")).status).toBe(400);
+  });
+
+  test("take a heap profile", async () => {
+    const answer = await get(admin, "/profile/heap?seconds=0.1");
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toHaveProperty("samples");
   });
 
   test("an unknown method is refused, not obeyed", async () => {

@@ -124,7 +124,7 @@ export class Http2Connection
   onTransportEnd(): void {
     if (this.#state === "closed") return;
     this.#end(this.streams.count === 0 ? "peer" : "transport", ERROR.cancel);
-    this.sender.slab.flush();
+    this.sender.slab.end();
     this.#options.transport.end();
   }
 
@@ -331,7 +331,7 @@ export class Http2Connection
       this.sender.sendGoaway(this.isServer ? this.streams.lastPeerId : 0, code, words);
     }
     this.#end(cause, code);
-    this.sender.slab.flush();
+    this.sender.slab.end();
     this.#options.transport.end();
   }
 

@@ -32,7 +32,7 @@ export class HeadReader implements FieldSink {
   #hasHost = false;
   #cookieAt = -1;
   /** The authority that was accepted last: a connection mostly has one. */
-  #lastAuthority = "";
+  #lastAuthority: string | undefined = undefined;
 
   constructor(limits: Http2Limits) {
     this.#limits = limits;

@@ -74,8 +74,8 @@ export class Receiver implements FrameSink {
   onStreamRefusal(streamId: number, refusal: Refusal): void {
     const stream = this.#owner.streams.table.get(streamId);
     if (stream !== undefined) return this.#owner.streams.refuse(stream, refusal);
-    // RST_STREAM is not to be sent for an idle stream (section 6.4), and is pointless for a closed one.
-    if (this.#owner.streams.isIdle(streamId)) this.#owner.refuse(refusal);
+    // RST_STREAM is not for idle streams, and lost on closed ones; a connection error may stand for it (section 5.4.2).
+    this.#owner.refuse(refusal);
   }
 
   // ---- content ----

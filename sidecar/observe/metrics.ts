@@ -145,6 +145,12 @@ export class Metrics {
   readonly clientConnectionsActive = new CellFamily("gauge", "weft_client_connections", "Connections open now.", [
     "direction",
   ]);
+  readonly grpcRequests = new CellFamily(
+    "counter",
+    "weft_grpc_requests_total",
+    "Calls of gRPC that ended, by the code that the caller got.",
+    [...SERIES_LABELS, "grpc_code"],
+  );
   readonly http2Refusals = new CellFamily(
     "counter",
     "weft_http2_refusals_total",
@@ -229,8 +235,8 @@ export class Metrics {
     const key = `${direction} ${service} ${backend} ${version}`;
     let series = this.#series.get(key);
     if (series === undefined) {
-      const { requests, requestDuration: duration, requestSize, responseSize, budget } = this;
-      const families = { requests, duration, requestSize, responseSize, budget };
+      const { requests, grpcRequests, requestDuration: duration, requestSize, responseSize, budget } = this;
+      const families = { requests, grpcRequests, duration, requestSize, responseSize, budget };
       series = new RequestSeries(families, direction, service, backend, version);
       this.#series.set(key, series);
     }
@@ -273,6 +279,7 @@ export class Metrics {
       this.clientConnections,
       this.clientConnectionsActive,
       this.http2Refusals,
+      this.grpcRequests,
       this.poolConnections,
       this.poolPending,
       this.poolWait,

@@ -12,6 +12,7 @@ const OTHER_METHOD = METHODS.length - 1;
 /** The families that a request is counted in. */
 export interface RequestFamilies {
   readonly requests: CellFamily;
+  readonly grpcRequests: CellFamily;
   readonly duration: HistogramFamily;
   readonly requestSize: HistogramFamily;
   readonly responseSize: HistogramFamily;
@@ -28,6 +29,9 @@ export interface RequestDetails {
   readonly requestBytes: number;
   readonly responseBytes: number;
 }
+
+/** Codes of gRPC are below this. */
+const CODES_MAX = 17;
 
 const NO_DETAILS: RequestDetails = { method: "_OTHER", route: "", source: "", requestBytes: 0, responseBytes: 0 };
 
@@ -61,6 +65,8 @@ export class RequestSeries {
   readonly #families: RequestFamilies;
   /** The newest of each method, and the others. */
   readonly #last: (Detail | undefined)[] = [];
+  /** By code of gRPC. */
+  readonly #byCode: (Cell | undefined)[] = [];
   readonly #details = new Map<string, Detail>();
   #generation = 0;
 
@@ -92,6 +98,16 @@ export class RequestSeries {
     detail.requestSize.record(details.requestBytes);
     detail.responseSize.record(details.responseBytes);
     const cell = reason === "" ? this.#status(detail, method, status) : this.#cell(detail, method, status, reason);
+    cell.value++;
+  }
+
+  /** The same, of a call of gRPC that ended with this code. */
+  recordCode(code: number, name: string): void {
+    let cell = this.#byCode[code];
+    if (cell === undefined) {
+      cell = this.#families.grpcRequests.cell(this.direction, this.service, this.backend, this.version, name);
+      if (code < CODES_MAX) this.#byCode[code] = cell;
+    }
     cell.value++;
   }
 

@@ -24,7 +24,6 @@ export interface Concurrency {
 }
 
 export interface InboundLimits {
-  readonly resource: InboundResource;
   readonly rates: readonly RateLimit[];
   readonly concurrency: readonly Concurrency[];
   readonly shedding: readonly SheddingSettings[];
@@ -33,13 +32,11 @@ export interface InboundLimits {
 
 /** @param previous the limits that these take the place of */
 export function compileInboundLimits(
-  resource: InboundResource,
+  { rateLimits, faults }: Pick<InboundResource, "rateLimits" | "faults">,
   previous: InboundLimits | undefined,
   random: Random,
 ): InboundLimits {
-  const { rateLimits, faults } = resource;
   return {
-    resource,
     rates: rateLimits.flatMap(({ limits }) => limits.map((rule) => rateOf(rule, previous))),
     concurrency: rateLimits.flatMap((document) => concurrencyOf(document, previous, random)),
     shedding: rateLimits.flatMap(({ shedding }) => (shedding === undefined ? [] : [shedding])),

@@ -160,3 +160,14 @@ test("never fewer than keepAtLeast hosts in use, and everybody comes back (prope
     { numRuns: 200, seed: 5 },
   );
 });
+
+test("when the others leave, as many of the ejected come back as must be kept", () => {
+  const { detector, hosts, report, events } = detectorOf(4, { keepAtLeast: 2 });
+  report(0, "error", 3, 1_000);
+  report(1, "error", 3, 2_000);
+  events.length = 0;
+  detector.setHosts(hosts.slice(0, 3));
+  expect(events).toEqual(["h0 back"]);
+  detector.setHosts(hosts.slice(0, 2));
+  expect(events).toEqual(["h0 back", "h1 back"]);
+});

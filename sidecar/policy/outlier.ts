@@ -47,6 +47,8 @@ export class OutlierHost {
   ejectedUntilMs = 0;
   isEjected = false;
   cause: EjectionCause | "" = "";
+  /** A refusal of its ejection was told, and nothing has changed since. */
+  isRefusalTold = false;
   /** How often, less the good intervals since; the next ejection is this much longer. */
   ejections = 0;
 
@@ -59,7 +61,7 @@ export interface OutlierListener {
   onEjected(host: OutlierHost, cause: EjectionCause, forMs: number): void;
   onReturned(host: OutlierHost): void;
   /** It would have been ejected, but too few hosts would be left. */
-  onRefused(host: OutlierHost, cause: EjectionCause): void;
+  onRefused(host: OutlierHost, cause: EjectionCause, isRepeated: boolean): void;
 }
 
 export class OutlierDetector {
@@ -88,6 +90,7 @@ export class OutlierDetector {
   /** The hosts there are from now on. What is known of those that stay, stays. */
   setHosts(hosts: readonly OutlierHost[]): void {
     this.#hosts = hosts;
+    this.#keepEnough();
     this.#dueMs = Math.min(this.#sweepMs, ...this.#ejectionEnds());
   }
 
@@ -95,6 +98,7 @@ export class OutlierDetector {
   report(host: OutlierHost, outcome: HostOutcome, nowMs: number): void {
     if (outcome === "success") {
       host.successes++;
+      host.isRefusalTold = false;
       host.errors = 0;
       host.gatewayErrors = 0;
       host.connectFailures = 0;
@@ -124,6 +128,16 @@ export class OutlierDetector {
   /** Lets everybody back: the policy is gone. */
   clear(): void {
     for (const host of this.#hosts) if (host.isEjected) this.#return(host);
+  }
+
+  /** Others have left: as many of those that are ejected come back as must be kept, the one that is next to return first. */
+  #keepEnough(): void {
+    let left = this.#hosts.filter(({ isEjected, isOut }) => !isEjected && !isOut).length;
+    const ejected = this.#hosts.filter(({ isEjected, isOut }) => isEjected && !isOut);
+    for (const host of ejected.sort((a, b) => a.ejectedUntilMs - b.ejectedUntilMs)) {
+      if (left++ >= Math.max(1, this.#settings.keepAtLeast)) return;
+      this.#return(host);
+    }
   }
 
   #consecutiveCause(host: OutlierHost): EjectionCause | undefined {
@@ -176,13 +190,15 @@ export class OutlierDetector {
     host.connectFailures = 0;
     const left = this.#hosts.filter((other) => other !== host && !other.isEjected && !other.isOut).length;
     if (left < Math.max(1, this.#settings.keepAtLeast)) {
-      this.#listener.onRefused(host, cause);
+      this.#listener.onRefused(host, cause, host.isRefusalTold);
+      host.isRefusalTold = true;
       return;
     }
     const { baseEjectionTimeMs, maxEjectionTimeMs } = this.#settings;
     // Past the cap a count says nothing, and would only take longer to be forgotten.
     if (host.ejections === 0 || baseEjectionTimeMs * host.ejections < maxEjectionTimeMs) host.ejections++;
     const forMs = Math.min(baseEjectionTimeMs * host.ejections, Math.max(baseEjectionTimeMs, maxEjectionTimeMs));
+    host.isRefusalTold = false;
     host.isEjected = true;
     host.cause = cause;
     host.ejectedUntilMs = nowMs + forMs;

@@ -129,7 +129,10 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     try {
       if (this.state === "tunnel") this.#passTunnel(bytes, start, end, isEnd);
       else {
-        if (end > start) this.owner.onResponseBody(bytes, start, end);
+        if (end > start) {
+          this.noteContent();
+          this.owner.onResponseBody(bytes, start, end);
+        }
         if (isEnd) this.complete(true, "");
         else this.owner.onReadDone();
       }

@@ -14,8 +14,9 @@ export function clusterLog(log: Log, metrics: Metrics): ClusterEvents {
       log.warn({ service, endpoint, cause, forMs }, "endpoint ejected");
     },
     onReturned: (service, endpoint) => log.info({ service, endpoint }, "endpoint is back after its ejection"),
-    onEjectionRefused: (service, endpoint, cause) => {
+    onEjectionRefused: (service, endpoint, cause, isRepeated) => {
       metrics.ejectionsRefused.cell(service, cause).value++;
+      if (isRepeated) return;
       log.warn({ service, endpoint, cause }, "endpoint not ejected: too few would be left (keepAtLeast)");
     },
     onHealth: (service, endpoint, error) => {

@@ -11,7 +11,8 @@ import type { SeriesSource } from "./destination.ts";
 const HOSTS_MAX = 256;
 const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
-const POLICY = compilePolicy(undefined);
+/** A host is one endpoint: there is nobody to go to instead. */
+const POLICY = { ...compilePolicy(undefined), outlierDetection: undefined };
 
 /**
  * What `Mesh.spec.egress.allow` says of an authority.

@@ -14,7 +14,7 @@ import type { Downstream, RoutedExchange, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Deadline, lowerTimeout } from "./deadline.ts";
 import { Destination } from "./destination.ts";
-import { fallbackOf, redirectToFallback, serviceInstead, writeOwnAnswer } from "./fallback.ts";
+import { answerInstead, redirectToFallback, writeOwnAnswer } from "./fallback.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { retryMark } from "./nearest-hop.ts";
 import { outcomeOfFailure } from "./outcome.ts";
@@ -69,7 +69,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.direction = router.direction;
     this.record = new ExchangeRecord(router.direction);
     this.snapshot = path.noSnapshot;
-    this.#relay = new ResponseRelay(client, this.record);
+    this.#relay = new ResponseRelay(client, this.record, path.clock);
     this.deadline = new Deadline(path, this, 0);
     this.tries = new Tries(this, client, path);
     this.request = this.tries.request;
@@ -260,9 +260,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   }
 
   onPauseOver(): void {
-    this.#guard(() => {
-      this.#tryAgain(undefined);
-    });
+    this.#guard(() => this.#tryAgain(undefined));
   }
 
   /** The time of the whole request is over. */
@@ -285,13 +283,12 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   answer(cause: Failure, lines: string): void {
     this.tries.abort(outcomeOfFailure(cause.reason));
-    const fallback = fallbackOf(cause, this.destination);
-    if (fallback !== undefined && this.#goElsewhere(serviceInstead(fallback, cause))) return;
-    if (fallback?.answer !== undefined) this.record.note("fallback", "answer");
+    const instead = answerInstead(cause, this, this.#path.clock);
+    if (instead.service !== "" && this.#goElsewhere(instead.service)) return;
     this.state = "responding";
     const closes = !this.#keepAlive.isAllowed(this.#client);
     const all = lines + retryMark(this.#path, this, statusOf(cause), true) + debugLine(this, this.#path, cause);
-    const options = { request: this.head, lines: all, closes, wallMs: this.#path.clock.wall() };
+    const options = { request: this.head, lines: all, instead, closes, wallMs: this.#path.clock.wall() };
     const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
     this.#end(status, cause);
     this.#client.onExchangeDone(!closes);
@@ -307,11 +304,13 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     return true;
   }
 
-  /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
+  /** Bytes of the answer are out: only a reset tells the client that it is not whole, or the end that gRPC has for it. */
   #cut(cause: Failure): void {
     this.tries.abort(outcomeOfFailure(cause.reason));
+    const isTold = this.#relay.cut(this.destination, cause);
     this.#end(this.#status, cause);
-    this.#client.reset();
+    if (isTold) this.#client.onExchangeDone(false);
+    else this.#client.reset();
   }
 
   onInternalError(where: string, error: unknown): void {

@@ -1,9 +1,11 @@
 // What answers when a service cannot: the fallback of its policy. Says which failures it is for; where the exchange goes
 // then is the conductor's work.
 import type { FallbackResource } from "../../rules/resource.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import { membersFor } from "../cluster.ts";
 import { ownResponseHead } from "../http1/encoder.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { keyOf } from "../policy/last-good.ts";
 import { NO_FILTERS } from "../route/rule-plan.ts";
 import type { MessageOutlet, RoutedExchange } from "./contract.ts";
 import { corsLines } from "./cors.ts";
@@ -12,8 +14,37 @@ import { speaksHttp2 } from "./protocol.ts";
 import type { Failure } from "./reasons.ts";
 import { type AnswerOptions, commonLines, type OwnAnswer, ownAnswer, sendAnswer, statusOf } from "./respond.ts";
 
-/** The fallback for this failure of the destination, if its policy has one: the service itself cannot answer. */
-export function fallbackOf(cause: Failure, destination: Destination): FallbackResource | undefined {
+/** An earlier response of the service. */
+interface KeptAnswer {
+  readonly lines: string;
+  readonly body: Buffer;
+}
+
+/** What is answered in place of a failure: the first of these that is there, else the failure itself. */
+export interface Instead {
+  readonly kept: KeptAnswer | undefined;
+  /** Another service; "": none, or no time is left for it. */
+  readonly service: string;
+  readonly answer: FallbackResource["answer"];
+}
+
+type FailedExchange = Pick<RoutedExchange, "destination" | "head" | "record">;
+
+const NOTHING: Instead = { kept: undefined, service: "", answer: undefined };
+
+/** By the fallback of the destination's policy, where this failure means that the service itself cannot answer. */
+export function answerInstead(cause: Failure, exchange: FailedExchange, clock: Clock): Instead {
+  const fallback = fallbackOf(cause, exchange.destination);
+  if (fallback === undefined) return NOTHING;
+  const { answer } = fallback;
+  const kept = keptAnswer(fallback, exchange, clock);
+  if (kept !== undefined || answer !== undefined)
+    exchange.record.note("fallback", kept === undefined ? "answer" : "stale");
+  const service = kept === undefined && cause.reason !== "request-timeout" ? fallback.service : "";
+  return { kept, service, answer };
+}
+
+function fallbackOf(cause: Failure, destination: Destination): FallbackResource | undefined {
   if (destination.isFallback) return undefined;
   switch (cause.reason) {
     case "circuit-open":
@@ -29,11 +60,6 @@ export function fallbackOf(cause: Failure, destination: Destination): FallbackRe
     default:
       return undefined;
   }
-}
-
-/** The service that the request goes to instead; "" when there is none, or no time left for it. */
-export function serviceInstead(fallback: FallbackResource, cause: Failure): string {
-  return cause.reason === "request-timeout" ? "" : fallback.service;
 }
 
 /** Points the destination of an exchange at the service that answers instead. @returns false when the sidecar does not know it. */
@@ -65,7 +91,24 @@ function countAbandoned(metrics: Metrics, { source, cluster }: Destination): voi
   metrics.trafficCell(key).recordAbandoned();
 }
 
-function countFallback(metrics: Metrics, { cluster }: Destination, kind: "service" | "answer"): void {
+/** The service's own last good response to such a request, if its policy gives that and it is young enough. */
+function keptAnswer(
+  { staleForMs }: FallbackResource,
+  { destination, head }: FailedExchange,
+  clock: Clock,
+): KeptAnswer | undefined {
+  const lastGood = destination.cluster?.state.lastGood;
+  if (staleForMs === 0 || lastGood === undefined) return undefined;
+  const key = keyOf(head);
+  const nowMs = clock.now();
+  const kept = key === undefined ? undefined : lastGood.find(key, nowMs, staleForMs);
+  if (kept === undefined) return undefined;
+  const ageSeconds = Math.floor((nowMs - kept.keptMs) / 1_000);
+  // Age: RFC 9111 section 5.1.
+  return { lines: `${kept.lines}age: ${ageSeconds}\r\n`, body: kept.body };
+}
+
+function countFallback(metrics: Metrics, { cluster }: Destination, kind: "service" | "answer" | "stale"): void {
   metrics.fallbacks.cell(cluster?.service ?? "", kind).value++;
 }
 
@@ -74,17 +117,28 @@ export function writeOwnAnswer(
   outlet: MessageOutlet,
   cause: Failure,
   destination: Destination,
-  options: AnswerOptions,
+  options: AnswerOptions & { readonly instead: Instead },
   metrics: Metrics,
 ): number {
   const { cors } = destination.ruleFilters;
   const withCors = cors !== undefined && options.request !== undefined;
   const all = withCors ? { ...options, lines: options.lines + corsLines(undefined, cors, options.request) } : options;
-  const answer = fallbackOf(cause, destination)?.answer;
+  const { kept, answer } = options.instead;
+  if (kept !== undefined) {
+    sendAnswer(outlet, keptResponse(kept, cause, options));
+    countFallback(metrics, destination, "stale");
+    return 200;
+  }
   sendAnswer(outlet, answer === undefined ? ownAnswer(cause, all) : fallbackAnswer(answer, cause, all));
   if (answer === undefined) return statusOf(cause);
   countFallback(metrics, destination, "answer");
   return answer.status;
+}
+
+/** As clients got it when it came: what its rule's filters do to responses is in it. */
+function keptResponse(kept: KeptAnswer, cause: Failure, options: AnswerOptions): OwnAnswer {
+  const lines = `${kept.lines}content-length: ${kept.body.length}\r\n${commonLines(cause, options)}`;
+  return { head: ownResponseHead(200, lines), body: kept.body.toString("latin1") };
 }
 
 /** The static answer; the reason says why the service did not give its own. */

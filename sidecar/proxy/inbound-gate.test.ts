@@ -1,5 +1,7 @@
 // Limits and faults on the way in, over real sockets: who is refused with which word, who waits, what changes at run time.
 import { afterEach, describe, expect, test } from "vitest";
+import { resourceName } from "../../rules/resource.ts";
+import { buildSnapshot } from "../snapshot.ts";
 import {
   answering,
   applyRules,
@@ -43,6 +45,23 @@ async function statuses(port: number, count: number, request = GET): Promise<num
 }
 
 describe("rate limits", () => {
+  test("documents for the service and for the version beside this sidecar act together", async () => {
+    const app = await answering(ok("app"));
+    const { path, port } = await inboundRig(app.address, { rules: rateLimit("  limits: [{ requests: 5, per: 1h }]") });
+    const ofService = path.snapshots.current.inbound.get("default/caller")!;
+    const strict = { ...ofService.rateLimits[0]!.limits[0]!, name: "of-version", burst: 1, requests: 1 };
+    const ofVersion = {
+      ...ofService,
+      service: "default/caller-v2",
+      rateLimits: [{ ...ofService.rateLimits[0]!, limits: [strict] }],
+    };
+    const { current } = path.snapshots;
+    const resources = new Map(current.resources).set(resourceName(ofVersion), ofVersion);
+    path.snapshots.swap(buildSnapshot(current, resources, current.revision + 1));
+    expect(await statuses(port, 2)).toEqual([200, 429]);
+    expect(path.metrics.limited.cell("of-version", "refused").value).toBe(1);
+  });
+
   test("beyond the burst a request is answered 429 with the time until there is room", async () => {
     const app = await answering(ok("app"));
     const { port, path } = await inboundRig(app.address, {

@@ -34,10 +34,10 @@ export class InboundGate {
     if (this.#isShed(exchange, limits) || this.#isRateLimited(exchange, limits)) return;
     const isFaulty = limits.faults.length > 0 && this.#injectFault(limits);
     if (!isFaulty && limits.concurrency.length === 0) return proceed();
-    const { delayMs, status, origin } = this.#fault;
+    const { delayMs, status, grpcStatus, origin } = this.#fault;
     const passage = new Passage(this.#path, exchange, limits.concurrency, proceed);
     exchange.suspension.gate = passage;
-    if (isFaulty) passage.suffer(delayMs, status, origin);
+    if (isFaulty) passage.suffer(delayMs, { status, grpcStatus }, origin);
     else passage.takePlaces();
   }
 
@@ -121,7 +121,8 @@ class Passage implements Gate {
     this.#startedMs = path.clock.now();
   }
 
-  suffer(delayMs: number, status: number, origin: string): void {
+  suffer(delayMs: number, abort: Pick<InjectedFault, "status" | "grpcStatus">, origin: string): void {
+    const { status, grpcStatus } = abort;
     const { faults } = this.#path.metrics;
     const { record } = this.#exchange;
     if (delayMs > 0) {
@@ -133,7 +134,8 @@ class Passage implements Gate {
       record.note("fault-abort", origin, status);
     }
     const next = (): void => {
-      if (status > 0) this.#exchange.answer(failure("fault-injected", origin, status), "");
+      if (grpcStatus >= 0) this.#exchange.answer({ ...failure("fault-injected", origin, status), grpcStatus }, "");
+      else if (status > 0) this.#exchange.answer(failure("fault-injected", origin, status), "");
       else this.takePlaces();
     };
     if (delayMs === 0) return next();

@@ -10,6 +10,7 @@ import type { Snapshot } from "../snapshot.ts";
 import type { RoutedExchange, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
+import { isGrpc } from "./grpc.ts";
 import { InboundGate } from "./inbound-gate.ts";
 import { type Listener, startListener } from "./listener.ts";
 import { isHttp2To } from "./protocol.ts";
@@ -42,8 +43,10 @@ function appPolicy(): TrafficPolicyResource {
       maxPendingRequests: APP_CONNECTIONS_MAX,
       maxRequests: APP_CONNECTIONS_MAX,
     },
-    timeout: { ...defaults.timeout, requestMs: 0, perTryMs: 0 },
+    timeout: { ...defaults.timeout, requestMs: 0, grpcRequestMs: 0, perTryMs: 0 },
     retry: { ...defaults.retry, attempts: 0 },
+    // There is one app, and nobody to go to instead.
+    outlierDetection: undefined,
   };
 }
 
@@ -56,6 +59,8 @@ export class InboundRouter implements Router {
   readonly #path: DataPath;
   readonly #gate: InboundGate;
   #limits: InboundLimits | undefined = undefined;
+  /** What `#limits` were made of: documents for the service as a whole and for the version beside this sidecar. */
+  #limitsFor: Snapshot["inbound"] | undefined = undefined;
 
   constructor(path: DataPath, app: HostPort | undefined) {
     this.#path = path;
@@ -84,6 +89,7 @@ export class InboundRouter implements Router {
     if (cluster === undefined) return exchange.answer(failure("connect-failure", "the sidecar has no --app"), "");
     destination.cluster = cluster;
     destination.members = cluster.set;
+    destination.isGrpc = isGrpc(exchange.head);
     destination.isHttp2 = isHttp2To(
       exchange.snapshot.inbound.get(this.#path.service)?.protocol ?? "http",
       exchange.head,
@@ -98,11 +104,14 @@ export class InboundRouter implements Router {
 
   /** What limits the service now; compiled when its documents change. Undefined: nothing. */
   #limitsOf(snapshot: Snapshot): InboundLimits | undefined {
-    const resource = snapshot.inbound.get(this.#path.service);
-    if (resource === undefined || (resource.rateLimits.length === 0 && resource.faults.length === 0)) return undefined;
-    if (this.#limits?.resource === resource) return this.#limits;
-    this.#limits = compileInboundLimits(resource, this.#limits, this.#path.random);
-    if (this.#limits.shedding.length > 0) this.#path.load.start();
+    if (snapshot.inbound === this.#limitsFor) return this.#limits;
+    this.#limitsFor = snapshot.inbound;
+    const resources = [...snapshot.inbound.values()];
+    const rateLimits = resources.flatMap((resource) => resource.rateLimits);
+    const faults = resources.flatMap((resource) => resource.faults);
+    const isNone = rateLimits.length === 0 && faults.length === 0;
+    this.#limits = isNone ? undefined : compileInboundLimits({ rateLimits, faults }, this.#limits, this.#path.random);
+    if ((this.#limits?.shedding.length ?? 0) > 0) this.#path.load.start();
     else this.#path.load.stop();
     return this.#limits;
   }

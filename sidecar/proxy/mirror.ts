@@ -8,7 +8,7 @@ import type { MessageHead } from "../http1/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import { MirrorSpan } from "../observe/tracing/mirror-span.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
-import type { Snapshot } from "../snapshot.ts";
+import type { ServiceEntry, Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
 import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner } from "./contract.ts";
@@ -16,14 +16,18 @@ import type { DataPath } from "./data-path.ts";
 import { newAttempt } from "./new-attempt.ts";
 import { speaksHttp2 } from "./protocol.ts";
 
-/** Copies under way together in this process; more are dropped. */
+/** Copies under way together in this process, and what their bodies hold together; more are dropped. */
 const MIRRORS_MAX = 128;
+const BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** A body larger than this is not copied. */
 const MIRROR_BODY_BYTES_MAX = 64 * 1024;
+/** Of an answer nobody reads no more is taken than this. */
+const ANSWER_BYTES_MAX = 1024 * 1024;
 /** Copies are given up after this, as requests are by default. */
 const MIRROR_TIMEOUT_MS = 15_000;
 
 let underWay = 0;
+let bodyBytes = 0;
 
 export class Mirror implements AttemptOwner {
   readonly isRequestComplete = true;
@@ -44,6 +48,7 @@ export class Mirror implements AttemptOwner {
   /** When the copy went out; 0 before. */
   #sentMs = 0;
   #status = 0;
+  #answerBytes = 0;
 
   /**
    * Begins a copy if this request falls into the filter's share and there is room. It is sent when all of the request
@@ -66,11 +71,13 @@ export class Mirror implements AttemptOwner {
     const member =
       members === undefined ? undefined : entry && chooseEndpoint(entry.cluster, members, [], 0, snapshot.tools);
     if (member === undefined) return drop(path, filter.service, "no-endpoint", record);
-    if (underWay >= MIRRORS_MAX) return drop(path, filter.service, "overflow", record);
+    if (underWay >= MIRRORS_MAX || bodyBytes >= BODY_BYTES_MAX) return drop(path, filter.service, "overflow", record);
+    if (isBusy(member, entry)) return drop(path, filter.service, "busy", record);
     if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade", record);
     record.note("mirror", filter.service);
     const isHttp2 = entry !== undefined && speaksHttp2(entry.resource, filter.port, head);
-    const mirror = new Mirror(path, filter.service, member, head, headText, isHttp2);
+    const text = snapshot.mesh.headers.shadowHost ? withShadowHost(headText) : headText;
+    const mirror = new Mirror(path, filter.service, member, head, text, isHttp2);
     if (isComplete) mirror.end("");
     return mirror;
   }
@@ -103,7 +110,11 @@ export class Mirror implements AttemptOwner {
   addBody(bytes: Buffer, start: number, end: number): void {
     if (this.#isOver) return;
     if (this.#body.bytes + end - start > MIRROR_BODY_BYTES_MAX) this.#finish("body-too-large");
-    else this.#body.addBytes(bytes, start, end);
+    else if (bodyBytes + end - start > BODY_BYTES_MAX) this.#finish("overflow");
+    else {
+      bodyBytes += end - start;
+      this.#body.addBytes(bytes, start, end);
+    }
   }
 
   /** All of the request is there: the copy goes out, after what the primary does in this turn. */
@@ -140,7 +151,10 @@ export class Mirror implements AttemptOwner {
     return "data";
   }
 
-  onResponseBody(): void {}
+  onResponseBody(_: Buffer, start: number, end: number): void {
+    this.#answerBytes += end - start;
+    if (this.#answerBytes > ANSWER_BYTES_MAX) this.#finish("answered");
+  }
 
   onResponseEnd(): void {
     this.#finish("answered");
@@ -168,6 +182,8 @@ export class Mirror implements AttemptOwner {
     if (this.#isOver) return;
     this.#isOver = true;
     underWay--;
+    bodyBytes -= this.#body.bytes;
+    this.#body.clear();
     this.#attempt.abort();
     this.#attempt.dispose();
     this.#span?.end(outcome, this.#attempt.record, this.#path.clock.now());
@@ -182,6 +198,21 @@ export class Mirror implements AttemptOwner {
     const cell = this.#path.metrics.trafficCell({ service, backend: service, version, route: "", kind: "mirror" });
     cell.record(status, "", this.#path.clock.now() - this.#sentMs);
   }
+}
+
+/**
+ * Copies take what requests leave: none is sent to an endpoint where requests wait for a connection, or most connections
+ * are taken.
+ */
+function isBusy({ state: { pool } }: EndpointMember, entry: ServiceEntry | undefined): boolean {
+  if (pool.pendingCount > pool.connectingCount) return true;
+  const bound = entry?.cluster.policy.connectionPool.maxConnections ?? 0;
+  return pool.idleCount === 0 && (pool.leasedCount + pool.connectingCount) * 2 > bound;
+}
+
+/** As Envoy does it: `orders:80` becomes `orders-shadow:80`. */
+function withShadowHost(headText: string): string {
+  return headText.replace(/^(host:[ \t]*)([^\s:]+)/im, "$1$2-shadow");
 }
 
 function drop(path: DataPath, service: string, outcome: string, record: ExchangeRecord): undefined {

@@ -313,6 +313,21 @@ describe("active health checks", () => {
   });
 });
 
+test("without a policy an endpoint that nobody can connect to is let alone, and is back after a while", async () => {
+  const good = await answering(ok("good"));
+  const { port, path } = await outboundRig({
+    rules: serviceOf("orders", REFUSING_ADDRESS, good.address),
+  });
+  const failures = () => path.metrics.attempts.cell("default/orders", "connect-failure").value;
+  for (let turn = 0; turn < 40; turn++) expect(bodyOf(await exchangeBytes(port, get()))).toBe("good");
+  expect(failures()).toBe(2);
+  expect(path.metrics.ejections.cell("default/orders", "consecutive-connect-failures").value).toBe(1);
+  // The last one is never ejected, and asking it costs one line in the log.
+  applyRules(path, serviceOf("orders", REFUSING_ADDRESS));
+  for (let turn = 0; turn < 8; turn++) expect(await exchangeBytes(port, get())).toContain("connect-failure");
+  expect(path.metrics.ejections.cell("default/orders", "consecutive-connect-failures").value).toBe(1);
+});
+
 test("maxRetries bounds the requests that are tried again at the same time", async () => {
   const bad = await answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
   const { port, path } = await outboundRig({

@@ -108,6 +108,8 @@ export interface Failure {
   readonly detail: string;
   /** Replaces the reason's own status; 0: the reason's. */
   readonly status: number;
+  /** The answer is one of gRPC, with this status. */
+  readonly grpcStatus?: number;
 }
 
 const PLAIN = new Map<ReasonName, Failure>(

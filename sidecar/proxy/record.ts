@@ -6,16 +6,16 @@ import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { decisionLine, isLoopback } from "../observe/decision-field.ts";
 import { type AttemptKind, type AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
-import type { Exemplar } from "../observe/histogram.ts";
 import { type Direction, UNKNOWN_SERVICE } from "../observe/metrics.ts";
 import type { RequestSeries } from "../observe/request-series.ts";
-import { keptId } from "../observe/tracing/trace-ids.ts";
 import type { TrafficCell } from "../observe/traffic-cell.ts";
 import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
+import { grpcCodeName, grpcCodeOf, httpStatusOf } from "./grpc.ts";
 import type { Failure } from "./reasons.ts";
+import { countTimes, detailsOf, exemplarOf } from "./request-figures.ts";
 import { statusOf } from "./respond.ts";
 
 /** Requests whose host the mesh does not know are counted together: callers choose hosts. */
@@ -30,7 +30,7 @@ interface RecordedExchange extends RoutedExchange {
   readonly direction: Direction;
   readonly startedMs: number;
   readonly endedMs: number;
-  readonly attempt: { readonly member: EndpointMember | undefined };
+  readonly attempt: { readonly member: EndpointMember | undefined; readonly grpcStatus: number };
   readonly retry: { readonly tries: number };
 }
 
@@ -90,11 +90,16 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   const reason = cause?.reason ?? "";
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
-    const details = detailsOf(path, exchange);
-    seriesOf(path, exchange).record(status, reason, durationMs, details, exemplarOf(path, exchange, durationMs));
+    const series = seriesOf(path, exchange);
+    series.record(status, reason, durationMs, detailsOf(path, exchange), exemplarOf(path, exchange, durationMs));
     countTimes(path, exchange);
+    const code = codeOf(exchange, cause);
+    exchange.record.grpcStatus = code < 0 ? "" : grpcCodeName(code);
+    if (code >= 0) series.recordCode(code, exchange.record.grpcStatus);
     const { rule } = exchange.destination;
-    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
+    // A release judges a call by its code.
+    const judged = code < 0 ? status : Math.max(status, httpStatusOf(code));
+    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(judged, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
     path.metrics.internalErrors.cell("record").value++;
@@ -102,52 +107,10 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   }
 }
 
-/** What attempts and policies took of a request's time. */
-function countTimes({ metrics }: DataPath, { record, endedMs }: RecordedExchange): void {
-  if (record.direction === "outbound") {
-    for (let index = 0; index < record.attemptsKept; index++) {
-      const attempt = record.attempts[index];
-      if (attempt === undefined) continue;
-      const { backend, startedMs, connectedMs } = attempt;
-      const attemptMs = (attempt.endedMs === 0 ? endedMs : attempt.endedMs) - startedMs;
-      metrics.attemptDuration.histogram(backend).record(attemptMs);
-      if (connectedMs > 0) metrics.poolWait.histogram(backend).record(connectedMs - startedMs);
-    }
-    return;
-  }
-  for (let index = 0; index < record.actsKept; index++) {
-    const act = record.acts[index];
-    if (act?.name === "concurrency-queue") metrics.queueWait.histogram(act.subject).record(act.value);
-  }
-}
-
-/** Filled for each request and read at once. */
-const details = { method: "", route: "", source: "", requestBytes: 0, responseBytes: 0 };
-
-function detailsOf({ service }: DataPath, { record, head, direction, destination }: RecordedExchange): typeof details {
-  details.method = head.method;
-  details.route = destination.rule?.rule.route ?? "";
-  details.source = direction === "outbound" ? service : sourceOf(head.known(FIELD.xWeftSource));
-  details.requestBytes = record.requestBytes;
-  details.responseBytes = record.responseBytes;
-  return details;
-}
-
-const SOURCE = /^[a-z0-9]([-a-z0-9]{0,62})\/[a-z0-9]([-a-z0-9]{0,62})$/;
-let lastSource = "";
-
-/** The service that calls, as its sidecar says; it is believed for figures only. */
-function sourceOf(said: string | undefined): string {
-  if (said === undefined || said === lastSource) return said ?? "";
-  if (!SOURCE.test(said)) return "";
-  lastSource = keptId(said);
-  return lastSource;
-}
-
-/** A request that was traced stands for others like it. */
-function exemplarOf({ clock }: DataPath, { record }: RecordedExchange, value: number): Exemplar | undefined {
-  if (record.trace.source === undefined || !record.isSampled) return undefined;
-  return { traceId: keptId(record.traceId), spanId: keptId(record.spanId), value, wallMs: clock.wall() };
+/** The code of gRPC that the caller got; -1: it is no call, or nothing was said. */
+function codeOf({ destination, attempt }: RecordedExchange, cause: Failure | undefined): number {
+  if (!destination.isGrpc) return -1;
+  return cause === undefined ? attempt.grpcStatus : grpcCodeOf({ ...cause, status: statusOf(cause) });
 }
 
 /** An error in the sidecar itself. */

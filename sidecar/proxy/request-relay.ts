@@ -68,7 +68,7 @@ export class RequestRelay {
     this.#sendHead(outlet, hopLines);
     if (this.#log.bytes > 0) {
       this.#log.sendTo(outlet);
-      if (!this.#retry.canRepeat || this.#isTooLarge) this.#log.forget();
+      if (!this.#retry.keepsBody || this.#isTooLarge) this.#log.forget();
     }
     if (isRequestComplete) outlet.end(this.#trailers);
     this.#client.resumeReading();
@@ -131,14 +131,14 @@ export class RequestRelay {
   }
 
   #keeps(isSent: boolean): boolean {
-    return !this.#isSettled && (!isSent || (this.#retry.canRepeat && this.#log.isWhole));
+    return !this.#isSettled && (!isSent || (this.#retry.keepsBody && this.#log.isWhole));
   }
 
   /** Nothing more is read before a connection is there; what is too much is not kept for retries. */
   #bound(isSent: boolean): void {
     if (!isSent) {
       if (!this.#client.isRequestComplete) this.#client.pauseReading();
-    } else if (!this.#retry.canRepeat) this.#log.isWhole = false;
+    } else if (!this.#retry.keepsBody) this.#log.isWhole = false;
     else if (this.#isTooLarge) this.#log.forget();
   }
 }

@@ -1,5 +1,6 @@
 // The endpoint's answer on its way to the client: which framing the client gets, the head edited, the body in the form
 // that the framing wants. Not flow control: the exchange flushes and pauses.
+import type { Clock } from "../../runtime/clock.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import { encodeResponseHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -9,18 +10,25 @@ import type { Downstream } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers } from "./forwarding.ts";
+import { KeptResponse } from "./keep-good.ts";
+import type { Failure } from "./reasons.ts";
+import { endGrpcAnswer } from "./respond.ts";
 
 export class ResponseRelay {
   readonly #edits = new HeadEdits();
   readonly #client: Downstream;
   readonly #record: ExchangeRecord;
+  readonly #clock: Clock;
+  /** What is kept of the answer in progress. */
+  #kept: KeptResponse | undefined = undefined;
   /** The end of the connection ends the body: there is no place for trailers. */
   #endsByClosing = false;
   /** The client's connection must close behind this answer. */
   closes = false;
 
-  constructor(client: Downstream, record: ExchangeRecord) {
+  constructor(client: Downstream, record: ExchangeRecord, clock: Clock) {
     this.#client = client;
+    this.#clock = clock;
     this.#record = record;
   }
 
@@ -40,9 +48,11 @@ export class ResponseRelay {
     const { outlet } = this.#client;
     edits.clear();
     applyFilters(edits, request, destination);
+    const lastGood = destination.cluster?.state.lastGood;
+    this.#kept = lastGood && KeptResponse.begin(lastGood, request, head, edits);
     edits.append += destination.responseLines;
     const toOldClient = request.minorVersion === 0;
-    let form: BodyForm = given === "wire" && outlet.form === "wire" ? "wire" : "data";
+    let form: BodyForm = given === "wire" && outlet.form === "wire" && this.#kept === undefined ? "wire" : "data";
     this.#endsByClosing = false;
     let chunks = false;
     if (head.framing === "until-close" || (head.framing === "chunked" && toOldClient)) {
@@ -63,12 +73,21 @@ export class ResponseRelay {
 
   body(bytes: Buffer, start: number, end: number): void {
     this.#record.responseBytes += end - start;
+    if (this.#kept?.add(bytes, start, end) === false) this.#kept = undefined;
     this.#client.outlet.addBody(bytes, start, end);
   }
 
   /** @param trailers as of MessageOutlet.end */
   end(trailers: string): void {
+    this.#kept?.keep(this.#clock.now());
+    this.#kept = undefined;
     this.#client.outlet.end(this.#endsByClosing ? "" : trailers);
+  }
+
+  /** The answer is cut short. @returns whether its end says so; otherwise a reset has to */
+  cut(destination: Destination, cause: Failure): boolean {
+    this.#kept = undefined;
+    return endGrpcAnswer(this.#client.outlet, destination, cause);
   }
 
   /** Interim answers and the head of a tunnel: as they came, less what is for one hop. */

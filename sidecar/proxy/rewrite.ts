@@ -45,9 +45,11 @@ export class ForwardedHeads {
     edits.isOpen = true;
     edits.upgrade = head.upgrade;
     edits.dropKinds = replacedKinds(destination.hopFields);
+    // What is left of it is said anew by each attempt.
+    if (destination.isGrpc && destination.hopFields !== "none") edits.remove("grpc-timeout");
+    edits.append = this.#lines.of(head, this.#newRequestId);
     // For the figures of the service that is called: who calls it.
     if (destination.hopFields === "all") edits.append += this.#sourceLine;
-    edits.append = this.#lines.of(head, this.#newRequestId);
     if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);

@@ -12,6 +12,7 @@ import type { DataPath } from "./data-path.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Destination } from "./destination.ts";
 import { EndpointChoice } from "./endpoint-choice.ts";
+import { grpcTimeoutLine } from "./grpc.ts";
 import { type Copy, type HedgedTries, Hedges } from "./hedges.ts";
 import { hopLines } from "./hop-fields.ts";
 import { newAttempt } from "./new-attempt.ts";
@@ -106,9 +107,9 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const { destination, deadline, record } = this.#exchange;
     const context = record.trace.source === undefined ? "" : record.trace.linesOf(attempt.record.spanId);
     if (destination.hopFields === "none") return context;
-    return (
-      context + hopLines(destination.hopFields, this.retry.tries, deadline.leftMs(destination, this.#path.clock.now()))
-    );
+    const leftMs = deadline.leftMs(destination, this.#path.clock.now());
+    const lines = context + hopLines(destination.hopFields, this.retry.tries, leftMs);
+    return destination.isGrpc && leftMs < Number.POSITIVE_INFINITY ? lines + grpcTimeoutLine(leftMs) : lines;
   }
 
   /** Should this answer be given up, for another attempt or for a copy that is under way? */

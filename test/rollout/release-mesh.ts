@@ -43,17 +43,13 @@ export class ReleaseMesh {
     const mesh = await startMesh(data);
     const instances: Record<string, Instance> = {};
     const starting = versions.map(async (version, index) => {
-      instances[Object.hasOwn(instances, version) ? `${version}-${index}` : version] = await startInstance(
-        mesh,
-        version,
-      );
+      const name = versions.indexOf(version) === index ? version : `${version}-${index}`;
+      instances[name] = await startInstance(mesh, version);
     });
     const [web] = await Promise.all([startSidecar(mesh, "web", "v1", "127.0.0.1:9"), ...starting]);
-    return new ReleaseMesh(mesh, data, web, instances);
-  }
-
-  get outbound(): string {
-    return this.web.address("outbound");
+    const release = new ReleaseMesh(mesh, data, web, instances);
+    await eventually("every instance is ready", () => release.#areReady(versions.length));
+    return release;
   }
 
   weft(...args: string[]): Promise<RunResult> {
@@ -106,9 +102,9 @@ export class ReleaseMesh {
 
   /** Requests to orders at a constant rate; every answer that `check` finds fault with is a failure. */
   load(requestsPerSecond: number, options: LoadOptions = {}): SteadyLoad {
-    const { mayFail = false, path = "/" } = options;
+    const { mayFail = false, path = "/", from = this.web } = options;
     return new SteadyLoad({
-      ...{ address: this.outbound, host: "orders", requestsPerSecond, path },
+      ...{ address: from.address("outbound"), host: "orders", requestsPerSecond, path },
       check: ({ status, headers }) =>
         mayFail || status === 200 ? undefined : `status ${status} (${String(headers["x-weft-reason"] ?? "the app's")})`,
     });
@@ -127,9 +123,15 @@ export class ReleaseMesh {
   }
 
   /** One request as web makes it; the version that answered. */
-  async ask(headers: Readonly<Record<string, string>> = {}, path = "/"): Promise<string> {
-    const answer = await ask({ address: this.outbound, path, headers: { host: "orders", ...headers } });
-    return answer.status === 200 ? String(answer.headers["x-version"]) : `status ${answer.status}`;
+  ask(headers: Readonly<Record<string, string>> = {}, path = "/"): Promise<string> {
+    return this.askAt(this.web, headers, path);
+  }
+
+  async askAt(sidecar: RunningProgram, headers: Readonly<Record<string, string>>, path = "/"): Promise<string> {
+    const answer = await ask({ address: sidecar.address("outbound"), path, headers: { host: "orders", ...headers } });
+    const reason = answer.headers["x-weft-reason"];
+    if (answer.status === 200) return String(answer.headers["x-version"]);
+    return `status ${answer.status}${reason === undefined ? "" : ` ${String(reason)}`}`;
   }
 
   /** SIGKILL, and the same again on the same folder and port. */
@@ -144,6 +146,12 @@ export class ReleaseMesh {
 
   close(): void {
     this.#rollouts.close();
+  }
+
+  async #areReady(count: number): Promise<boolean> {
+    const { stdout } = await this.weft("endpoints", "orders", "-o", "json");
+    const { endpoints } = JSON.parse(stdout) as { readonly endpoints: readonly { readonly ready: boolean }[] };
+    return endpoints.filter(({ ready }) => ready).length === count;
   }
 
   #app(version: string): RunningProgram {
@@ -163,6 +171,8 @@ export class ReleaseMesh {
 export interface LoadOptions {
   readonly mayFail?: boolean;
   readonly path?: string;
+  /** The calling sidecar; that of web by default. */
+  readonly from?: RunningProgram;
 }
 
 type UnaryMethod<Request, Response> = (

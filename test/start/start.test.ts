@@ -17,8 +17,8 @@ import {
 
 const MAIN = join(REPOSITORY, "examples/shop/main.ts");
 const RULES = join(REPOSITORY, "examples/shop/rules");
-/** The control plane, four sidecars, four services. */
-const GROUPS = 9;
+/** The control plane, five sidecars, five services. */
+const GROUPS = 11;
 /** The longest a start may take on a busy machine. */
 const SLOW_MS = 90_000;
 
@@ -67,6 +67,19 @@ async function expectNothingLeft(shop: RunningProgram): Promise<void> {
 }
 
 describe("npm start", () => {
+  it(
+    "shows a canary release from its first seconds",
+    async () => {
+      const shop = await startShop("--rate", "50");
+      await eventually("the release is shown", () => /release of payments-v2: progressing, step 1 of 4, 10 %/.test(shop.stderr), SLOW_MS); // biome-ignore format: one thought
+      const status = await runProgram("weft", ["--server", shop.address("grpc"), "rollout", "status"]);
+      expect(status.stdout).toContain("payments-v1 -> payments-v2");
+      expect((await shop.stop()).code).toBe(0);
+      expect(summaryOf(shop).failed).toBe(0);
+    },
+    SLOW_MS,
+  );
+
   it(
     "splits the shop's traffic 90 to 10, and follows a new rule without a failed request",
     async () => {
@@ -152,7 +165,7 @@ describe("npm start with something in its way", () => {
     expect(run.code).toBe(1);
     expect(run.stderr).toContain(`port ${grpc} (control plane, gRPC) is taken: choose another with --grpc HOST:PORT`);
     expect(run.stderr).toContain(
-      `port ${inbound} (payments, sidecar inbound) is taken: move the shop's ports with --port-base PORT`,
+      `port ${inbound} (payments-v1, sidecar inbound) is taken: move the shop's ports with --port-base PORT`,
     );
     expect(run.stdout).toBe("");
   });

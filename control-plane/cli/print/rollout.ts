@@ -76,7 +76,7 @@ function waitNodes(view: RolloutView): TreeNode[] {
 /** Nothing to count on: it may last for ever, and a person should know. */
 function nobodyText({ sides, service, minRequests }: RolloutView): string {
   const isQuiet = sides.every(({ requests, requestsPerSecond }) => requests + requestsPerSecond === 0);
-  return isQuiet ? `nobody has called ${service} lately: no verdict before ${minRequests} requests` : "";
+  return isQuiet ? `no calls of ${service} are reported yet: no verdict before ${minRequests} requests` : "";
 }
 
 function roughly(milliseconds: number): string {

@@ -16,9 +16,9 @@ export interface RuleSet {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** @param ownService `namespace/name` of the service that the sidecar stands beside. */
-export function compileRuleSet(sources: readonly SourceText[], ownService: string): RuleSet {
-  const namespace = ownService.slice(0, ownService.indexOf("/"));
+/** @param own `namespace/name` of the services that the sidecar stands beside an instance of, at least one. */
+export function compileRuleSet(sources: readonly SourceText[], own: readonly string[]): RuleSet {
+  const namespace = own[0]?.slice(0, own[0].indexOf("/")) ?? "";
   const loaded = loadDocuments(sources, { defaultNamespace: namespace });
   const documents = loaded.documents.map(({ document }) => document);
   const impliedServices = new Set<string>();
@@ -27,7 +27,7 @@ export function compileRuleSet(sources: readonly SourceText[], ownService: strin
   const documentCount = documents.length;
   if (diagnostics.some(({ severity }) => severity === "error")) return { resources: [], documentCount, diagnostics };
   const index = indexDocuments(documents, impliedServices);
-  const resources: Resource[] = [compileMesh(index), compileInbound(index, ownService)];
+  const resources: Resource[] = [compileMesh(index), ...own.map((service) => compileInbound(index, service))];
   for (const service of serviceNames(index)) {
     const compiled = compileService(index, service);
     if (compiled !== undefined) resources.push(compiled, compileEndpoints(index, service, []));

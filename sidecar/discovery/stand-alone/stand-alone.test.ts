@@ -29,12 +29,13 @@ spec:
 `;
 }
 
-function standAlone(path: string) {
+function standAlone(path: string, version = "") {
   const configuration = new Configuration({ parse: parseResource, publish: () => {}, wall: () => 0 });
   const applied = { count: 0 };
   const rules = new StandAloneRules({
     path,
     service: "default/web",
+    version,
     configuration,
     clock: systemClock,
     log: silentLog(),
@@ -72,6 +73,16 @@ describe("loading", () => {
       "service:default/users",
     ]);
     expect(configuration.origin).toBe("rules");
+  });
+
+  test("what is enforced on the way in is that of the service and of its version", async () => {
+    const limit = (name: string) =>
+      `apiVersion: weft.mesh/v1\nkind: RateLimit\nmetadata: { name: ${name} }\nspec: { targetRef: { kind: Service, name: ${name} }, limits: [{ requests: 1, per: 1s }] }\n---\n`;
+    writeFileSync(join(folder, "limits.yaml"), ["web", "web-v2", "web-v3"].map(limit).join(""));
+    const { rules, configuration } = standAlone(folder, "v2");
+    expect(await rules.load()).toEqual([]);
+    const inbound = [...configuration.held.keys()].filter((name) => name.startsWith("inbound:"));
+    expect(inbound.sort()).toEqual(["inbound:default/web", "inbound:default/web-v2"]);
   });
 
   test("says file, line and field of what is wrong, and applies nothing", async () => {

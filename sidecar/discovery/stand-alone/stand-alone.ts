@@ -22,6 +22,8 @@ export interface StandAloneOptions {
   readonly path: string;
   /** `namespace/name` of the service that the sidecar stands beside. */
   readonly service: string;
+  /** Its version; default: none. */
+  readonly version?: string;
   readonly configuration: Configuration;
   readonly clock: Clock;
   readonly log: Log;
@@ -107,12 +109,15 @@ export class StandAloneRules implements ServiceResolver {
   }
 
   async #read(): Promise<void> {
-    const { path, service } = this.#options;
+    const { path, service, version = "" } = this.#options;
     try {
       const { sources, digest } = await readRuleFiles(path);
       if (digest === this.#digest) return;
       this.#digest = digest;
-      const { resources, diagnostics, documentCount } = compileRuleSet(sources, service);
+      const { resources, diagnostics, documentCount } = compileRuleSet(
+        sources,
+        version === "" ? [service] : [service, `${service}-${version}`],
+      );
       this.#logWarnings(diagnostics);
       const errors = diagnostics.filter(({ severity }) => severity === "error").map(formatDiagnostic);
       if (errors.length > 0) this.#fail(errors);

@@ -172,6 +172,7 @@ class SdkSpanWriter implements SpanWriter {
         ...say.serverAttributes(head.authority),
         "client.address": record.remoteAddress,
         ...(agent === undefined ? {} : { "user_agent.original": agent }),
+        ...say.rpcOutcome(record.grpcStatus, true),
         ...say.outcomeAttributes(status, reason, 500),
         "http.request.body.size": record.requestBytes,
         "http.response.body.size": record.responseBytes,
@@ -198,6 +199,7 @@ class SdkSpanWriter implements SpanWriter {
     const status = isLast && attempt.status === 0 ? record.status : attempt.status;
     const reason = attempt.outcome === "" && isLast ? record.reason : failureOf(attempt);
     const attributes: Attributes = {
+      ...(isLast ? say.rpcOutcome(record.grpcStatus, false) : {}),
       ...say.outcomeAttributes(status, reason, 400),
       // More were made than are kept: the last place holds the newest.
       ...say.attemptAttributes(attempt, isLast ? record.attemptCount : index + 1),

@@ -1,8 +1,8 @@
 // One probe of one endpoint: an HTTP GET, a TCP connection, or a call of grpc.health.v1 (the gRPC health checking
 // protocol). Each uses a connection of its own and closes it, so that it also tells whether new connections are taken.
-import { request } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
+import type { Client } from "undici";
 import type { HostPort } from "../../../runtime/address.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 
@@ -57,21 +57,30 @@ function startOf(kind: ProbeKind): Probe {
 function getStatus(kind: ProbeKind & { type: "http" }, target: HostPort, done: (error: string) => void): () => void {
   const headers = {
     "user-agent": "weft-health-check",
-    connection: "close",
     ...(kind.host !== "" && { host: kind.host }),
   };
   const { path, expectedStatuses } = kind;
-  const outgoing = request({ host: target.host, port: target.port, path, headers, agent: false });
-  outgoing.on("response", (response) => {
-    response.resume();
-    const status = response.statusCode ?? 0;
+  let client: Client | undefined;
+  let isStopped = false;
+  const ask = async (): Promise<void> => {
+    // Loaded with the first probe: most sidecars make none.
+    const { Client } = await import("undici");
+    if (isStopped) return;
+    client = new Client(`http://${authorityOf(target)}`);
+    const { statusCode: status } = await client.request({ method: "GET", path, headers, reset: true });
     const isExpected =
       expectedStatuses.length === 0 ? status >= 200 && status <= 299 : expectedStatuses.includes(status);
     done(isExpected ? "" : `status ${status}`);
-  });
-  outgoing.on("error", (error) => done(error.message));
-  outgoing.end();
-  return () => outgoing.destroy();
+  };
+  ask().catch((error: unknown) => done(error instanceof Error ? error.message : String(error)));
+  return () => {
+    isStopped = true;
+    client?.destroy().catch(() => {});
+  };
+}
+
+function authorityOf({ host, port }: HostPort): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function openConnection(target: HostPort, done: (error: string) => void): () => void {
@@ -87,8 +96,7 @@ const GRPC_FRAME_HEAD_BYTES = 5;
 const ANSWER_BYTES_MAX = 1_024;
 
 function callHealth(service: string, target: HostPort, done: (error: string) => void): () => void {
-  const host = target.host.includes(":") ? `[${target.host}]` : target.host;
-  const session = connectHttp2(`http://${host}:${target.port}`);
+  const session = connectHttp2(`http://${authorityOf(target)}`);
   session.on("error", (error) => done(error.message));
   const call = session.request({
     ":method": "POST",

@@ -1,0 +1,82 @@
+// Copies of requests have bounds of their own, and requests never feel them.
+import { afterEach, describe, expect, test } from "vitest";
+import { answering, cleanUp, exchangeBytes, ok, outboundRig, serviceOf, startEndpoint, until } from "./testing/rig.ts";
+
+afterEach(cleanUp);
+
+const ROUTE = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: orders }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: orders }]
+  rules:
+    - filters: [{ type: RequestMirror, requestMirror: { backendRef: { name: shadow, port: 80 } } }]
+      backendRefs: [{ name: orders, port: 80 }]
+---
+`;
+const MESH =
+  "apiVersion: weft.mesh/v1\nkind: Mesh\nmetadata: { name: mesh }\nspec: { headers: { shadowHost: true } }\n---\n";
+
+function post(body: string): string {
+  return `POST / HTTP/1.1\r\nHost: orders:80\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`;
+}
+
+async function rig(shadowAddress: string, more = "") {
+  const orders = await startEndpoint((connection) => {
+    connection.socket.on("data", () => {
+      if (connection.received.endsWith("end")) connection.socket.write(ok("orders"));
+    });
+  });
+  return outboundRig({
+    rules: serviceOf("orders", orders.address) + serviceOf("shadow", shadowAddress) + ROUTE + more,
+  });
+}
+
+function mirrored(path: Awaited<ReturnType<typeof rig>>["path"], outcome: string): number {
+  return path.metrics.mirrored.cell("default/shadow", outcome).value;
+}
+
+describe("the host of a copy", () => {
+  test.each([
+    ["", "Host: orders:80\r\n"],
+    [MESH, "Host: orders-shadow:80\r\n"],
+  ])("with %j", async (more, host) => {
+    const shadow = await answering(ok("x"));
+    const { port } = await rig(shadow.address, more);
+    expect(await exchangeBytes(port, post("end"))).toContain("orders");
+    expect(await (await shadow.connection(0)).receives("end")).toContain(host);
+  });
+});
+
+test("a target that never answers costs requests nothing, whatever its number of copies", async () => {
+  const silent = await startEndpoint();
+  const { port, path } = await rig(silent.address);
+  const answers = await Promise.all(Array.from({ length: 150 }, () => exchangeBytes(port, post("end"))));
+  expect(answers.every((answer) => answer.includes("\r\n\r\norders"))).toBe(true);
+  expect(mirrored(path, "overflow")).toBeGreaterThanOrEqual(22);
+  expect(silent.connections.length).toBeLessThanOrEqual(128);
+  await silent.stop();
+  await until(() => mirrored(path, "failed") + mirrored(path, "overflow") >= 150);
+});
+
+test("no copy goes where most connections are taken, and none of a body that is too large", async () => {
+  const silent = await startEndpoint();
+  const few = `
+apiVersion: weft.mesh/v1
+kind: TrafficPolicy
+metadata: { name: shadow }
+spec: { targetRef: { kind: Service, name: shadow }, connectionPool: { maxConnections: 2 } }
+---
+`;
+  const { port, path } = await rig(silent.address, few);
+  for (let turn = 0; turn < 5; turn++) {
+    expect(await exchangeBytes(port, post("end"))).toContain("orders");
+    await until(() => silent.connections.length > 0);
+  }
+  expect(mirrored(path, "busy")).toBeGreaterThan(0);
+  expect(silent.connections.length).toBeLessThanOrEqual(2);
+  const roomy = await rig(silent.address);
+  expect(await exchangeBytes(roomy.port, post(`${"x".repeat(70_000)}end`))).toContain("orders");
+  expect(mirrored(roomy.path, "body-too-large")).toBe(1);
+});
