@@ -12,6 +12,7 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "proxy-latency": () => import("./proxy-latency.ts"),
   "proxy-bodies": () => import("./proxy-bodies.ts"),
   "proxy-memory": () => import("./proxy-memory.ts"),
+  telemetry: () => import("./telemetry.ts"),
   "slow-reader": () => import("./slow-reader.ts"),
   "rule-change": () => import("./rule-change.ts"),
   "rollout-simulation": () => import("./rollout-simulation.ts"),
