@@ -30,7 +30,7 @@ export function countTraffic(families: readonly (CellFamily | HistogramFamily)[]
 type CountOf = (service?: string, backend?: string, version?: string, route?: string, mirror?: boolean) => Counted;
 
 function addCells({ name, cells }: CellFamily, countOf: CountOf): void {
-  if (name === "weft_requests_total") {
+  if (name === "weft_requests_total" || name === "weft_expired_requests_total") {
     for (const { values, value } of cells.entries.values()) {
       const [direction, service, backend, version, status, reason = ""] = values;
       if (direction !== "outbound" || backend === "" || !isJudged(reason)) continue;
@@ -45,7 +45,7 @@ function addCells({ name, cells }: CellFamily, countOf: CountOf): void {
 }
 
 function addHistograms({ name, histograms }: HistogramFamily, countOf: CountOf): void {
-  if (name === "weft_request_duration_seconds") {
+  if (name === "weft_request_duration_seconds" || name === "weft_expired_request_duration_seconds") {
     for (const { values, value } of histograms.entries.values()) {
       const [direction, service, backend, version] = values;
       if (direction === "outbound" && backend !== "") addLatency(countOf(service, backend, version), value);

@@ -144,9 +144,8 @@ export class LocalTraffic implements Traffic {
   outboundUse(): OutboundUse {
     const { metrics } = this.#path;
     let total = 0;
-    for (const { values, value } of metrics.requests.cells.entries.values()) {
-      if (values[0] === "outbound") total += value.value;
-    }
+    for (const { cells } of [metrics.requests, metrics.expiredRequests])
+      for (const { values, value } of cells.entries.values()) if (values[0] === "outbound") total += value.value;
     return { active: metrics.requestsActive.cell("outbound").value, total };
   }
 

@@ -36,8 +36,8 @@ export interface FamilyBudget {
   readonly budget: SeriesBudget;
   /** Labels from this one on give way first when room is short. */
   readonly detailsFrom: number;
-  /** Told how many were counted in a series that goes. */
-  readonly onExpired?: (values: readonly string[], count: number) => void;
+  /** Told of what was counted in a series that goes. */
+  readonly onExpired?: (values: readonly string[], value: Cell | Histogram) => void;
 }
 
 /** Counters or gauges of one name. */
@@ -70,7 +70,7 @@ export class CellFamily implements Family {
         ...shared,
         weight: 1,
         countOf: ({ value }) => value,
-        onRemove: (values, { value }) => shared.onExpired?.(values, value),
+        onRemove: (values, cell) => shared.onExpired?.(values, cell),
       },
     );
   }
@@ -105,7 +105,12 @@ export class HistogramFamily implements Family {
     // The last bucket, the sum and the count are lines, too.
     const weight = buckets.exposed.length + 3;
     const build = () => new Histogram(buckets);
-    const budget = shared && { ...shared, weight, countOf: (histogram: Histogram) => histogram.count };
+    const budget = shared && {
+      ...shared,
+      weight,
+      countOf: (histogram: Histogram) => histogram.count,
+      onRemove: (values: readonly string[], histogram: Histogram) => shared.onExpired?.(values, histogram),
+    };
     this.histograms = new LabelledSet(labels.length, HISTOGRAMS_MAX, build, budget);
   }
 

@@ -3,7 +3,7 @@
 // bounded by construction; those of requests share a budget (series-budget.ts). Not the exposition (exposition.ts).
 import { defaultOf } from "../../rules/defaults.ts";
 import type { HistogramUnit } from "./buckets.ts";
-import { CellFamily, HistogramFamily } from "./families.ts";
+import { CellFamily, type FamilyBudget, HistogramFamily } from "./families.ts";
 import { RequestSeries } from "./request-series.ts";
 import { SeriesBudget } from "./series-budget.ts";
 import { TrafficCell, type TrafficKey } from "./traffic-cell.ts";
@@ -23,7 +23,12 @@ export class Metrics {
     "counter",
     "weft_expired_requests_total",
     "Requests that were counted in series of weft_requests_total which are gone: the sum of both is every request.",
-    ["direction"],
+    [...SERIES_LABELS, "status", "reason"],
+  );
+  readonly expiredDuration = new HistogramFamily(
+    "weft_expired_request_duration_seconds",
+    "The same of weft_request_duration_seconds.",
+    SERIES_LABELS,
   );
   readonly requests = new CellFamily(
     "counter",
@@ -34,8 +39,9 @@ export class Metrics {
     {
       budget: this.budget,
       detailsFrom: SERIES_LABELS.length + 2,
-      onExpired: ([direction = ""], count) => {
-        this.expiredRequests.cell(direction).value += count;
+      onExpired: (values, value) => {
+        if ("value" in value)
+          this.expiredRequests.cell(...values.slice(0, SERIES_LABELS.length + 2)).value += value.value;
       },
     },
   );
@@ -44,6 +50,10 @@ export class Metrics {
     "From the last byte of the request head to the last byte of the answer.",
     "seconds",
     ["status_class"],
+    (values, value) => {
+      const into = this.expiredDuration.histogram(...values.slice(0, SERIES_LABELS.length));
+      if ("counts" in value) into.add(value.counts, value.sum);
+    },
   );
   readonly requestSize = this.#histogram("weft_request_size_bytes", "Bodies of requests as they came.", "bytes");
   readonly responseSize = this.#histogram("weft_response_size_bytes", "Bodies of answers as they went out.", "bytes");
@@ -254,6 +264,7 @@ export class Metrics {
     return [
       this.requests,
       this.expiredRequests,
+      this.expiredDuration,
       this.requestDuration,
       this.requestSize,
       this.responseSize,
@@ -292,9 +303,16 @@ export class Metrics {
     ];
   }
 
-  #histogram(name: string, help: string, unit: HistogramUnit, more: readonly string[] = []): HistogramFamily {
+  #histogram(
+    name: string,
+    help: string,
+    unit: HistogramUnit,
+    more: readonly string[] = [],
+    onExpired: NonNullable<FamilyBudget["onExpired"]> = () => {},
+  ): HistogramFamily {
     const labels = [...SERIES_LABELS, ...DETAIL_LABELS, ...more];
-    return new HistogramFamily(name, help, labels, unit, { budget: this.budget, detailsFrom: SERIES_LABELS.length });
+    const shared = { budget: this.budget, detailsFrom: SERIES_LABELS.length, onExpired };
+    return new HistogramFamily(name, help, labels, unit, shared);
   }
 
   /** Families whose first label is a service that is called. */
@@ -310,7 +328,9 @@ export class Metrics {
     for (const [key, series] of this.#series) {
       if (series.direction === "outbound" && isStale(series.service)) this.#series.delete(key);
     }
-    for (const family of [this.requests, this.requestDuration, this.requestSize, this.responseSize]) {
+    const requests = [this.requests, this.requestDuration, this.requestSize, this.responseSize];
+    // Last, because they get what the others let go of.
+    for (const family of [...requests, this.expiredRequests, this.expiredDuration]) {
       const set = family instanceof CellFamily ? family.cells : family.histograms;
       set.drop((values) => values[0] === "outbound" && isStale(values[1] ?? ""));
     }
