@@ -22,7 +22,7 @@ import { Configuration } from "./discovery/configuration.ts";
 import type { ControlPlaneSourceOptions } from "./discovery/control-plane-source.ts";
 import type { Registration, Source } from "./discovery/source.ts";
 import { advertisedAddress, workloadId } from "./identity.ts";
-import { configDump } from "./inspect.ts";
+import { configDump, unhealthyEndpoints } from "./inspect.ts";
 import { MetricsPushSwitch } from "./metrics-push.ts";
 import type { Decision } from "./observe/decision.ts";
 import { renderMetrics } from "./observe/exposition.ts";
@@ -110,7 +110,7 @@ function createTraffic(settings: SidecarSettings, floor: StartFloor, identity: T
 
 type SourceParts = Pick<
   ControlPlaneSourceOptions,
-  "service" | "configuration" | "decisions" | "clock" | "log" | "traffic" | "onApplied"
+  "service" | "configuration" | "decisions" | "clock" | "log" | "traffic" | "health" | "onApplied"
 >;
 type CreateSource = (parts: SourceParts) => Source;
 
@@ -171,6 +171,7 @@ class RunningSidecar implements Sidecar {
       decisions: traffic.decisions,
       clock: floor.clock,
       log: floor.log,
+      health: async () => unhealthyEndpoints(await traffic.clusters()),
       traffic: {
         counts: async () => countTraffic(await traffic.families()),
         isReleaseLive: () => isReleaseLive(Array.from(this.#configuration.held.values(), ({ resource }) => resource)),

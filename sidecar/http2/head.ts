@@ -24,16 +24,18 @@ export class Http2Head {
   readonly sensitive: number[] = [];
   count = 0;
 
+  /** Decoded: its size as RFC 9113 section 6.5.2 counts it. */
+  listBytes = 0;
   /** Decoded: -1 when absent. To be kept in step with the field by who edits it. */
   contentLength = -1;
   /** Decoded: `te: trailers` was among the fields (it stays there). */
   acceptsTrailers = false;
 
   /**
-   * False where strings were cut out of a larger text (an HTTP/1.1 head): the encoder then copies what it keeps, so that
-   * its table does not keep that text.
+   * Decoded: the strings stand for themselves. False of a head that others fill, whose strings may be pieces of a larger
+   * text: the encoder copies what its table keeps, so that it does not keep that text.
    */
-  ownsText = true;
+  ownsText = false;
 
   #pathOnly: string | undefined;
   #query = "";
@@ -108,9 +110,10 @@ export class Http2Head {
     this.protocol = "";
     this.status = 0;
     this.count = 0;
+    this.listBytes = 0;
     this.contentLength = -1;
     this.acceptsTrailers = false;
-    this.ownsText = true;
+    this.ownsText = false;
     this.#pathOnly = undefined;
   }
 

@@ -211,7 +211,14 @@ const SERVER: Case[] = [
   [
     "5.1.2 more streams than were allowed",
     [headers(1, POST), headers(3, POST), headers(5, POST), rst(1, 8), headers(7, POST)],
-    ["head 1 POST /", "head 3 POST /", "reset 1 peer CANCEL", "head 7 POST /", "> RST_STREAM 5 REFUSED_STREAM"],
+    [
+      "head 1 POST /",
+      "head 3 POST /",
+      "refused 5 too-many-streams",
+      "reset 1 peer CANCEL",
+      "head 7 POST /",
+      "> RST_STREAM 5 REFUSED_STREAM",
+    ],
     { limits: { streamsMax: 2 } },
   ],
   [

@@ -6,6 +6,7 @@ import { encodeRequestHead } from "../http1/encoder.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
+import { Http2Head } from "../http2/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { TraceScope } from "../observe/tracing/trace-scope.ts";
 import type { FilterPlan } from "../route/rule-plan.ts";
@@ -14,6 +15,7 @@ import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers, HopLines } from "./forwarding.ts";
 import { replacedKinds } from "./hop-fields.ts";
+import { editHead } from "./http2-edits.ts";
 
 /** The heads that one client connection sends on; what repeats is made once. */
 export class ForwardedHeads {
@@ -34,11 +36,27 @@ export class ForwardedHeads {
     };
   }
 
+  /** Of `fieldsOf`; kept for all attempts of a request. */
+  #fields: Http2Head | undefined = undefined;
+
+  /** The same in fields, where both sides speak HTTP/2; undefined: only the text will do. */
+  fieldsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): Http2Head | undefined {
+    const source = this.#client.http2Head;
+    if (source === undefined || !destination.isHttp2) return undefined;
+    this.#fields ??= new Http2Head();
+    editHead(source, this.#editsOf(settings, head, destination), this.#fields);
+    return this.#fields;
+  }
+
   /**
    * The head for the next hop, with the fields of the hop put in and the filters of `destination` applied; without the
    * empty line at its end, because each attempt adds lines of its own.
    */
   textOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): string {
+    return encodeRequestHead(head, this.#editsOf(settings, head, destination));
+  }
+
+  #editsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): HeadEdits {
     if (this.#lines?.settings !== settings) this.#lines = new HopLines(settings, this.#client.remoteAddress);
     const edits = this.#edits;
     edits.clear();
@@ -53,7 +71,7 @@ export class ForwardedHeads {
     if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
-    return encodeRequestHead(head, edits);
+    return edits;
   }
 }
 

@@ -20,6 +20,7 @@ export class MemoryTransport {
   isEmpty = true;
   isBlocked = false;
   hasEnded = false;
+  isDestroyed = false;
 
   writeBytes(bytes: Buffer): boolean {
     if (this.hasEnded) throw new Error("written after the end");
@@ -32,7 +33,7 @@ export class MemoryTransport {
   }
 
   destroy(): void {
-    this.hasEnded = true;
+    this.isDestroyed = true;
   }
 
   take(): Buffer {
