@@ -84,6 +84,7 @@ interface Place {
 
 class SdkSpanWriter implements SpanWriter {
   readonly #clock: Clock;
+  readonly #count: SpanWriterOptions["count"];
   readonly #sdk: NodeSDK;
   readonly #tracer: Tracer;
   readonly #queue: BatchQueue<ReadableSpan>;
@@ -93,6 +94,7 @@ class SdkSpanWriter implements SpanWriter {
 
   constructor({ target: _target, attributes, clock, count, onChange }: SpanWriterOptions, exporter: SpanExporter) {
     this.#clock = clock;
+    this.#count = count;
     this.#exporter = exporter;
     this.#queue = new BatchQueue({ clock, count, onChange, send: (batch, done) => send(exporter, batch, done) });
     const processor: SpanProcessor = {
@@ -122,6 +124,10 @@ class SdkSpanWriter implements SpanWriter {
   }
 
   exchange(record: ExchangeRecord, why: string): void {
+    if (this.#queue.isFull) {
+      const isOne = record.direction === "inbound" || record.attemptCount === 0;
+      return this.#count("dropped", isOne ? 1 : record.attemptsKept);
+    }
     const kept: Attributes = why === "" ? {} : { "weft.sampling.kept_for": why };
     if (record.direction === "inbound") this.#server(record, kept);
     else if (record.attemptCount === 0) this.#refused(record, kept);
