@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   telemetry: () => import("./telemetry.ts"),
   "slow-reader": () => import("./slow-reader.ts"),
   resilience: () => import("./resilience.ts"),
+  deciders: () => import("./deciders.ts"),
   "policy-cost": () => import("./policy-cost.ts"),
   "rule-change": () => import("./rule-change.ts"),
   "rollout-simulation": () => import("./rollout-simulation.ts"),
