@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "proxy-memory": () => import("./proxy-memory.ts"),
   "slow-reader": () => import("./slow-reader.ts"),
   "rule-change": () => import("./rule-change.ts"),
+  rollout: () => import("./rollout.ts"),
   "rollout-simulation": () => import("./rollout-simulation.ts"),
   "apply-wait": () => import("./apply-wait.ts"),
   cli: () => import("./cli.ts"),

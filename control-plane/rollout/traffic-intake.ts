@@ -36,10 +36,13 @@ export class TrafficIntake {
     this.take("requests");
   }
 
-  add({ fromMs, counts }: TrafficDelta): void {
-    if (fromMs < this.#sinceMs) return;
+  /** @returns whether it says something of the canary */
+  add({ fromMs, counts }: TrafficDelta): boolean {
+    if (fromMs < this.#sinceMs) return false;
+    let isNews = false;
     const { service, stable, canary } = this.#versions;
     for (const count of counts) {
+      if (count.backend === canary) isNews = true;
       if (count.mirror && count.backend === canary) this.#mirrored = plus(this.#mirrored, count);
       if (count.mirror || count.service !== service) continue;
       if (count.backend !== canary && count.backend !== stable) continue;
@@ -47,6 +50,7 @@ export class TrafficIntake {
       else if (count.backend === canary) this.#canary = plus(this.#canary, count);
       else this.#stable = plus(this.#stable, count);
     }
+    return isNews;
   }
 
   /** What came since the last time. @param of the canary's side is made of copies in a mirror step */

@@ -83,15 +83,30 @@ export class ReleaseMesh {
     return call.then(({ rollout }) => rollout as Rollout);
   }
 
+  /** Deletes the document, and waits until the release is gone. */
+  async remove(): Promise<void> {
+    await this.weft("delete", "rollout", "orders", "--ignore-not-found");
+    const isGone = (): Promise<boolean> =>
+      this.status().then(
+        () => false,
+        () => true,
+      );
+    await eventually("the release is gone", isGone);
+  }
+
   /** Waits until the release is as wanted; the failure says how it was last. */
-  async until(what: string, isSo: (rollout: Rollout) => boolean, timeoutMs = 30_000): Promise<Rollout> {
+  async until(
+    what: string,
+    isSo: (rollout: Rollout) => boolean | Promise<boolean>,
+    timeoutMs = 30_000,
+  ): Promise<Rollout> {
     let last: Rollout | undefined;
     try {
       return await eventually(
         what,
         async () => {
           last = await this.status().catch(() => undefined);
-          return last !== undefined && isSo(last) && last;
+          return last !== undefined && (await isSo(last)) && last;
         },
         timeoutMs,
       );
