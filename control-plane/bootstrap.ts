@@ -29,6 +29,7 @@ import type { Store } from "./store/contract.ts";
 import { openStore, type StoreKind } from "./store/open.ts";
 import { Rulebook } from "./store/rulebook.ts";
 import { DecisionHub } from "./telemetry/decision-hub.ts";
+import { HealthLedger } from "./telemetry/health-ledger.ts";
 import { TrafficLedger } from "./telemetry/traffic-ledger.ts";
 
 export interface Settings {
@@ -84,9 +85,10 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
   const nacks = metrics.counter("weft_push_refusals_total", "Deltas that a sidecar refused.");
   const hub = new DecisionHub(clock);
   const traffic = new TrafficLedger(clock);
+  const health = new HealthLedger();
   const rollouts = createRollouts({ clock, log, store, rulebook, registry, fleet, traffic });
   const discovery = createDiscovery({
-    ...{ clock, log, registry, fleet, nacks, hub, traffic, controlPlane: randomUUID() },
+    ...{ clock, log, registry, fleet, nacks, hub, traffic, health, controlPlane: randomUUID() },
     currentRevision: () => rulebook.revision,
   });
   let addresses = { grpc: settings.grpc, http: settings.http };
@@ -99,7 +101,7 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
   addGauges(metrics, rulebook, registry, fleet);
   const services = {
     rules: createRulesService({ rulebook, log, impliedServices: () => impliedServices(registry.knownWorkloads()) }),
-    fleet: createFleetService({ rulebook, registry, fleet, clock, log, process: facts }),
+    fleet: createFleetService({ rulebook, registry, fleet, health, clock, log, process: facts }),
     rollouts: createRolloutsService({
       ...{ rulebook, clock, log, store: store.rollouts, ...rollouts },
       impliedServices: () => impliedServices(registry.knownWorkloads()),

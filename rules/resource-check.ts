@@ -190,7 +190,12 @@ const trafficPolicy = object({
     connectTimeoutMs: milliseconds,
     idleTimeoutMs: milliseconds,
   }),
-  timeout: object({ requestMs: milliseconds, perTryMs: milliseconds, idleMs: milliseconds }),
+  timeout: object({
+    requestMs: milliseconds,
+    grpcRequestMs: milliseconds,
+    perTryMs: milliseconds,
+    idleMs: milliseconds,
+  }),
   retry: object({
     attempts: count,
     on: list(either(integer(100, 599), text(), (value) => typeof value === "number")),
@@ -305,6 +310,26 @@ const endpoint = object({
   mesh: flag,
 });
 
+const otlpTarget = { endpoint: text(), protocol: word("grpc", "http") };
+
+const tracing = object({
+  ...otlpTarget,
+  samplingPercent: quantity(0, 100),
+  propagation: list(word("tracecontext", "baggage", "b3", "b3multi")),
+  tail: object({ errors: flag, slowerThanMs: milliseconds, maxPerSecond: quantity(0, Number.MAX_SAFE_INTEGER) }),
+  attributes: mapOf(text()),
+});
+
+const accessLog = object({
+  enabled: flag,
+  format: word("json", "text"),
+  template: text(),
+  file: text(),
+  otlp: optional(object(otlpTarget)),
+  filter: object({ errors: flag, slowerThanMs: milliseconds, samplingPercent: quantity(0, 100) }),
+  headers: list(text()),
+});
+
 const checkResource = tagged({
   service: object({
     type: word("service"),
@@ -326,8 +351,9 @@ const checkResource = tagged({
   mesh: object({
     type: word("mesh"),
     egress: object({ allow: list(text()) }),
-    tracing: optional(object({ endpoint: text(), protocol: word("grpc", "http"), samplingPercent: quantity(0, 100) })),
-    accessLog: object({ enabled: flag, format: word("json", "text"), file: text() }),
+    tracing: optional(tracing),
+    accessLog,
+    metrics: object({ maxSeries: integer(1), otlp: optional(object({ ...otlpTarget, intervalMs: integer(1) })) }),
     mtls: object({ mode: word("off", "permissive", "strict") }),
     headers: object({ forwarded: flag, via: flag, requestId: flag, shadowHost: flag }),
   }),

@@ -1,6 +1,7 @@
 // Compiled resources: what the control plane pushes and a sidecar acts on. Plain JSON data with every default
 // filled in, times in milliseconds and names fully qualified, so that a sidecar decides nothing about meaning.
 // Not the documents that people write (document.ts), and not the tables that the data path reads (routing/).
+import type { AccessLogResource, OtlpTarget, TracingResource } from "./telemetry-resource.ts";
 
 export type Protocol = "http" | "h2c" | "grpc" | "tcp";
 
@@ -181,7 +182,13 @@ export interface TrafficPolicyResource {
     readonly connectTimeoutMs: number;
     readonly idleTimeoutMs: number;
   };
-  readonly timeout: { readonly requestMs: number; readonly perTryMs: number; readonly idleMs: number };
+  readonly timeout: {
+    readonly requestMs: number;
+    /** The same for calls of gRPC, which have none unless it is written. */
+    readonly grpcRequestMs: number;
+    readonly perTryMs: number;
+    readonly idleMs: number;
+  };
   readonly retry: {
     readonly attempts: number;
     readonly on: readonly (string | number)[];
@@ -343,10 +350,12 @@ export interface FaultResource {
 export interface MeshResource {
   readonly type: "mesh";
   readonly egress: { readonly allow: readonly string[] };
-  readonly tracing:
-    | { readonly endpoint: string; readonly protocol: "grpc" | "http"; readonly samplingPercent: number }
-    | undefined;
-  readonly accessLog: { readonly enabled: boolean; readonly format: "json" | "text"; readonly file: string };
+  readonly tracing: TracingResource | undefined;
+  readonly accessLog: AccessLogResource;
+  readonly metrics: {
+    readonly maxSeries: number;
+    readonly otlp: (OtlpTarget & { readonly intervalMs: number }) | undefined;
+  };
   readonly mtls: { readonly mode: "off" | "permissive" | "strict" };
   readonly headers: {
     readonly forwarded: boolean;

@@ -1,13 +1,21 @@
-// The access log: one line per finished request, on standard output or in a file, when the Mesh document asks for it.
-// Never slows traffic: lines gather and go out together, and when the reader is too slow they are dropped and counted.
+// The access log: one line per finished request, on standard output, in a file, or as records to a collector, when the
+// Mesh document asks for it. Never slows traffic: lines gather and go out together, and when the reader is too slow they
+// are dropped and counted. What a line says is observe/access-line.ts.
 import { createWriteStream } from "node:fs";
-import type { MeshResource } from "../rules/resource.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { AccessLogResource, OtlpTarget } from "../rules/telemetry-resource.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import type { AccessRecord } from "./proxy/data-path.ts";
+import type { Random } from "../runtime/random.ts";
+import { type LineFormat, lineFormat } from "./observe/access-line.ts";
+import type { ExchangeObserver, ExchangeRecord } from "./observe/exchange-record.ts";
+import type { ItemOutcome } from "./observe/otlp/batch-queue.ts";
+import type { LogWriter } from "./observe/otlp/log-writer.ts";
 
 /** Bytes that wait for a slow reader before lines are dropped. */
 const BACKLOG_BYTES_MAX = 4 * 1024 * 1024;
+/** Gathered before they go out without waiting for the time below. */
+const GATHER_LENGTH_MAX = 64 * 1024;
 const FLUSH_EVERY_MS = 100;
 
 /** A stream, as far as it is needed here. */
@@ -16,88 +24,136 @@ export interface LineSink {
   write(text: string): unknown;
 }
 
-type Settings = MeshResource["accessLog"];
-type Format = (record: AccessRecord, time: string) => string;
+export interface AccessLogOptions {
+  readonly stdout: LineSink;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Told of lines and records that went out, and of those that did not. */
+  readonly count: (outcome: ItemOutcome, lines: number) => void;
+  /** Loads what sends records by OTLP. */
+  readonly openOtlp: (target: OtlpTarget, headers: readonly string[]) => Promise<LogWriter>;
+}
 
-export class AccessLog {
-  readonly #stdout: LineSink;
-  readonly #clock: Clock;
-  readonly #log: Log;
+export class AccessLog implements ExchangeObserver {
+  readonly #options: AccessLogOptions;
   #sink: LineSink | undefined;
-  #close: (() => void) | undefined;
-  #settings: Settings | undefined;
-  #format: Format = jsonLine;
+  #close: (() => unknown) | undefined;
+  #writer: LogWriter | undefined;
+  #settings: AccessLogResource | undefined;
+  #format: LineFormat = () => "";
   #pending = "";
+  #pendingLines = 0;
   #isFlushSet = false;
   #dropped = 0;
 
-  constructor(stdout: LineSink, clock: Clock, log: Log) {
-    this.#stdout = stdout;
-    this.#clock = clock;
-    this.#log = log;
+  constructor(options: AccessLogOptions) {
+    this.#options = options;
   }
 
-  /** The function that takes records, or undefined while there is no log. */
-  configure(settings: Settings): ((record: AccessRecord) => void) | undefined {
-    const { enabled, file, format } = settings;
-    if (!enabled) this.close();
-    else if (this.#settings?.file !== file || this.#sink === undefined) this.#open(file);
-    this.#format = format === "text" ? textLine : jsonLine;
+  /** Acts on these settings. @returns whether requests are logged */
+  configure(settings: AccessLogResource): boolean {
+    const before = this.#settings;
     this.#settings = settings;
-    return enabled ? this.#record : undefined;
+    const { enabled, file, otlp } = settings;
+    const isSame = before?.enabled === true && before.file === file && isSameTarget(before, settings);
+    if (!enabled) void this.close();
+    else if (!isSame || (this.#sink === undefined && otlp === undefined)) this.#open(settings);
+    this.#format = lineFormat(settings);
+    return enabled;
   }
 
-  close(): void {
+  /** Writes what is there; resolves when what goes to a collector is out, or after a short while. */
+  async close(): Promise<void> {
     this.#flush();
+    const writer = this.#writer;
     this.#close?.();
     this.#close = undefined;
     this.#sink = undefined;
+    this.#writer = undefined;
+    await writer?.close();
   }
 
-  #open(file: string): void {
-    this.close();
-    if (file === "") {
-      this.#sink = this.#stdout;
+  onExchange(record: ExchangeRecord): void {
+    if (!this.#isWanted(record)) return;
+    const { clock } = this.#options;
+    if (this.#settings?.otlp !== undefined) {
+      if (this.#writer === undefined) this.#options.count("dropped", 1);
+      else this.#writer.write(record, clock.wall());
       return;
     }
+    this.#pending += this.#format(record, new Date(clock.wall()).toISOString());
+    this.#pendingLines++;
+    if (this.#pending.length >= GATHER_LENGTH_MAX) this.#flush();
+    else if (!this.#isFlushSet) {
+      this.#isFlushSet = true;
+      clock.after(FLUSH_EVERY_MS, () => {
+        this.#isFlushSet = false;
+        this.#flush();
+      });
+    }
+  }
+
+  #isWanted({ status, reason, durationMs }: ExchangeRecord): boolean {
+    const filter = this.#settings?.filter;
+    if (filter === undefined) return false;
+    const { errors, slowerThanMs, samplingPercent } = filter;
+    if (samplingPercent >= 100) return true;
+    if (errors && (status >= 500 || (reason !== "" && status >= 400))) return true;
+    if (slowerThanMs > 0 && durationMs > slowerThanMs) return true;
+    return samplingPercent > 0 && this.#options.random.next() * 100 < samplingPercent;
+  }
+
+  #open({ file, otlp, headers }: AccessLogResource): void {
+    void this.close();
+    if (otlp !== undefined) void this.#openOtlp(otlp, headers);
+    else if (file === "") this.#sink = this.#options.stdout;
+    else this.#openFile(file);
+  }
+
+  #openFile(file: string): void {
     const stream = createWriteStream(file, { flags: "a" });
     stream.on("error", (error) => {
-      this.#log.error({ file, reason: error.message }, "cannot write the access log");
+      this.#options.log.error({ file, reason: error.message }, "cannot write the access log");
       if (this.#sink === stream) this.#sink = undefined;
     });
     this.#sink = stream;
     this.#close = () => stream.end();
   }
 
-  readonly #record = (record: AccessRecord): void => {
-    this.#pending += this.#format(record, new Date(this.#clock.wall()).toISOString());
-    if (this.#isFlushSet) return;
-    this.#isFlushSet = true;
-    this.#clock.after(FLUSH_EVERY_MS, () => this.#flush());
-  };
+  async #openOtlp(target: OtlpTarget, headers: readonly string[]): Promise<void> {
+    try {
+      const writer = await this.#options.openOtlp(target, headers);
+      const now = this.#settings;
+      const isWanted = now?.enabled === true && isSameTarget(now, { otlp: target, headers });
+      if (isWanted && this.#writer === undefined) this.#writer = writer;
+      else await writer.close();
+    } catch (error) {
+      this.#options.log.error({ err: error }, "the access log cannot be sent by OTLP");
+    }
+  }
 
   #flush(): void {
     const text = this.#pending;
+    const lines = this.#pendingLines;
     this.#pending = "";
-    this.#isFlushSet = false;
-    if (text === "" || this.#sink === undefined) return;
-    if (this.#sink.writableLength < BACKLOG_BYTES_MAX) {
-      this.#sink.write(text);
-      if (this.#dropped > 0) this.#log.warn({ flushes: this.#dropped }, "access log lines were dropped: slow reader");
-      this.#dropped = 0;
-    } else this.#dropped++;
+    this.#pendingLines = 0;
+    if (lines === 0) return;
+    const { count, log } = this.#options;
+    if (this.#sink === undefined || this.#sink.writableLength >= BACKLOG_BYTES_MAX) {
+      this.#dropped += lines;
+      return count("dropped", lines);
+    }
+    this.#sink.write(text);
+    count("exported", lines);
+    if (this.#dropped > 0) log.warn({ lines: this.#dropped }, "access log lines were dropped: slow reader");
+    this.#dropped = 0;
   }
 }
 
-function jsonLine(record: AccessRecord, time: string): string {
-  return `${JSON.stringify({ time, ...record, durationMs: Math.round(record.durationMs * 1_000) / 1_000 })}\n`;
-}
+type Target = Pick<AccessLogResource, "otlp" | "headers">;
 
-/** `TIME DIRECTION "METHOD AUTHORITY TARGET" STATUS REASON SERVICE BACKEND ENDPOINT TRIES DURATION`, "-" for nothing. */
-function textLine(record: AccessRecord, time: string): string {
-  const { direction, method, authority, target, status, reason, service, backend, endpoint, tries, durationMs } =
-    record;
-  const words = [service, backend, endpoint].map((word) => (word === "" ? "-" : word)).join(" ");
-  const request = JSON.stringify(`${method} ${authority} ${target}`);
-  return `${time} ${direction} ${request} ${status} ${reason === "" ? "-" : reason} ${words} ${tries} ${durationMs.toFixed(3)}\n`;
+/** The fields that are sent are the writer's; those of lines are not. */
+function isSameTarget(a: Target, b: Target): boolean {
+  return isDeepStrictEqual(a.otlp, b.otlp) && (a.otlp === undefined || isDeepStrictEqual(a.headers, b.headers));
 }

@@ -104,11 +104,27 @@ export class EndpointMember implements Member {
   }
 }
 
+/** Why the endpoint gets no traffic, by part of the overlay; "" where a part has nothing against it. */
+export interface HealthParts {
+  /** Error of the last active check. */
+  readonly active: string;
+  /** Cause of its ejection. */
+  readonly passive: string;
+  /** State of its circuit breaker. */
+  readonly circuit: "" | "open" | "half-open";
+}
+
+export function healthParts({ active, outlier, breaker }: EndpointState): HealthParts {
+  const circuit = breaker === undefined || breaker.state === "closed" ? "" : breaker.state;
+  return { active: outlier.isOut ? active.lastError : "", passive: outlier.isEjected ? outlier.cause : "", circuit };
+}
+
 /** "healthy", or every reason why the endpoint gets no traffic, each by the part of the overlay that says so. */
-export function healthInWords({ active, outlier, breaker }: EndpointState): string {
+export function healthInWords(state: EndpointState): string {
+  const { active, passive, circuit } = healthParts(state);
   const reasons: string[] = [];
-  if (outlier.isOut) reasons.push(`active check: ${active.lastError}`);
-  if (outlier.isEjected) reasons.push(`ejected: ${outlier.cause}`);
-  if (breaker !== undefined && breaker.state !== "closed") reasons.push(`circuit ${breaker.state}`);
+  if (active !== "") reasons.push(`active check: ${active}`);
+  if (passive !== "") reasons.push(`ejected: ${passive}`);
+  if (circuit !== "") reasons.push(`circuit ${circuit}`);
   return reasons.length === 0 ? "healthy" : reasons.join("; ");
 }

@@ -20,7 +20,7 @@ import { Configuration } from "./discovery/configuration.ts";
 import type { ControlPlaneSourceOptions } from "./discovery/control-plane-source.ts";
 import type { Registration, Source } from "./discovery/source.ts";
 import { advertisedAddress, workloadId } from "./identity.ts";
-import { configDump } from "./inspect.ts";
+import { configDump, unhealthyEndpoints } from "./inspect.ts";
 import type { Decision } from "./observe/decision.ts";
 import { renderPrometheus } from "./observe/exposition.ts";
 import { Readiness } from "./readiness.ts";
@@ -89,14 +89,16 @@ function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Tr
   const { clock, random, log, stdout } = floor;
   const { namespace, concurrency, limits, http1Limits, logLevel, zone } = settings;
   const service = qualifiedName(namespace, settings.service);
-  const path = { namespace, service, limits, http1Limits, zone };
+  const { version } = settings;
+  const identity = { service, version, instance: settings.id ?? randomUUID(), zone, programVersion: PROGRAM_VERSION };
+  const path = { namespace, service, limits, http1Limits, zone, identity, processes: concurrency };
   if (concurrency === 1) return LocalTraffic.create({ clock, random, log, ...path }, stdout);
   return Fleet.create({ concurrency, worker: { ...path, logLevel }, clock, random, log });
 }
 
 type SourceParts = Pick<
   ControlPlaneSourceOptions,
-  "service" | "configuration" | "decisions" | "clock" | "log" | "traffic" | "onApplied"
+  "service" | "configuration" | "decisions" | "clock" | "log" | "traffic" | "health" | "onApplied"
 >;
 type CreateSource = (parts: SourceParts) => Source;
 
@@ -150,6 +152,7 @@ class RunningSidecar implements Sidecar {
       decisions: traffic.decisions,
       clock: floor.clock,
       log: floor.log,
+      health: async () => unhealthyEndpoints(await traffic.clusters()),
       traffic: {
         counts: async () => countTraffic(await traffic.families()),
         isReleaseLive: () => isReleaseLive(Array.from(this.#configuration.held.values(), ({ resource }) => resource)),

@@ -4,17 +4,19 @@
 import type { Resource } from "../rules/resource.ts";
 import type { HostPort } from "../runtime/address.ts";
 import type { LogLevel } from "../runtime/log.ts";
-import { AccessLog, type LineSink } from "./access-log.ts";
+import type { AccessLog, LineSink } from "./access-log.ts";
 import type { ClusterView } from "./admin/cluster-view.ts";
 import { type DecisionKeeper, LocalDecisions } from "./decisions.ts";
 import { clusterViews } from "./inspect.ts";
 import type { CellFamily, HistogramFamily } from "./observe/families.ts";
+import type { TelemetryIdentity } from "./observe/otlp/identity.ts";
 import { createDataPath, type DataPath, type DataPathOptions } from "./proxy/data-path.ts";
 import { startInbound } from "./proxy/inbound.ts";
 import type { Listener } from "./proxy/listener.ts";
 import { startOutbound } from "./proxy/outbound.ts";
 import type { ServiceResolver } from "./resolver.ts";
 import { buildSnapshot, type Snapshot } from "./snapshot.ts";
+import { accessLogOf, observe, TraceSwitch } from "./telemetry.ts";
 
 export type ListenerName = "outbound" | "inbound";
 
@@ -53,27 +55,37 @@ export interface Traffic {
   close(): Promise<void>;
 }
 
-/** One process carries all of it. */
+export interface SharedTraffic {
+  /** How this sidecar tells collectors who it is. */
+  readonly identity: TelemetryIdentity;
+  /** Processes that carry the sidecar's traffic together: they listen on the same ports, and the kernel spreads connections. */
+  readonly processes: number;
+}
+
+/** One process carries all of it, or its part. */
 export class LocalTraffic implements Traffic {
   readonly decisions: LocalDecisions;
   readonly #path: DataPath;
   readonly #accessLog: AccessLog;
+  readonly #traces: TraceSwitch;
   readonly #reusePort: boolean;
   readonly #listeners: { [name in ListenerName]?: Listener } = {};
 
-  private constructor(path: DataPath, stdout: LineSink, reusePort: boolean) {
+  private constructor(path: DataPath, stdout: LineSink, { identity, processes }: SharedTraffic) {
     this.#path = path;
-    this.#reusePort = reusePort;
-    this.#accessLog = new AccessLog(stdout, path.clock, path.log);
+    this.#reusePort = processes > 1;
+    this.#traces = new TraceSwitch({ path, identity, processes });
+    this.#accessLog = accessLogOf(path, identity, stdout);
     this.decisions = new LocalDecisions(path.observers, path.clock);
     path.snapshots.onSwap((next, previous) => {
-      if (next.mesh !== previous.mesh) path.accessLog = this.#accessLog.configure(next.mesh.accessLog);
+      if (next.mesh === previous.mesh) return;
+      observe(path, this.#accessLog, this.#accessLog.configure(next.mesh.accessLog));
+      this.#traces.configure(next.mesh);
     });
   }
 
-  /** @param reusePort other processes listen on the same ports, and the kernel spreads connections */
-  static async create(options: DataPathOptions, stdout: LineSink, reusePort = false): Promise<LocalTraffic> {
-    return new LocalTraffic(await createDataPath(options), stdout, reusePort);
+  static async create(options: DataPathOptions & SharedTraffic, stdout: LineSink): Promise<LocalTraffic> {
+    return new LocalTraffic(await createDataPath(options), stdout, options);
   }
 
   publish(resources: ReadonlyMap<string, Resource>, revision: number): void {
@@ -142,6 +154,6 @@ export class LocalTraffic implements Traffic {
   async close(): Promise<void> {
     await Promise.all([this.#listeners.outbound?.close(), this.#listeners.inbound?.close()]);
     this.decisions.close();
-    this.#accessLog.close();
+    await Promise.all([this.#accessLog.close(), this.#traces.close()]);
   }
 }

@@ -289,6 +289,19 @@ describe("code and documents name the same things", () => {
     ]);
   });
 
+  it("every rule of HTTP/2 in code is in docs/http2.md, with its section, and the reverse", () => {
+    const coded = [
+      ...text("sidecar/http2/refusal.ts").matchAll(/^ {2}"([a-z0-9-]+)": \[\s*"\w+",\s*[\w.]+,\s*"RFC ([^"]+)"/gm),
+    ];
+    const documented = [...doc("docs/http2.md").matchAll(/`([a-z0-9-]+)` \((\d{4} [\d.]+)\)/g)];
+    const pairs = (matches: readonly RegExpExecArray[]) => new Set(matches.map((match) => `${match[1]} ${match[2]}`));
+    expect(coded.length).toBeGreaterThan(50);
+    report([
+      ...difference(pairs(coded), pairs(documented)).map((rule) => `undocumented: ${rule}`),
+      ...difference(pairs(documented), pairs(coded)).map((rule) => `not in code: ${rule}`),
+    ]);
+  });
+
   it("every metric in code is in docs/metrics.md, and the reverse", () => {
     const names = /["'`](weft_[a-z0-9_]+)/g;
     const coded = new Set(programs.flatMap((file) => [...text(file).matchAll(names)].map((match) => match[1] ?? "")));

@@ -12,6 +12,7 @@ import { EXPLAIN_SOURCE_BYTES_MAX, EXPLAIN_URL_CHARACTERS_MAX } from "../limits.
 import type { Fleet } from "../push/fleet.ts";
 import type { Registration, Registry } from "../registry/registry.ts";
 import type { Rulebook } from "../store/rulebook.ts";
+import type { HealthLedger } from "../telemetry/health-ledger.ts";
 import { withSources } from "./apply.ts";
 import { ApiError, StreamWriter, unary } from "./call.ts";
 import { streamProgress } from "./wait-revision.ts";
@@ -31,6 +32,7 @@ export interface FleetServiceOptions {
   readonly rulebook: Rulebook;
   readonly registry: Registry;
   readonly fleet: Fleet;
+  readonly health: HealthLedger;
   readonly clock: Clock;
   readonly log: Log;
   /** Asked when a call comes: the addresses are known only after listening. */
@@ -38,7 +40,7 @@ export interface FleetServiceOptions {
 }
 
 export function createFleetService(options: FleetServiceOptions): wire.FleetServiceServer {
-  const { rulebook, registry, fleet, log } = options;
+  const { rulebook, registry, fleet, health, log } = options;
   return {
     listSidecars: unary(log, ({ namespace }) => ({
       sidecars: registry
@@ -62,7 +64,7 @@ export function createFleetService(options: FleetServiceOptions): wire.FleetServ
           status.NOT_FOUND,
           `there is no service ${service}${namespace === "" ? "" : ` in ${namespace}`}`,
         );
-      return { endpoints: names.flatMap((name) => summarizeEndpoints(view, registry, name)) };
+      return { endpoints: names.flatMap((name) => summarizeEndpoints(view, registry, health, name)) };
     }),
     waitRevision: (call) => {
       const writer = new StreamWriter(call);
@@ -165,7 +167,12 @@ function summarizeService(view: View, service: string): wire.ServiceSummary {
   };
 }
 
-function summarizeEndpoints(view: View, registry: Registry, service: string): wire.EndpointSummary[] {
+function summarizeEndpoints(
+  view: View,
+  registry: Registry,
+  health: HealthLedger,
+  service: string,
+): wire.EndpointSummary[] {
   return endpointsOf(view, service, true).map((endpoint) => {
     const registration = endpoint.mesh ? registry.get(endpoint.id) : undefined;
     return {
@@ -176,6 +183,7 @@ function summarizeEndpoints(view: View, registry: Registry, service: string): wi
       origin: endpoint.mesh ? "sidecar" : "document",
       leaseRemainingMs: Math.round(registration?.leaseRemainingMs ?? 0),
       workloadId: registration?.workload.id ?? "",
+      verdicts: [endpoint.address, ...Object.values(endpoint.addresses)].flatMap((address) => health.about(address)),
     };
   });
 }

@@ -11,6 +11,7 @@ import type { Fleet, Sidecar } from "../push/fleet.ts";
 import { checkHello, checkSubscriptions } from "../registry/hello.ts";
 import type { Connection, Registry } from "../registry/registry.ts";
 import type { DecisionHub, Informant } from "../telemetry/decision-hub.ts";
+import type { HealthLedger } from "../telemetry/health-ledger.ts";
 import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
 
 export interface SessionOptions {
@@ -24,6 +25,7 @@ export interface SessionOptions {
   readonly nacks: Counter;
   readonly hub: DecisionHub;
   readonly traffic: TrafficLedger;
+  readonly health: HealthLedger;
 }
 
 interface Serving {
@@ -103,6 +105,9 @@ export class DiscoverySession {
         break;
       case "trafficReport":
         this.#options.traffic.report(id, incarnation, message.value.counts);
+        break;
+      case "healthReport":
+        this.#options.health.report(connection, id, message.value.endpoints);
         break;
       case "goodbye":
         this.#goodbye(id, connection);
@@ -250,6 +255,7 @@ export class DiscoverySession {
       return;
     }
     state.leaveHub();
+    this.#options.health.forget(state.connection);
     this.#options.registry.disconnect(state.id, state.connection);
     this.#options.fleet.disconnect(state.sidecar);
   }

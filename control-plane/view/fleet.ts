@@ -1,5 +1,11 @@
 // The fleet as a person sees it: sidecars, services, endpoints. State words are the ones `weft apply --wait` uses.
-import { type EndpointSummary, type ServiceSummary, type Sidecar, SyncState } from "../../proto/gen/weft/v1/fleet.ts";
+import {
+  type CallerVerdict,
+  type EndpointSummary,
+  type ServiceSummary,
+  type Sidecar,
+  SyncState,
+} from "../../proto/gen/weft/v1/fleet.ts";
 
 export type SyncWord = "synced" | "pending" | "refused" | "disconnected" | "unknown";
 
@@ -56,6 +62,20 @@ export interface EndpointView {
   readonly origin: string;
   readonly leaseRemainingMs: number;
   readonly workloadId: string;
+  /** Callers that send it nothing, and why. */
+  readonly verdicts: readonly VerdictView[];
+}
+
+/** What one caller finds; each part is empty where it has nothing against the endpoint. */
+export interface VerdictView {
+  /** Workload id of the calling sidecar. */
+  readonly caller: string;
+  /** Error of its active check. */
+  readonly active: string;
+  /** Cause of its ejection. */
+  readonly passive: string;
+  /** "open" or "half-open". */
+  readonly circuit: string;
 }
 
 export function syncWord(state: SyncState): SyncWord {
@@ -131,7 +151,26 @@ export function endpointView(endpoint: EndpointSummary): EndpointView {
     origin: endpoint.origin,
     leaseRemainingMs: endpoint.leaseRemainingMs,
     workloadId: endpoint.workloadId,
+    verdicts: endpoint.verdicts.map(verdictView),
   };
+}
+
+function verdictView({ workloadId, health }: CallerVerdict): VerdictView {
+  const { active = "", passive = "", circuit = "" } = health ?? {};
+  return { caller: workloadId, active, passive, circuit };
+}
+
+/** "healthy", "not ready", or why how many callers send it nothing. */
+export function healthText({ ready, verdicts }: EndpointView): string {
+  if (!ready) return "not ready";
+  const [first] = verdicts;
+  if (first === undefined) return "healthy";
+  const why = [
+    first.active === "" ? "" : `active check: ${first.active}`,
+    first.passive === "" ? "" : `ejected: ${first.passive}`,
+    first.circuit === "" ? "" : `circuit ${first.circuit}`,
+  ].filter((part) => part !== "");
+  return `${why.join("; ")} (${verdicts.length} ${verdicts.length === 1 ? "caller" : "callers"})`;
 }
 
 /** `service:default/orders spec.x: why`: a refusal on one line. */

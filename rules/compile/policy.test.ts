@@ -219,7 +219,16 @@ test("the mesh has defaults, and the oldest Mesh document changes them", () => {
     type: "mesh",
     egress: { allow: [] },
     tracing: undefined,
-    accessLog: { enabled: false, format: "json", file: "" },
+    accessLog: {
+      enabled: false,
+      format: "json",
+      template: "",
+      file: "",
+      otlp: undefined,
+      filter: { errors: false, slowerThanMs: 0, samplingPercent: 100 },
+      headers: [],
+    },
+    metrics: { maxSeries: 10_000, otlp: undefined },
     mtls: { mode: "off" },
     headers: { forwarded: true, via: false, requestId: true, shadowHost: false },
   });
@@ -231,7 +240,26 @@ test("the mesh has defaults, and the oldest Mesh document changes them", () => {
   );
   expect(compileMesh(index)).toMatchObject({
     egress: { allow: ["*"] },
-    tracing: { endpoint: "otel:4317", protocol: "grpc", samplingPercent: 1 },
+    tracing: {
+      endpoint: "otel:4317",
+      protocol: "grpc",
+      samplingPercent: 1,
+      propagation: ["tracecontext", "baggage"],
+      tail: { errors: true, slowerThanMs: 0, maxPerSecond: 10 },
+      attributes: {},
+    },
+  });
+});
+
+test("an access log filter that names what to log leaves out the rest, unless told", () => {
+  const filterOf = (filter: unknown) =>
+    compileMesh(indexDocuments([document("Mesh", "m", { accessLog: { filter } })], IMPLIED)).accessLog.filter;
+  expect(filterOf({})).toEqual({ errors: false, slowerThanMs: 0, samplingPercent: 100 });
+  expect(filterOf({ errors: true })).toEqual({ errors: true, slowerThanMs: 0, samplingPercent: 0 });
+  expect(filterOf({ slowerThan: "1s", sampling: 5 })).toEqual({
+    errors: false,
+    slowerThanMs: 1000,
+    samplingPercent: 5,
   });
 });
 

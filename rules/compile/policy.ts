@@ -20,6 +20,8 @@ export function compilePolicy(document: Document<TrafficPolicySpec> | undefined)
     connectionPool: compilePool(spec.connectionPool),
     timeout: {
       requestMs: time(spec.timeout?.request, "TrafficPolicy.spec.timeout.request"),
+      // A call of gRPC may stream for hours, and says itself how long it may take.
+      grpcRequestMs: time(spec.timeout?.request ?? "0s", "TrafficPolicy.spec.timeout.request"),
       perTryMs: time(spec.timeout?.perTry, "TrafficPolicy.spec.timeout.perTry"),
       idleMs: time(spec.timeout?.idle, "TrafficPolicy.spec.timeout.idle"),
     },

@@ -1,5 +1,6 @@
 // Mesh of weft.mesh/v1: one document of settings for every sidecar.
 import { z } from "zod";
+import { parseTemplate, TEMPLATE_OPERATORS } from "../access-log-template.ts";
 import {
   atLeastZero,
   checked,
@@ -11,6 +12,7 @@ import {
   list,
   oneOf,
   percent,
+  positiveDuration,
   text,
 } from "./field.ts";
 import { COUNT_MAX, POLICY_ITEMS_MAX } from "./limits.ts";
@@ -19,7 +21,7 @@ const EGRESS_HOST =
   /^(\*|(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(:\d{1,5})?$/;
 const ENDPOINT = /^([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/;
 
-const tracingEndpoint = text({
+const otlpEndpoint = text({
   name: "an endpoint",
   expected: "http://HOST:PORT or HOST:PORT",
   lengthMax: 2048,
@@ -27,10 +29,12 @@ const tracingEndpoint = text({
   test: (value) => ENDPOINT.test(value) || (/^https?:\/\//.test(value) && URL.canParse(value)),
 });
 
+const protocol = oneOf(["grpc", "http"], "OTLP over gRPC or HTTP.");
+
 const tracing = z
   .strictObject({
-    endpoint: tracingEndpoint,
-    protocol: oneOf(["grpc", "http"], "OTLP over gRPC or HTTP.").optional(),
+    endpoint: otlpEndpoint,
+    protocol: protocol.optional(),
     sampling: percent("Share of requests without a parent that are traced.").optional(),
     propagation: list(
       oneOf(["tracecontext", "baggage", "b3", "b3multi"], "Propagator, by OpenTelemetry's names."),
@@ -58,12 +62,15 @@ const accessLog = checked(
     format: oneOf(["json", "text"], "Form of a line.").optional(),
     template: freeText("Template of a text line.").optional(),
     file: freeText("File (default: standard output).", 1024).optional(),
-    otlp: z.strictObject({ endpoint: tracingEndpoint }).optional().meta({ description: "Sends records by OTLP." }),
+    otlp: z
+      .strictObject({ endpoint: otlpEndpoint, protocol: protocol.optional() })
+      .optional()
+      .meta({ description: "Sends records by OTLP instead of writing lines." }),
     filter: z
       .strictObject({
         errors: flag("Requests that failed.").optional(),
         slowerThan: duration("Requests that took longer.").optional(),
-        sampling: percent("Share of the others.").optional(),
+        sampling: percent("Share of the others; none unless told, where one of those above is given.").optional(),
       })
       .optional()
       .meta({ description: "Which requests are logged (default all)." }),
@@ -73,10 +80,15 @@ const accessLog = checked(
       "Headers that are logged; secrets never are.",
     ).optional(),
   }),
-  ({ format, template }) =>
-    template !== undefined && format !== "text"
-      ? { message: "template without format: text", expected: "format: text", path: ["template"] }
-      : undefined,
+  ({ format, template }) => {
+    if (template === undefined) return undefined;
+    if (format !== "text")
+      return { message: "template without format: text", expected: "format: text", path: ["template"] };
+    const parsed = parseTemplate(template);
+    if (!("error" in parsed)) return undefined;
+    const expected = `%REQ(NAME)% or %NAME% with a name of ${TEMPLATE_OPERATORS.join(" ")}`;
+    return { message: parsed.error, expected, path: ["template"] };
+  },
 ).meta({ description: "One line per request." });
 
 export const meshSpec = z
@@ -86,7 +98,11 @@ export const meshSpec = z
     metrics: z
       .strictObject({
         otlp: z
-          .strictObject({ endpoint: tracingEndpoint, interval: duration("Time between pushes.").optional() })
+          .strictObject({
+            endpoint: otlpEndpoint,
+            protocol: protocol.optional(),
+            interval: positiveDuration("Time between pushes.").optional(),
+          })
           .optional()
           .meta({ description: "Pushes metrics by OTLP, beside /metrics." }),
         maxSeries: integer(1, COUNT_MAX, "Series of one sidecar; the rest is counted as `other`.").optional(),

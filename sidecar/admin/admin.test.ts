@@ -23,6 +23,7 @@ const sources: AdminSources = {
     {
       service: "default/orders",
       algorithm: "round-robin",
+      circuit: "none",
       ports: ["80/http"],
       rules: 1,
       endpoints: [
@@ -32,7 +33,12 @@ const sources: AdminSources = {
           version: "v1",
           zone: "a",
           weight: 1,
+          share: 0.5,
           health: "healthy",
+          parts: { active: "", passive: "", circuit: "" },
+          activeCheck: "unprobed",
+          ejections: 0,
+          circuit: "closed",
           activeRequests: 2,
           openConnections: 3,
         },

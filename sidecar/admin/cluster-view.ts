@@ -7,8 +7,18 @@ export interface EndpointView {
   readonly version: string;
   readonly zone: string;
   readonly weight: number;
+  /** The weight as slow start and observed load make it. */
+  readonly share: number;
   /** "healthy", or why it gets no traffic. */
   readonly health: string;
+  /** The same by part of the overlay, "" where a part has nothing against it. */
+  readonly parts: { readonly active: string; readonly passive: string; readonly circuit: string };
+  /** What active checks found. */
+  readonly activeCheck: string;
+  /** How often it was ejected, less the good intervals since. */
+  readonly ejections: number;
+  /** State of its own circuit breaker; "none" where it has none. */
+  readonly circuit: string;
   readonly activeRequests: number;
   readonly openConnections: number;
 }
@@ -17,6 +27,8 @@ export interface ClusterView {
   /** `namespace/name`. */
   readonly service: string;
   readonly algorithm: string;
+  /** State of the service's circuit breaker; "none" where it has none. */
+  readonly circuit: string;
   readonly ports: readonly string[];
   readonly rules: number;
   readonly endpoints: readonly EndpointView[];
@@ -28,9 +40,10 @@ export function clustersText(clusters: readonly ClusterView[]): string {
   return clusters.flatMap(clusterLines).join("\n");
 }
 
-function clusterLines({ service, algorithm, ports, rules, endpoints }: ClusterView): string[] {
+function clusterLines({ service, algorithm, circuit, ports, rules, endpoints }: ClusterView): string[] {
   return [
     `${service}::load_balancer::${algorithm}`,
+    `${service}::circuit_breaker::${circuit}`,
     `${service}::ports::${ports.join(",")}`,
     `${service}::rules::${rules}`,
     `${service}::endpoints::${endpoints.length}`,
@@ -40,7 +53,12 @@ function clusterLines({ service, algorithm, ports, rules, endpoints }: ClusterVi
         ["version", endpoint.version],
         ["zone", endpoint.zone],
         ["weight", endpoint.weight],
+        ["share", Number(endpoint.share.toFixed(3))],
         ["health", endpoint.health],
+        ["health_active", endpoint.parts.active === "" ? endpoint.activeCheck : `unhealthy: ${endpoint.parts.active}`],
+        ["health_passive", endpoint.parts.passive === "" ? "healthy" : `ejected: ${endpoint.parts.passive}`],
+        ["ejections", endpoint.ejections],
+        ["circuit_breaker", endpoint.circuit],
         ["rq_active", endpoint.activeRequests],
         ["cx_active", endpoint.openConnections],
       ];

@@ -8,6 +8,7 @@ import type { Log } from "../../runtime/log.ts";
 import type { Random } from "../../runtime/random.ts";
 import type { Configuration } from "./configuration.ts";
 import { DecisionDesk, type DecisionSource } from "./decision-desk.ts";
+import { type HealthSource, reportHealth } from "./health-reporter.ts";
 import {
   GOODBYE_TIMEOUT_MS,
   HEARTBEAT_MAX_MS,
@@ -41,6 +42,7 @@ export interface DiscoveryClientOptions {
   readonly log: Log;
   /** Figures for the control plane; absent: none are reported. */
   readonly traffic?: TrafficSource | undefined;
+  readonly health?: HealthSource | undefined;
   /** After every applied delta; the snapshot is already in use. */
   readonly onApplied: () => void;
 }
@@ -62,7 +64,7 @@ interface Session {
   readonly sinceMs: number;
   readonly heartbeat: Timer;
   readonly watchdog: Timer;
-  readonly reports: Timer | undefined;
+  readonly reports: readonly Timer[];
 }
 
 /** What the status pages show. Times in milliseconds; `sinceMs` and `lastHeardAtMs` since the epoch, 0 for never. */
@@ -213,10 +215,14 @@ export class DiscoveryClient {
     this.#log.info({ address, controlPlane: welcome.controlPlane, revision: welcome.revision }, "connected");
   }
 
-  #startReports(link: Link): Timer | undefined {
-    const { clock, traffic } = this.#options;
-    if (traffic === undefined) return undefined;
-    return reportTraffic(clock, traffic, (value) => link.send({ $case: "trafficReport", value }));
+  #startReports(link: Link): Timer[] {
+    const { clock, traffic, health } = this.#options;
+    const reports: Timer[] = [];
+    if (traffic !== undefined)
+      reports.push(reportTraffic(clock, traffic, (value) => link.send({ $case: "trafficReport", value })));
+    if (health !== undefined)
+      reports.push(reportHealth(clock, health, (value) => link.send({ $case: "healthReport", value })));
+    return reports;
   }
 
   async #apply(link: Link, delta: Delta): Promise<void> {
@@ -312,5 +318,5 @@ function bounded(valueMs: number, minMs: number, maxMs: number): number {
 function endSession({ heartbeat, watchdog, reports }: Session): void {
   heartbeat.cancel();
   watchdog.cancel();
-  reports?.cancel();
+  for (const report of reports) report.cancel();
 }

@@ -7,6 +7,7 @@ import { type CacheContent, CacheWriter, readCache } from "./cache.ts";
 import { DiscoveryClient, type DiscoveryStatus } from "./client.ts";
 import type { Configuration } from "./configuration.ts";
 import type { DecisionSource } from "./decision-desk.ts";
+import type { HealthSource } from "./health-reporter.ts";
 import type { Registration, Source, SourceStatus } from "./source.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import type { TrafficSource } from "./traffic-reporter.ts";
@@ -27,6 +28,7 @@ export interface ControlPlaneSourceOptions {
   readonly random: Random;
   readonly log: Log;
   readonly traffic?: TrafficSource | undefined;
+  readonly health?: HealthSource | undefined;
   /** Configuration was applied, from the cache or from the control plane. */
   readonly onApplied: () => void;
 }
@@ -92,6 +94,7 @@ export class ControlPlaneSource implements Source {
       random,
       log,
       traffic: this.#options.traffic,
+      health: this.#options.health,
       onApplied: () => {
         this.#cache?.schedule();
         onApplied();

@@ -41,6 +41,9 @@ export const CACHE_QUIET_MS = 200;
 export const CACHE_MAX_MS = 2_000;
 export const CACHE_BYTES_MAX = 256 * 1024 * 1024;
 
+/** How often it is looked at whether the health of endpoints has changed. */
+export const HEALTH_INTERVAL_MS = 1_000;
+
 /** How often traffic is reported while a release of a called service is under way, and otherwise. */
 export const REPORT_INTERVAL_MS = 1_000;
 export const REPORT_IDLE_INTERVAL_MS = 10_000;

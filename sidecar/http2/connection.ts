@@ -33,6 +33,7 @@ type ConnectionState = "open" | "draining" | "last-goaway" | "closed";
 const SETTINGS_TIMER = 0;
 const KEEP_ALIVE_TIMER = 1;
 const GOAWAY_TIMER = 2;
+const LINGER_TIMER = 3;
 
 /** Which of our PINGs is answered. */
 const KEEP_ALIVE_PING = Buffer.from("weft-ask", "latin1");
@@ -59,11 +60,14 @@ export class Http2Connection
   readonly #settingsTimer = new WheelTimer(this, SETTINGS_TIMER);
   readonly #keepAliveTimer = new WheelTimer(this, KEEP_ALIVE_TIMER);
   readonly #goawayTimer = new WheelTimer(this, GOAWAY_TIMER);
+  readonly #lingerTimer = new WheelTimer(this, LINGER_TIMER);
   #state: ConnectionState = "open";
   #goawayLastId = STREAM_ID_MAX;
   /** Bytes have come since the keep-alive timer was armed. */
   #hasRead = false;
   #isAsking = false;
+  /** Times that the linger timer found bytes waiting. */
+  #lingers = 0;
   #isQueued = false;
   #isReading = false;
 
@@ -124,11 +128,11 @@ export class Http2Connection
   onTransportEnd(): void {
     if (this.#state === "closed") return;
     this.#end(this.streams.count === 0 ? "peer" : "transport", ERROR.cancel);
-    this.sender.slab.flush();
-    this.#options.transport.end();
+    this.#endTransport();
   }
 
   onTransportClosed(error: string): void {
+    this.#options.wheel.release(this.#lingerTimer);
     if (this.#state === "closed") return this.sender.slab.discard();
     this.#end(error === "" && this.streams.count === 0 ? "peer" : "transport", ERROR.cancel);
     this.sender.slab.discard();
@@ -247,6 +251,7 @@ export class Http2Connection
   }
 
   onTimer(kind: number): void {
+    if (kind === LINGER_TIMER) return this.#onLingered();
     if (this.#state === "closed") return;
     if (kind === SETTINGS_TIMER) this.#fail("settings-timeout", ERROR.settingsTimeout);
     else if (kind === GOAWAY_TIMER) {
@@ -331,8 +336,21 @@ export class Http2Connection
       this.sender.sendGoaway(this.isServer ? this.streams.lastPeerId : 0, code, words);
     }
     this.#end(cause, code);
-    this.sender.slab.flush();
+    this.#endTransport();
+  }
+
+  /** In order; a peer that does not end its side is not waited for. */
+  #endTransport(): void {
+    this.sender.slab.end();
     this.#options.transport.end();
+    this.#options.wheel.arm(this.#lingerTimer, this.limits.lingerMs);
+  }
+
+  /** What is still on its way to a slow peer is given more time, but not for ever. */
+  #onLingered(): void {
+    const { transport, wheel } = this.#options;
+    if (transport.isEmpty || ++this.#lingers === LINGERS_MAX) transport.destroy();
+    else wheel.arm(this.#lingerTimer, this.limits.lingerMs);
   }
 
   get isClosed(): boolean {
@@ -351,5 +369,6 @@ export class Http2Connection
   }
 }
 
+const LINGERS_MAX = 60;
 /** Envoy's `max_inbound_window_update_frames_per_data_frame_sent`. */
 const WINDOW_UPDATES_PER_DATA = 10;

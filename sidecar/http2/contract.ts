@@ -17,7 +17,8 @@
 //   client:  (request()) -> onInterimHead* -> onHead -> onData* -> onTrailers?
 //
 // The peer's message ends with exactly one of: onHead with isEnd, onData with isEnd, onTrailers. onReset may come at
-// any time instead, once, and nothing after it. A stream that both sides have ended is closed without another word.
+// any time instead, once, and nothing after it. A stream that both sides have ended is closed without another word
+// (but for onDrain, where something of it waited).
 // Handlers may call anything on any stream or connection from within.
 import type { Clock } from "../../runtime/clock.ts";
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
@@ -39,7 +40,7 @@ export interface Http2Transport {
   readonly isEmpty: boolean;
   /** No byte follows. The peer may still send: what it does is read on, and dropped, until it ends its side. */
   end(): void;
-  /** Cuts the connection now. */
+  /** Cuts the connection now: called where the peer does not end its side in `lingerMs`. */
   destroy(): void;
 }
 
@@ -78,7 +79,8 @@ export interface Http2ConnectionHandler {
   /**
    * The peer's message broke a rule of this stream alone. Where a server's head was refused no handler knows of the
    * stream yet, and it may be answered here (431, 400) with `sendHead(head, true)`; then, or if not, it is reset with
-   * the code of the refusal. For counting: called for each refused stream, before its handler's onReset.
+   * the code of the refusal, and must not be held on to. For counting: called for each refused stream, before its
+   * handler's onReset.
    */
   onStreamRefused(stream: Http2StreamView, refusal: Refusal): void;
   /** First SETTINGS of the peer, and each later one: `canOpenStream`, `peer` may have changed. */
@@ -106,7 +108,10 @@ export interface StreamHandler {
   onTrailers(stream: Http2StreamView): void;
   /** Not whole and never will be: `resetCode`, `resetCause`, `isUnprocessed` say why. Not after own `reset`. */
   onReset(stream: Http2StreamView): void;
-  /** All that waited of this stream is with the transport: send on. Comes once after `sendData` said false. */
+  /**
+   * All that waited of this stream is with the transport: send on. Comes once after `sendData` said false, also where
+   * our message has ended with it; not behind a reset.
+   */
   onDrain(stream: Http2StreamView): void;
 }
 

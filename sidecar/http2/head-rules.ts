@@ -32,7 +32,7 @@ export class HeadReader implements FieldSink {
   #hasHost = false;
   #cookieAt = -1;
   /** The authority that was accepted last: a connection mostly has one. */
-  #lastAuthority = "";
+  #lastAuthority: string | undefined = undefined;
 
   constructor(limits: Http2Limits) {
     this.#limits = limits;
@@ -40,6 +40,7 @@ export class HeadReader implements FieldSink {
 
   begin(head: Http2Head, part: HeadPart): void {
     head.clear();
+    head.ownsText = true;
     this.#head = head;
     this.#part = part;
     this.#fault = undefined;

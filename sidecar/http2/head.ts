@@ -30,10 +30,10 @@ export class Http2Head {
   acceptsTrailers = false;
 
   /**
-   * False where strings were cut out of a larger text (an HTTP/1.1 head): the encoder then copies what it keeps, so that
-   * its table does not keep that text.
+   * Decoded: the strings stand for themselves. False of a head that others fill, whose strings may be pieces of a larger
+   * text: the encoder copies what its table keeps, so that it does not keep that text.
    */
-  ownsText = true;
+  ownsText = false;
 
   #pathOnly: string | undefined;
   #query = "";
@@ -110,7 +110,7 @@ export class Http2Head {
     this.count = 0;
     this.contentLength = -1;
     this.acceptsTrailers = false;
-    this.ownsText = true;
+    this.ownsText = false;
     this.#pathOnly = undefined;
   }
 

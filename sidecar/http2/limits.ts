@@ -57,6 +57,8 @@ export interface Http2Limits {
   readonly keepAliveTimeoutMs: number;
   /** Draining server: at most so long between the first GOAWAY and the second. */
   readonly goawayGraceMs: number;
+  /** After our last byte: so long for the peer to end its side, then the transport is cut; 60 times as long while bytes wait. */
+  readonly lingerMs: number;
 
   // ---- floods: past one of these the connection ends with ENHANCE_YOUR_CALM ----
 
@@ -103,6 +105,7 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   keepAliveIntervalMs: 300_000,
   keepAliveTimeoutMs: 20_000,
   goawayGraceMs: 1_000,
+  lingerMs: 1_000,
   resets: { burst: 1000, perSecond: 33 },
   pings: { burst: 100, perSecond: 10 },
   settings: { burst: 100, perSecond: 10 },

@@ -74,8 +74,8 @@ export class Receiver implements FrameSink {
   onStreamRefusal(streamId: number, refusal: Refusal): void {
     const stream = this.#owner.streams.table.get(streamId);
     if (stream !== undefined) return this.#owner.streams.refuse(stream, refusal);
-    // RST_STREAM is not to be sent for an idle stream (section 6.4), and is pointless for a closed one.
-    if (this.#owner.streams.isIdle(streamId)) this.#owner.refuse(refusal);
+    // RST_STREAM is not for idle streams, and lost on closed ones; a connection error may stand for it (section 5.4.2).
+    this.#owner.refuse(refusal);
   }
 
   // ---- content ----
@@ -196,13 +196,15 @@ export class Receiver implements FrameSink {
   #onRequest(streamId: number, isEnd: boolean, dependsOn: number, bytes: Buffer, start: number, end: number): void {
     const owner = this.#owner;
     owner.streams.lastPeerId = streamId;
-    if (streamId > owner.lastAcceptedId || owner.streams.count >= owner.limits.streamsMax) {
+    if (streamId > owner.lastAcceptedId) {
       if (this.#decode(this.#scrap, "request", bytes, start, end) !== CONNECTION_REFUSED) this.#turnAway(streamId);
       return;
     }
+    const isTooMany = owner.streams.count >= owner.limits.streamsMax;
     const stream = owner.streams.open(streamId);
     const fault = this.#decode(stream.head, "request", bytes, start, end);
     if (fault === CONNECTION_REFUSED) return;
+    if (isTooMany) return this.#refuseTooMany(stream);
     if (isEnd) owner.streams.onMessageReceived(stream);
     if (fault !== undefined) return owner.streams.refuse(stream, fault);
     if (dependsOn === streamId) return owner.streams.refuse(stream, REFUSALS["self-dependency"]);
@@ -215,14 +217,16 @@ export class Receiver implements FrameSink {
     stream.handler.onHead(stream, isEnd);
   }
 
-  /** Too many, or too late: nothing was done, so the client may try again elsewhere (section 8.7). */
+  /** It crossed our last GOAWAY: nothing was done, so the client may try again elsewhere (section 8.7). */
   #turnAway(streamId: number): void {
-    const owner = this.#owner;
-    owner.streams.closed.add(streamId, false);
-    // A client that does not know our limit yet is not at fault, nor one whose request crossed our GOAWAY.
-    const isAtFault = owner.isAcknowledged && streamId <= owner.lastAcceptedId;
-    if (isAtFault && !owner.floods.resets.take()) return this.#refuse("reset-flood");
-    owner.sender.sendRstStream(streamId, ERROR.refusedStream);
+    this.#owner.streams.closed.add(streamId, false);
+    this.#owner.sender.sendRstStream(streamId, ERROR.refusedStream);
+  }
+
+  #refuseTooMany(stream: Http2Stream): void {
+    this.#owner.streams.refuse(stream, REFUSALS["too-many-streams"]);
+    // A client that does not know our limit yet is not at fault.
+    if (!this.#owner.isAcknowledged) this.#owner.floods.resets.allow(1);
   }
 
   #onInterimHead(stream: Http2Stream, isEnd: boolean): void {

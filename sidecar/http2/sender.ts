@@ -223,13 +223,14 @@ export class Sender {
     stream.queue.take(length, this.slab.bytes, this.slab.used);
     this.slab.used += length;
     if (!isAll) return this.#linkIfReady(stream);
-    const queuedEnd = stream.queuedEnd;
+    const { queuedEnd, handler } = stream;
     stream.wantsDrain = false;
     stream.queuedEnd = "none";
     if (queuedEnd === "data") this.#owner.onMessageSent(stream);
     else if (queuedEnd === "trailers" && stream.queuedTrailers !== undefined) {
       this.#writeTrailers(stream, stream.queuedTrailers);
-    } else stream.handler.onDrain(stream);
+    }
+    handler.onDrain(stream);
   }
 
   /** The stream is over: nothing of it is sent any more. */

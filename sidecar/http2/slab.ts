@@ -20,6 +20,8 @@ export class Slab {
   used = 0;
   /** The transport takes no more content. */
   isFull = false;
+  /** The last byte was written: whatever is still gathered goes nowhere. */
+  #hasEnded = false;
   /** Buffers that the transport has not written out yet. */
   #lent: Buffer[] | undefined = undefined;
 
@@ -40,6 +42,7 @@ export class Slab {
     if (used === 0) return;
     this.bytes = NOTHING;
     this.used = 0;
+    if (this.#hasEnded) return give(bytes);
     if (!this.#transport.isEmpty && used < LEND_MIN_BYTES) {
       this.#write(Buffer.from(bytes.subarray(0, used)));
       return give(bytes);
@@ -57,11 +60,16 @@ export class Slab {
     this.#lent = undefined;
   }
 
-  /** Drops what was not flushed, for a connection that is gone. */
+  /** Writes what there is, and nothing from now on. */
+  end(): void {
+    this.flush();
+    this.#hasEnded = true;
+  }
+
+  /** The transport is gone: what was not flushed is dropped. */
   discard(): void {
-    if (this.used > 0) give(this.bytes);
-    this.bytes = NOTHING;
-    this.used = 0;
+    this.#hasEnded = true;
+    this.flush();
     this.#lent = undefined;
   }
 

@@ -114,13 +114,19 @@ export class Streams implements StreamHost {
 
   /** The peer broke a rule of this stream. */
   refuse(stream: Http2Stream, refusal: Refusal): void {
+    if (stream.isClosed) return;
     stream.refusal = refusal;
+    const wasSent = stream.isSent;
+    const hasOwner = stream.handler !== NO_HANDLER;
     this.#owner.handler.onStreamRefused(stream, refusal);
     if (this.#owner.isServer && !this.#owner.resets.take()) this.#owner.onResetFlood();
-    if (stream.isClosed) return;
-    // With an answer that says why, an error code would make the client drop it (section 8.1).
-    this.#reset(stream, stream.isSent ? ERROR.noError : refusal.code);
-    this.#tell(stream, "refused", refusal.code);
+    if (!stream.isClosed) {
+      // With an answer that says why, an error code would make the client drop it (section 8.1).
+      const hasAnswer = this.#owner.isServer && stream.isSent && !wasSent;
+      this.#reset(stream, hasAnswer ? ERROR.noError : refusal.code);
+      this.#tell(stream, "refused", refusal.code);
+    }
+    if (!hasOwner) stream.release();
   }
 
   onPeerReset(stream: Http2Stream, code: number): void {

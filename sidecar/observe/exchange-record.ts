@@ -3,6 +3,7 @@
 // to nothing while nobody looks. Observers read it when the exchange ends. Not a copy: who keeps it longer copies it.
 import type { RouteMatch, RouteRule } from "../../rules/resource.ts";
 import type { Direction } from "./metrics.ts";
+import { TraceScope } from "./tracing/trace-scope.ts";
 
 /** Attempts of one exchange that are written down; more are counted, and the last place holds the newest. */
 export const ATTEMPTS_KEPT = 8;
@@ -94,6 +95,8 @@ export class AttemptRecord {
   detail = "";
   /** On a connection that had served before. */
   isReused = false;
+  /** Of the client span that it is; "" where nothing is traced. */
+  spanId = "";
 
   begin(kind: AttemptKind, backend: string, address: string, version: string, nowMs: number): void {
     this.kind = kind;
@@ -107,6 +110,7 @@ export class AttemptRecord {
     this.outcome = "";
     this.detail = "";
     this.isReused = false;
+    this.spanId = "";
   }
 
   end(outcome: string, detail: string, nowMs: number): void {
@@ -137,6 +141,7 @@ export class ExchangeRecord {
   traceId = "";
   spanId = "";
   isSampled = false;
+  readonly trace = new TraceScope();
   /** `x-weft-debug: 1` came from this machine: the answer carries the record. */
   isDebugged = false;
 

@@ -23,6 +23,9 @@ export class RequestSeries {
   readonly #requests: CellFamily;
   /** Cells of answers that came from the endpoint, by status - 100, filled on first use. */
   readonly #byStatus: (Cell | undefined)[] = [];
+  readonly #calls: CellFamily;
+  /** By code of gRPC. */
+  readonly #byCode: (Cell | undefined)[] = [];
 
   constructor(metrics: Metrics, direction: Direction, service: string, backend: string, version: string) {
     this.direction = direction;
@@ -30,6 +33,7 @@ export class RequestSeries {
     this.backend = backend;
     this.version = version;
     this.#requests = metrics.requests;
+    this.#calls = metrics.grpcRequests;
     this.duration = metrics.requestDuration.histogram(direction, service, backend, version);
   }
 
@@ -38,6 +42,16 @@ export class RequestSeries {
     this.duration.record(durationMs);
     if (reason === "") this.#statusCell(status).value++;
     else this.#cell(status, reason).value++;
+  }
+
+  /** The same, of a call of gRPC that ended with this code. */
+  recordCode(code: number, name: string): void {
+    let cell = this.#byCode[code];
+    if (cell === undefined) {
+      cell = this.#calls.cell(this.direction, this.service, this.backend, this.version, name);
+      if (code < CODES_MAX) this.#byCode[code] = cell;
+    }
+    cell.value++;
   }
 
   #statusCell(status: number): Cell {
@@ -54,6 +68,8 @@ export class RequestSeries {
   }
 }
 
+/** Codes of gRPC are below this. */
+const CODES_MAX = 17;
 const SERIES_LABELS = ["direction", "service", "backend", "version"];
 
 export class Metrics {
@@ -166,6 +182,12 @@ export class Metrics {
   readonly clientConnectionsActive = new CellFamily("gauge", "weft_client_connections", "Connections open now.", [
     "direction",
   ]);
+  readonly grpcRequests = new CellFamily(
+    "counter",
+    "weft_grpc_requests_total",
+    "Calls of gRPC that ended, by the code that the caller got.",
+    [...SERIES_LABELS, "grpc_code"],
+  );
   readonly http2Refusals = new CellFamily(
     "counter",
     "weft_http2_refusals_total",
@@ -196,6 +218,18 @@ export class Metrics {
     "Revision that is acted on.",
     [],
     "min",
+  );
+  readonly tracedRequests = new CellFamily(
+    "counter",
+    "weft_traced_requests_total",
+    "Requests written down as spans: sampled, or kept by the tail rule, or beyond its rate.",
+    ["why"],
+  );
+  readonly telemetry = new CellFamily(
+    "counter",
+    "weft_telemetry_items_total",
+    "Spans, log records and metric pushes on their way out, by what became of them.",
+    ["signal", "outcome"],
   );
   readonly internalErrors = new CellFamily(
     "counter",
@@ -254,10 +288,13 @@ export class Metrics {
       this.clientConnections,
       this.clientConnectionsActive,
       this.http2Refusals,
+      this.grpcRequests,
       this.poolConnections,
       this.poolPending,
       this.endpoints,
       this.snapshotRevision,
+      this.tracedRequests,
+      this.telemetry,
       this.internalErrors,
     ];
   }

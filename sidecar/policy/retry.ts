@@ -9,6 +9,8 @@ export interface RetryPlan {
   readonly attempts: number;
   /** 1 at status - 100 for statuses that are worth another try. */
   readonly statuses: Uint8Array;
+  /** Bit per code of gRPC that is worth another try. */
+  readonly grpcCodes: number;
   readonly onConnectFailure: boolean;
   readonly onReset: boolean;
   /** The endpoint did no work for it (RFC 9113 section 8.7). */
@@ -31,6 +33,15 @@ const SERVER_ERRORS = [500, 599] as const;
 /** A route's own backoff is a base; its ceiling is ten times that, as Envoy has it. */
 const BACKOFF_CEILING = 10;
 
+/** Words of `retry.on` by code (gRFC A6). */
+const GRPC_WORDS: Readonly<Record<string, number>> = {
+  cancelled: 1,
+  "deadline-exceeded": 4,
+  "resource-exhausted": 8,
+  internal: 13,
+  unavailable: 14,
+};
+
 /** The plan of a TrafficPolicy's `retry`. */
 export function planRetry(policy: TrafficPolicyResource["retry"]): RetryPlan {
   const words = new Set(policy.on);
@@ -46,6 +57,10 @@ export function planRetry(policy: TrafficPolicyResource["retry"]): RetryPlan {
   return {
     attempts: policy.attempts,
     statuses,
+    grpcCodes: Object.entries(GRPC_WORDS).reduce(
+      (codes, [word, code]) => (words.has(word) ? codes | (1 << code) : codes),
+      0,
+    ),
     // As in Envoy: "5xx" covers connections that fail, "gateway-error" the statuses only.
     onConnectFailure: words.has("connect-failure") || fivexx,
     onReset: words.has("reset") || fivexx,
@@ -77,6 +92,11 @@ export function planRouteRetry(route: RouteRetry, policy: RetryPlan): RetryPlan 
     backoffBaseMs: route.backoffMs,
     backoffMaxMs: Math.max(policy.backoffMaxMs, route.backoffMs * BACKOFF_CEILING),
   };
+}
+
+/** @param code of gRPC; -1: the answer has none */
+export function isRetriableCode(plan: RetryPlan, code: number): boolean {
+  return code >= 0 && code < 32 && ((plan.grpcCodes >> code) & 1) === 1;
 }
 
 export function isRetriableStatus(plan: RetryPlan, status: number): boolean {

@@ -6,7 +6,7 @@ import { ResponseDecoder } from "../http1/decoder.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
 import { ERROR, errorName } from "../http2/error-code.ts";
-import { Http2Head } from "../http2/head.ts";
+import type { Http2Head } from "../http2/head.ts";
 import type { StreamConnection, StreamWaiter } from "../upstream/stream-pool.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./contract.ts";
@@ -15,9 +15,6 @@ import { readRequestText, responseText, trailersText } from "./http2-text.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { asBytes } from "./text-bytes.ts";
-
-/** Requests are copied out before a send returns. */
-const request = new Http2Head();
 
 export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler, StreamSender {
   readonly outlet = new StreamOutlet(this, true);
@@ -82,9 +79,12 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     this.fail(failure("connect-failure", error));
   }
 
-  sendHead(text: string, isEnd: boolean): Http2StreamView | undefined {
-    readRequestText(text, request);
-    this.#stream = this.#connection?.request(request, isEnd, this);
+  readText(text: string, into: Http2Head): void {
+    readRequestText(text, into);
+  }
+
+  sendHead(head: Http2Head, isEnd: boolean): Http2StreamView | undefined {
+    this.#stream = this.#connection?.request(head, isEnd, this);
     // The connection went away within this turn: nothing was sent.
     if (this.#stream === undefined) this.fail(failure("connect-failure", "the connection takes no more requests"));
     else if (this.member !== undefined && this.#connection !== undefined)
@@ -107,7 +107,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
       if (isEnd) head.framing = "none";
       this.noteHead(head);
       if (this.owner.wantsRetry(head)) return this.giveWay(false, head.status);
-      this.owner.onResponseHead(head, "data");
+      this.owner.onResponseHead(head, "data", stream.head);
       if (this.isOver) return;
       this.state = "body";
       if (isEnd) this.complete(true, "");
@@ -129,7 +129,10 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     try {
       if (this.state === "tunnel") this.#passTunnel(bytes, start, end, isEnd);
       else {
-        if (end > start) this.owner.onResponseBody(bytes, start, end);
+        if (end > start) {
+          this.noteContent();
+          this.owner.onResponseBody(bytes, start, end);
+        }
         if (isEnd) this.complete(true, "");
         else this.owner.onReadDone();
       }

@@ -10,6 +10,7 @@ import type { MessageHead } from "../http1/head.ts";
 import { AttemptRecord } from "../observe/exchange-record.ts";
 import type { AttemptOwner, MessageOutlet } from "./contract.ts";
 import type { Destination } from "./destination.ts";
+import { grpcStatusIn, grpcStatusOf, httpStatusOf, isGrpc } from "./grpc.ts";
 import { outcomeOfFailure, outcomeOfStatus } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
 
@@ -47,6 +48,9 @@ export abstract class Attempt implements TimerOwner {
   readonly #timer = new WheelTimer(this);
   readonly #interimMax: number;
   #interimCount = 0;
+  /** Of the answer to a call of gRPC; -1: it is none, or not over. */
+  grpcStatus = -1;
+  #awaitsTrailers = false;
   #startedMs = 0;
   #isReported = false;
 
@@ -82,6 +86,8 @@ export abstract class Attempt implements TimerOwner {
     this.hasAnswered = false;
     this.#interimCount = 0;
     this.isReused = false;
+    this.grpcStatus = -1;
+    this.#awaitsTrailers = false;
     this.#isReported = this.cluster === undefined;
     if (this.cluster !== undefined) this.#startedMs = this.cluster.now();
     member.state.activeRequests++;
@@ -152,7 +158,21 @@ export abstract class Attempt implements TimerOwner {
     if (this.cluster?.readsLoad === true) this.#readLoad(head);
     if (head.status < 200) return;
     this.record.status = head.status;
-    this.report(outcomeOfStatus(head.status));
+    if (isGrpc(head)) this.#noteGrpcHead(head);
+    else this.report(outcomeOfStatus(head.status));
+  }
+
+  /** The outcome of a call is told by its trailers, or by its head if it has no messages. */
+  #noteGrpcHead(head: MessageHead): void {
+    this.grpcStatus = grpcStatusOf(head);
+    if (this.grpcStatus >= 0) this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
+    else if (head.status !== 200) this.report(outcomeOfStatus(head.status));
+    else this.#awaitsTrailers = true;
+  }
+
+  /** Content of the answer came: an endpoint that sends messages works, however long its stream goes on. */
+  protected noteContent(): void {
+    if (this.#awaitsTrailers) this.report("success");
   }
 
   /** @param status of the answer that opened it; 0: there was none */
@@ -166,6 +186,10 @@ export abstract class Attempt implements TimerOwner {
   /** All of the answer is out. */
   protected complete(isReusable: boolean, trailers: string): void {
     if (this.isOver) return;
+    if (this.#awaitsTrailers) {
+      this.grpcStatus = grpcStatusIn(trailers);
+      this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
+    }
     this.leave(isReusable);
     this.owner.onResponseEnd(trailers);
   }

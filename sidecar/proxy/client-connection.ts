@@ -23,8 +23,11 @@ import { ownAnswer, sendAnswer } from "./respond.ts";
  */
 type ConnectionState = "head" | "body" | "answering" | "discarding" | "full" | "tunnel" | "closing" | "closed";
 
+const DRAINING = failure("draining");
+
 export class ClientConnection implements ClientLink, Downstream, ByteReader, PhaseOwner {
   readonly outlet = new Outlet();
+  readonly http2Head = undefined;
   readonly remoteAddress: string;
   readonly #socket: Socket;
   readonly #owner: LinkOwner;
@@ -184,7 +187,7 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
   #sayAndClose(cause: Failure): void {
     const wallMs = this.#path.clock.wall();
     sendAnswer(this.outlet, ownAnswer(cause, { request: undefined, lines: "", closes: true, wallMs }));
-    recordRefusal(this.#path, this.#exchange.direction, cause);
+    recordRefusal(this.#path, this.#exchange.direction, this.remoteAddress, cause);
     this.#close();
   }
 
@@ -336,8 +339,10 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
     if (this.isIdle) this.#close();
   }
 
+  /** Cuts what is there; a client that still waits for its answer is told why there is none. */
   destroy(): void {
-    this.#socket.destroy();
+    if (this.#state === "answering" || this.#state === "body") this.#guard(() => this.#exchange.refuse(DRAINING));
+    this.#socket.destroySoon();
   }
 
   // ---- time ----

@@ -2,6 +2,7 @@
 // known by these interfaces only. Types, no code.
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { Http2Head } from "../http2/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
@@ -23,6 +24,8 @@ export interface MessageOutlet {
    * @param chunks the content that follows is to be put into chunks here, if the protocol has such a thing
    */
   addHead(text: string, chunks: boolean): void;
+  /** The same in fields, with `lines` behind them, where HTTP/2 is spoken. It stays as it is until the next flush. */
+  addFields?(head: Http2Head, lines: string): void;
   /** bytes[start, end) of the body, which may change after this call returns. */
   addBody(bytes: Buffer, start: number, end: number): void;
   /** The same, as latin1 text. */
@@ -59,6 +62,8 @@ export interface RequestBody {
 export interface Downstream {
   /** Head of the request in progress; stays until the exchange is done. */
   readonly head: MessageHead;
+  /** The same as it came, where it may go on as it is in HTTP/2. */
+  readonly http2Head: Http2Head | undefined;
   readonly outlet: MessageOutlet;
   readonly body: RequestBody;
   readonly remoteAddress: string;
@@ -98,9 +103,10 @@ export interface AttemptOwner {
   /**
    * Writes the head to the client.
    * @param form "wire": the body can be had in its wire form
+   * @param fields the same head as it came in HTTP/2
    * @returns the form in which the body is wanted
    */
-  onResponseHead(head: MessageHead, form: BodyForm): BodyForm;
+  onResponseHead(head: MessageHead, form: BodyForm, fields?: Http2Head): BodyForm;
   onResponseBody(bytes: Buffer, start: number, end: number): void;
   /** @param trailers as of MessageOutlet.end */
   onResponseEnd(trailers: string): void;

@@ -12,6 +12,7 @@ import { DEFAULT_HTTP2_LIMITS, type Http2Limits } from "../http2/limits.ts";
 import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
 import type { ExchangeObserver } from "../observe/exchange-record.ts";
 import { Metrics } from "../observe/metrics.ts";
+import type { Tracing } from "../observe/tracing/tracing.ts";
 import type { ServiceResolver } from "../resolver.ts";
 import { emptySnapshot, type Snapshot, SnapshotHolder } from "../snapshot.ts";
 import type { ConnectStreams } from "../upstream/stream-pool.ts";
@@ -20,23 +21,6 @@ import { readGauges } from "./gauges.ts";
 import type { Http2Tools } from "./http2-transport.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
 import { requestIds } from "./request-id.ts";
-
-/** One finished exchange, for the access log. */
-export interface AccessRecord {
-  readonly direction: "inbound" | "outbound";
-  readonly method: string;
-  readonly target: string;
-  readonly authority: string;
-  readonly status: number;
-  readonly reason: string;
-  readonly service: string;
-  readonly backend: string;
-  readonly endpoint: string;
-  readonly route: string;
-  readonly tries: number;
-  readonly durationMs: number;
-  readonly requestId: string;
-}
 
 export interface DataPathOptions {
   readonly clock: Clock;
@@ -82,8 +66,8 @@ export interface DataPath {
   resolver: ServiceResolver | undefined;
   /** Told of every exchange that ends, in this order, with its record. */
   readonly observers: ExchangeObserver[];
-  /** Where finished exchanges are told; undefined while the access log is off. */
-  accessLog: ((record: AccessRecord) => void) | undefined;
+  /** Decides which requests are traced; undefined while nothing is. */
+  tracing: Tracing | undefined;
 }
 
 /** Builds the data path of a process with an empty snapshot. */
@@ -137,6 +121,6 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     resolvingCount: 0,
     resolver: undefined,
     observers: [],
-    accessLog: undefined,
+    tracing: undefined,
   };
 }

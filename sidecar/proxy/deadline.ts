@@ -7,6 +7,7 @@ import type { MessageHead } from "../http1/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
+import { grpcTimeoutMs } from "./grpc.ts";
 import { type Failure, failure } from "./reasons.ts";
 
 /** What is asked of an exchange. */
@@ -57,7 +58,7 @@ export class Deadline {
 }
 
 /**
- * What the caller leaves (`x-envoy-expected-rq-timeout-ms`) lowers the timeout of `destination`. It never raises it, so it
+ * What the caller leaves (`x-envoy-expected-rq-timeout-ms`, `grpc-timeout`) lowers the timeout of `destination`. It never raises it, so it
  * may be believed whoever says it: a caller can only take time from its own request.
  * What the request has waited is taken off.
  * @returns why the work is not begun, if there is no time left for it
@@ -66,10 +67,8 @@ export function lowerTimeout(
   { head, destination, startedMs, record }: TimedExchange,
   clock: Clock,
 ): Failure | undefined {
-  if (!head.has(FIELD.xEnvoyExpectedRqTimeoutMs)) return undefined;
-  const given = head.known(FIELD.xEnvoyExpectedRqTimeoutMs) ?? "";
-  if (!GIVEN_TIME.test(given)) return undefined;
-  const givenMs = Number(given);
+  const givenMs = givenTimeMs(head, destination.isGrpc);
+  if (givenMs === undefined) return undefined;
   const waitedMs = clock.now() - startedMs;
   record.note("deadline", "", givenMs);
   if (givenMs <= waitedMs)
@@ -77,4 +76,12 @@ export function lowerTimeout(
   const own = destination.requestTimeoutMs;
   destination.requestTimeoutMs = own > 0 ? Math.min(own, givenMs) : givenMs;
   return undefined;
+}
+
+/** The less of what the fields say; undefined: they say nothing. */
+function givenTimeMs(head: MessageHead, isCall: boolean): number | undefined {
+  const ofCall = isCall ? grpcTimeoutMs(head) : undefined;
+  const given = head.known(FIELD.xEnvoyExpectedRqTimeoutMs);
+  if (given === undefined || !GIVEN_TIME.test(given)) return ofCall;
+  return ofCall === undefined ? Number(given) : Math.min(ofCall, Number(given));
 }

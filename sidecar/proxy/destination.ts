@@ -33,6 +33,8 @@ export class Destination {
   isFallback = false;
   /** CONNECT to a host outside of the mesh: the connection itself is the tunnel. */
   isRawTunnel = false;
+  /** The request is a call of gRPC. */
+  isGrpc = false;
   /** The endpoint speaks HTTP/2. */
   isHttp2 = false;
   /** What each attempt is told about itself. */
@@ -54,6 +56,7 @@ export class Destination {
     this.responseLines = "";
     this.isFallback = false;
     this.isRawTunnel = false;
+    this.isGrpc = false;
     this.isHttp2 = false;
     this.hopFields = "none";
     this.requestTimeoutMs = 0;

@@ -4,6 +4,7 @@ import type { TimerOwner } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { Http2Head } from "../http2/head.ts";
 import { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
@@ -111,7 +112,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.#active.value++;
     this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
-    beginRecord(this, nowMs);
+    beginRecord(this.#path, this);
     this.#status = 0;
     this.#keepAlive.begin();
     this.#router.route(this, undefined);
@@ -142,8 +143,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     if (refusal !== undefined) return this.answer(refusal, "");
     this.tries.begin();
     this.retry.begin(this.destination.retry, this.head);
-    const headText = this.#heads.textOf(this.snapshot.mesh.headers, this.head, this.destination);
-    this.request.begin(headText, this.destination, this.#path, this.snapshot);
+    this.request.begin(this.#heads, this.destination, this.#path, this.snapshot);
     this.tries.choice.begin(this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.deadline.run(this.destination, this.startedMs);
@@ -196,11 +196,11 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     return this.tries.wantsAnother(head);
   }
 
-  onResponseHead(head: MessageHead, given: BodyForm): BodyForm {
+  onResponseHead(head: MessageHead, given: BodyForm, fields?: Http2Head): BodyForm {
     this.#status = head.status;
     this.tries.settle();
     this.destination.responseLines += retryMark(this.#path, this, head.status, false) + debugLine(this, this.#path);
-    const form = this.#relay.head(head, this.head, this.destination, this.#keepAlive.isAllowed(this.#client), given);
+    const form = this.#relay.head(head, this, this.#keepAlive.isAllowed(this.#client), given, fields);
     this.state = "responding";
     return form;
   }
@@ -260,9 +260,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   }
 
   onPauseOver(): void {
-    this.#guard(() => {
-      this.#tryAgain(undefined);
-    });
+    this.#guard(() => this.#tryAgain(undefined));
   }
 
   /** The time of the whole request is over. */
@@ -306,12 +304,13 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     return true;
   }
 
-  /** Bytes of the answer are out: only a reset tells the client that it is not whole. */
+  /** Bytes of the answer are out: only a reset tells the client that it is not whole, or the end that gRPC has for it. */
   #cut(cause: Failure): void {
     this.tries.abort(outcomeOfFailure(cause.reason));
-    this.#relay.cut();
+    const isTold = this.#relay.cut(this.destination, cause);
     this.#end(this.#status, cause);
-    this.#client.reset();
+    if (isTold) this.#client.onExchangeDone(false);
+    else this.#client.reset();
   }
 
   onInternalError(where: string, error: unknown): void {

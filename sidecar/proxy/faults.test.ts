@@ -130,11 +130,11 @@ describe("when part of the answer is out: a reset, never half an answer", () => 
 
 test("in the access log: the answer is whole all the same", async () => {
   const { rig, logged } = await faultyRig((await answering(ok("fine"))).address);
-  rig.path.accessLog = throwOnce;
+  rig.path.observers.push({ onExchange: throwOnce });
   const client = new Client(rig.port).send(KEPT);
   expect(await client.receives("fine")).toMatch(/^HTTP\/1.1 200 /);
   await expectClean(rig, logged);
-  rig.path.accessLog = undefined;
+  rig.path.observers.length = 0;
   client.received = "";
   expect(await client.send(KEPT).receives("fine")).toMatch(/^HTTP\/1.1 200 /);
 });

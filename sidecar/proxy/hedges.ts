@@ -5,6 +5,7 @@ import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { AttemptOutcome } from "../cluster-state.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { Http2Head } from "../http2/head.ts";
 import type { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -168,9 +169,9 @@ export class Copy implements AttemptOwner {
     return this.#hedges.tries.isUnwanted(head);
   }
 
-  onResponseHead(head: MessageHead, form: BodyForm): BodyForm {
+  onResponseHead(head: MessageHead, form: BodyForm, fields?: Http2Head): BodyForm {
     this.#hedges.win(this);
-    return this.#hedges.exchange.onResponseHead(head, form);
+    return this.#hedges.exchange.onResponseHead(head, form, fields);
   }
 
   onRetryableAnswer(): void {

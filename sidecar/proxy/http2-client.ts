@@ -98,7 +98,7 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
     const cause = failure(refusal.status === 431 ? "header-too-large" : "bad-request", refusal.detail);
     const wallMs = this.#path.clock.wall();
     const { head, body } = ownAnswer(cause, { request: undefined, lines: "", closes: false, wallMs });
-    recordRefusal(this.#path, this.#router.direction, cause);
+    recordRefusal(this.#path, this.#router.direction, this.remoteAddress, cause);
     readResponseText(head, refusalHead);
     stream.sendHead(refusalHead, false);
     const bytes = Buffer.from(body, "latin1");

@@ -5,12 +5,14 @@
 import type { Http2StreamView } from "../http2/contract.ts";
 import { Http2Head } from "../http2/head.ts";
 import type { MessageOutlet } from "./contract.ts";
-import { readTrailersText } from "./http2-text.ts";
+import { addLines, readTrailersText } from "./http2-text.ts";
 
 /** Whose stream it is. */
 export interface StreamSender {
-  /** Sends the head that `text` says. @returns the stream; undefined where it cannot be sent any more */
-  sendHead(text: string, isEnd: boolean): Http2StreamView | undefined;
+  /** Makes `into` the head that `text` says. */
+  readText(text: string, into: Http2Head): void;
+  /** Sends a head, which is copied out. @returns the stream; undefined where it cannot be sent any more */
+  sendHead(head: Http2Head, isEnd: boolean): Http2StreamView | undefined;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -27,8 +29,9 @@ export class StreamOutlet implements MessageOutlet {
   readonly #sender: StreamSender;
   readonly #isClient: boolean;
   #stream: Http2StreamView | undefined = undefined;
-  /** A head that is not sent yet. */
+  /** A head that is not sent yet: as text, or as fields with lines behind them. */
   #head = "";
+  #fields: Http2Head | undefined = undefined;
   #piece: Buffer = EMPTY;
   #start = 0;
   #end = 0;
@@ -43,6 +46,7 @@ export class StreamOutlet implements MessageOutlet {
   detach(): void {
     this.#stream = undefined;
     this.#head = "";
+    this.#fields = undefined;
     this.#dropPiece();
     this.isFull = false;
   }
@@ -50,8 +54,14 @@ export class StreamOutlet implements MessageOutlet {
   addHead(text: string): void {
     // 101 ends nothing: what follows is the tunnel's, so it goes out like a final head.
     const isInterim = !this.#isClient && text.charCodeAt(INTERIM_AT) === ONE && !text.startsWith("101", INTERIM_AT);
-    if (isInterim) this.#sender.sendHead(text, false);
-    else this.#head = text;
+    this.#head = text;
+    if (isInterim) this.#sendHead(false);
+  }
+
+  /** A head in fields, which are left as they are; `lines` go behind them. It must stay until the next flush. */
+  addFields(head: Http2Head, lines: string): void {
+    this.#fields = head;
+    this.#head = lines;
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
@@ -73,7 +83,7 @@ export class StreamOutlet implements MessageOutlet {
       readTrailersText(trailers, scratch);
       if (scratch.count > 0) return this.#stream?.sendTrailers(scratch);
     }
-    if (this.#head !== "") this.#sendHead(true);
+    if (this.#head !== "" || this.#fields !== undefined) this.#sendHead(true);
     else if (this.#piece !== EMPTY) this.#sendPiece(true);
     else this.#stream?.sendData(EMPTY, 0, 0, true);
   }
@@ -88,10 +98,21 @@ export class StreamOutlet implements MessageOutlet {
   }
 
   #sendHead(isEnd: boolean): void {
-    if (this.#head === "") return;
     const text = this.#head;
+    const fields = this.#fields;
+    if (text === "" && fields === undefined) return;
     this.#head = "";
-    this.#stream = this.#sender.sendHead(text, isEnd);
+    this.#fields = undefined;
+    if (fields === undefined) {
+      this.#sender.readText(text, scratch);
+      this.#stream = this.#sender.sendHead(scratch, isEnd);
+      return;
+    }
+    const { count, ownsText } = fields;
+    if (text !== "") addLines(text, fields);
+    this.#stream = this.#sender.sendHead(fields, isEnd);
+    fields.count = count;
+    fields.ownsText = ownsText;
   }
 
   #sendPiece(isEnd: boolean): void {

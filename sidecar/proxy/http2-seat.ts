@@ -6,7 +6,7 @@ import { RequestDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
 import { ERROR } from "../http2/error-code.ts";
-import { Http2Head } from "../http2/head.ts";
+import type { Http2Head } from "../http2/head.ts";
 import type { Downstream, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
@@ -26,8 +26,6 @@ export interface SeatOwner {
   giveBack(seat: Http2Seat): void;
 }
 
-/** Answers are copied out before a send returns. */
-const answer = new Http2Head();
 /** Of a handshake whose answer nobody checks: the endpoint's end of it stops at the sidecar (RFC 8441 section 5). */
 const WEBSOCKET_KEY = "d2VmdC1zaWRlY2FyLWtleQ==";
 const CONTENT: { readonly form: BodyForm; useWireForm(): void } = { form: "data", useWireForm: () => {} };
@@ -60,6 +58,12 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   get head(): MessageHead {
     return this.#decoder.head;
+  }
+
+  /** An upgrade is no request of HTTP/2. */
+  get http2Head(): Http2Head | undefined {
+    const { head } = this;
+    return head.upgrade || head.isConnect ? undefined : this.#stream?.head;
   }
 
   get remoteAddress(): string {
@@ -159,15 +163,18 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     const wallMs = this.#path.clock.wall();
     this.#state = "answering";
     sendAnswer(this.outlet, ownAnswer(cause, { request: undefined, lines: "", closes: false, wallMs }));
-    recordRefusal(this.#path, this.#exchange.direction, cause);
+    recordRefusal(this.#path, this.#exchange.direction, this.remoteAddress, cause);
     this.onExchangeDone();
   }
 
   // ---- for the exchange ----
 
-  sendHead(text: string, isEnd: boolean): Http2StreamView | undefined {
-    readResponseText(text, answer);
-    this.#stream?.sendHead(answer, isEnd);
+  readText(text: string, into: Http2Head): void {
+    readResponseText(text, into);
+  }
+
+  sendHead(head: Http2Head, isEnd: boolean): Http2StreamView | undefined {
+    this.#stream?.sendHead(head, isEnd);
     return this.#stream;
   }
 

@@ -84,8 +84,15 @@ export function readTrailersText(text: string, into: Http2Head): void {
   readFields(text, 0, into, false);
 }
 
-/** Lines from `start` to the empty one. */
+/** Adds field lines that the sidecar made. */
+export function addLines(lines: string, into: Http2Head): void {
+  readFields(lines, 0, into, false);
+}
+
+/** Lines from `start` to the empty one, or to the end. */
 function readFields(text: string, start: number, into: Http2Head, isRequest: boolean): void {
+  // They are cut out of the text: whoever keeps one copies it.
+  into.ownsText = false;
   for (let at = start; ; ) {
     const end = text.indexOf("\r\n", at);
     if (end <= at) return;

@@ -10,6 +10,7 @@ import type { Snapshot } from "../snapshot.ts";
 import type { RoutedExchange, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
+import { isGrpc } from "./grpc.ts";
 import { InboundGate } from "./inbound-gate.ts";
 import { type Listener, startListener } from "./listener.ts";
 import { isHttp2To } from "./protocol.ts";
@@ -42,7 +43,7 @@ function appPolicy(): TrafficPolicyResource {
       maxPendingRequests: APP_CONNECTIONS_MAX,
       maxRequests: APP_CONNECTIONS_MAX,
     },
-    timeout: { ...defaults.timeout, requestMs: 0, perTryMs: 0 },
+    timeout: { ...defaults.timeout, requestMs: 0, grpcRequestMs: 0, perTryMs: 0 },
     retry: { ...defaults.retry, attempts: 0 },
     // There is one app, and nobody to go to instead.
     outlierDetection: undefined,
@@ -88,6 +89,7 @@ export class InboundRouter implements Router {
     if (cluster === undefined) return exchange.answer(failure("connect-failure", "the sidecar has no --app"), "");
     destination.cluster = cluster;
     destination.members = cluster.set;
+    destination.isGrpc = isGrpc(exchange.head);
     destination.isHttp2 = isHttp2To(
       exchange.snapshot.inbound.get(this.#path.service)?.protocol ?? "http",
       exchange.head,

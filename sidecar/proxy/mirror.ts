@@ -6,6 +6,7 @@ import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
+import { MirrorSpan } from "../observe/tracing/mirror-span.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { ServiceEntry, Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
@@ -41,6 +42,7 @@ export class Mirror implements AttemptOwner {
   readonly #body = new BodyLog();
   readonly #attempt: Attempt;
   #isOver = false;
+  #span: MirrorSpan | undefined = undefined;
   /** All of the request is there. */
   #isComplete = false;
   /** When the copy went out; 0 before. */
@@ -96,6 +98,13 @@ export class Mirror implements AttemptOwner {
     this.#chunks = head.framing === "chunked";
     this.#headText = headText;
     this.#attempt = newAttempt(this, path, isHttp2);
+  }
+
+  /** The copy is span `spanId` of the trace of the request that it copies. */
+  trace(record: ExchangeRecord, spanId: string): void {
+    const { address, endpoint } = this.#member;
+    const to = { service: this.#service, address, version: endpoint.version };
+    this.#span = new MirrorSpan(record, spanId, to, this.#path.tracing);
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
@@ -177,6 +186,7 @@ export class Mirror implements AttemptOwner {
     this.#body.clear();
     this.#attempt.abort();
     this.#attempt.dispose();
+    this.#span?.end(outcome, this.#attempt.record, this.#path.clock.now());
     this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
     if (outcome === "answered" || outcome === "failed") this.#record(outcome === "answered" ? this.#status : 502);
   }

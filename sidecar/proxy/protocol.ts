@@ -1,7 +1,7 @@
 // What is spoken to an endpoint: told by the port of the service, or by the request itself where that leaves no choice.
 import type { Protocol, ServiceResource } from "../../rules/resource.ts";
-import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
+import { isGrpc } from "./grpc.ts";
 
 /** gRPC is HTTP/2 whatever a document says of its port; a message that changes protocols needs HTTP/1.1. */
 export function isHttp2To(protocol: Protocol, head: MessageHead): boolean {
@@ -13,9 +13,4 @@ export function isHttp2To(protocol: Protocol, head: MessageHead): boolean {
 export function speaksHttp2({ ports }: ServiceResource, port: number, head: MessageHead): boolean {
   const named = ports.length === 1 ? ports[0] : (ports.find((candidate) => candidate.port === port) ?? ports[0]);
   return isHttp2To(named?.protocol ?? "http", head);
-}
-
-/** `application/grpc`, also with `+proto` and the like (PROTOCOL-HTTP2 of gRPC). */
-export function isGrpc(head: MessageHead): boolean {
-  return head.known(FIELD.contentType)?.startsWith("application/grpc") === true;
 }

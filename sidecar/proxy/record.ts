@@ -1,16 +1,18 @@
-// What is written down of a finished exchange: its series in the metrics, and a line of the access log if there is one.
+// What is written down of an exchange: its record, and at its end its series in the metrics and what observers make of
+// the record (access log, traces, taps).
 import type { Clock } from "../../runtime/clock.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { decisionLine, isLoopback } from "../observe/decision-field.ts";
-import type { AttemptKind, AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
+import { type AttemptKind, type AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
 import type { TrafficCell } from "../observe/traffic-cell.ts";
 import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
+import { grpcCodeName, grpcCodeOf, httpStatusOf } from "./grpc.ts";
 import type { Failure } from "./reasons.ts";
 import { statusOf } from "./respond.ts";
 
@@ -26,14 +28,23 @@ interface RecordedExchange extends RoutedExchange {
   readonly direction: Direction;
   readonly startedMs: number;
   readonly endedMs: number;
-  readonly attempt: { readonly member: EndpointMember | undefined };
+  readonly attempt: { readonly member: EndpointMember | undefined; readonly grpcStatus: number };
   readonly retry: { readonly tries: number };
 }
 
 /** The head of a request is complete: forgets the one before. */
-export function beginRecord({ record, head, snapshot, remoteAddress }: RecordedExchange, nowMs: number): void {
-  record.begin(head, remoteAddress, snapshot.revision, nowMs);
+export function beginRecord(
+  path: DataPath,
+  { record, head, remoteAddress, snapshot, startedMs }: RecordedExchange,
+): void {
+  record.begin(head, remoteAddress, snapshot.revision, startedMs);
   if (head.has(FIELD.xWeftDebug)) record.isDebugged = head.known(FIELD.xWeftDebug) === "1" && isLoopback(remoteAddress);
+  const { trace } = record;
+  if (path.tracing === undefined && trace.source === undefined) return;
+  if (!trace.begin(path.tracing, head)) return;
+  record.traceId = trace.traceId;
+  record.spanId = trace.spanId;
+  record.isSampled = trace.isSampled;
 }
 
 /**
@@ -62,7 +73,14 @@ export function recordAttempt(
 ): AttemptRecord {
   // The clock is not asked where no time can have passed.
   const nowMs = kind === "first" && !record.hasWaited ? startedMs : clock.now();
-  return record.addAttempt(kind, destination.cluster?.service ?? "", member.address, member.endpoint.version, nowMs);
+  const backend = destination.cluster?.service ?? "";
+  const attempt = record.addAttempt(kind, backend, member.address, member.endpoint.version, nowMs);
+  const { trace } = record;
+  if (trace.source === undefined) return attempt;
+  // Each of the app's calls is a span of its own per attempt; what comes in is one, whatever becomes of it.
+  attempt.spanId = record.direction === "outbound" ? trace.nextAttempt() : trace.spanId;
+  record.spanId = attempt.spanId;
+  return attempt;
 }
 
 /** Never throws: the exchange is over, and what could not be written down must not take its answer back. */
@@ -70,15 +88,25 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   const reason = cause?.reason ?? "";
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
-    seriesOf(path, exchange).record(status, reason, durationMs);
+    const series = seriesOf(path, exchange);
+    series.record(status, reason, durationMs);
+    const code = codeOf(exchange, cause);
+    if (code >= 0) series.recordCode(code, grpcCodeName(code));
     const { rule } = exchange.destination;
-    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(status, reason, durationMs);
-    if (path.accessLog !== undefined) logAccess(path.accessLog, exchange, status, reason, durationMs);
+    // A release judges a call by its code.
+    const judged = code < 0 ? status : Math.max(status, httpStatusOf(code));
+    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(judged, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
     path.metrics.internalErrors.cell("record").value++;
     path.log.error({ err: error }, "an exchange could not be written down");
   }
+}
+
+/** The code of gRPC that the caller got; -1: it is no call, or nothing was said. */
+function codeOf({ destination, attempt }: RecordedExchange, cause: Failure | undefined): number {
+  if (!destination.isGrpc) return -1;
+  return cause === undefined ? attempt.grpcStatus : grpcCodeOf({ ...cause, status: statusOf(cause) });
 }
 
 /** An error in the sidecar itself. */
@@ -87,8 +115,8 @@ export function countBug({ metrics, log }: DataPath, where: string, error: unkno
   log.error({ err: error, where }, "an error in the sidecar ended one exchange");
 }
 
-/** A request that was refused before it became an exchange. */
-export function recordRefusal(path: DataPath, direction: Direction, cause: Failure): void {
+/** A request that was refused before it became an exchange: nothing of it is known but that. */
+export function recordRefusal(path: DataPath, direction: Direction, remoteAddress: string, cause: Failure): void {
   const source = unknownSource(path);
   let series = source.series.get(source);
   if (series === undefined || series.direction !== direction) {
@@ -96,6 +124,15 @@ export function recordRefusal(path: DataPath, direction: Direction, cause: Failu
     source.series.set(source, series);
   }
   series.record(statusOf(cause), cause.reason, 0);
+  if (path.observers.length === 0) return;
+  const record = new ExchangeRecord(direction);
+  record.remoteAddress = remoteAddress;
+  record.startedMs = path.clock.now();
+  record.endedMs = record.startedMs;
+  record.status = statusOf(cause);
+  record.reason = cause.reason;
+  record.detail = cause.detail;
+  for (const observer of path.observers) observer.onExchange(record);
 }
 
 /** Completes the record with what routing and the end of the exchange left elsewhere, and shows it. */
@@ -181,29 +218,4 @@ function unknownSource(path: DataPath): SeriesSource {
     unknownSources.set(path, source);
   }
   return source;
-}
-
-function logAccess(
-  log: NonNullable<DataPath["accessLog"]>,
-  exchange: RecordedExchange,
-  status: number,
-  reason: string,
-  durationMs: number,
-): void {
-  const { head, destination } = exchange;
-  log({
-    direction: exchange.direction,
-    method: head.method,
-    target: head.target,
-    authority: head.authority,
-    status,
-    reason,
-    service: destination.source?.service ?? "",
-    backend: destination.cluster?.service ?? "",
-    endpoint: exchange.attempt.member?.address ?? "",
-    route: destination.rule?.rule.route ?? "",
-    tries: exchange.retry.tries,
-    durationMs,
-    requestId: head.known(FIELD.xRequestId) ?? "",
-  });
 }

@@ -1,5 +1,6 @@
 // The request on its way to the endpoint: head and body into the attempt's connection, what must be kept for another
 // attempt into the log, copies to mirrors. Holds the client back while there is nobody to send to.
+import type { Http2Head } from "../http2/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
@@ -10,6 +11,7 @@ import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { Mirror } from "./mirror.ts";
 import type { RetryState } from "./retry-state.ts";
+import type { ForwardedHeads } from "./rewrite.ts";
 
 export class RequestRelay {
   readonly #client: Downstream;
@@ -20,6 +22,8 @@ export class RequestRelay {
   #mirrors: Mirror[] | undefined = undefined;
   /** The head for the next hop, without what each attempt adds and the empty line. */
   #headText = "";
+  /** The same in fields, instead of the text. */
+  #headFields: Http2Head | undefined = undefined;
   /** Of the body, once it is complete. */
   #trailers = "";
   /** An answer has begun: no other attempt will be made, so nothing more is kept. */
@@ -37,11 +41,15 @@ export class RequestRelay {
     return this.#log.isWhole;
   }
 
-  /** A request goes to `destination`. @param headText its head for the next hop */
-  begin(headText: string, destination: Destination, path: DataPath, snapshot: Snapshot): void {
-    this.#headText = headText;
+  /** A request goes to `destination`. */
+  begin(heads: ForwardedHeads, destination: Destination, path: DataPath, snapshot: Snapshot): void {
+    const { head } = this.#client;
     const { mirrors } = destination.ruleFilters;
-    if (mirrors.length > 0 && !destination.isFallback) this.#startMirrors(mirrors, path, snapshot);
+    const hasMirrors = mirrors.length > 0 && !destination.isFallback;
+    const { headers } = snapshot.mesh;
+    this.#headFields = hasMirrors ? undefined : heads.fieldsOf(headers, head, destination);
+    if (this.#headFields === undefined) this.#headText = heads.textOf(headers, head, destination);
+    if (hasMirrors) this.#startMirrors(mirrors, path, snapshot);
     // Others who may get the body too may speak another protocol: then its content alone is of use.
     else if (this.#holder.attempt.form === "wire" && destination.cluster?.policy.fallback === undefined)
       this.#client.body.useWireForm();
@@ -49,10 +57,13 @@ export class RequestRelay {
 
   #startMirrors(filters: readonly MirrorFilter[], path: DataPath, snapshot: Snapshot): void {
     const { head, isRequestComplete } = this.#client;
+    const { trace } = this.#record;
     for (const filter of filters) {
-      const headText = `${this.#headText}\r\n`;
+      const spanId = trace.source?.newSpanId() ?? "";
+      const headText = `${this.#headText}${trace.linesOf(spanId)}\r\n`;
       const mirror = Mirror.start(filter, path, snapshot, head, headText, isRequestComplete, this.#record);
       if (mirror === undefined) continue;
+      if (spanId !== "" && trace.isSampled) mirror.trace(this.#record, spanId);
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);
     }
@@ -65,7 +76,7 @@ export class RequestRelay {
     this.#sendHead(outlet, hopLines);
     if (this.#log.bytes > 0) {
       this.#log.sendTo(outlet);
-      if (!this.#retry.canRepeat || this.#isTooLarge) this.#log.forget();
+      if (!this.#retry.keepsBody || this.#isTooLarge) this.#log.forget();
     }
     if (isRequestComplete) outlet.end(this.#trailers);
     this.#client.resumeReading();
@@ -80,6 +91,8 @@ export class RequestRelay {
 
   #sendHead(outlet: MessageOutlet, hopLines: string): void {
     const { head, body } = this.#client;
+    if (this.#headFields !== undefined && outlet.addFields !== undefined)
+      return outlet.addFields(this.#headFields, hopLines);
     outlet.addHead(`${this.#headText}${hopLines}\r\n`, head.framing === "chunked" && body.form === "data");
   }
 
@@ -115,6 +128,7 @@ export class RequestRelay {
 
   clear(): void {
     this.#headText = "";
+    this.#headFields = undefined;
     this.#trailers = "";
     this.#isSettled = false;
     this.#log.clear();
@@ -128,14 +142,14 @@ export class RequestRelay {
   }
 
   #keeps(isSent: boolean): boolean {
-    return !this.#isSettled && (!isSent || (this.#retry.canRepeat && this.#log.isWhole));
+    return !this.#isSettled && (!isSent || (this.#retry.keepsBody && this.#log.isWhole));
   }
 
   /** Nothing more is read before a connection is there; what is too much is not kept for retries. */
   #bound(isSent: boolean): void {
     if (!isSent) {
       if (!this.#client.isRequestComplete) this.#client.pauseReading();
-    } else if (!this.#retry.canRepeat) this.#log.isWhole = false;
+    } else if (!this.#retry.keepsBody) this.#log.isWhole = false;
     else if (this.#isTooLarge) this.#log.forget();
   }
 }

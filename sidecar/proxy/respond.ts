@@ -3,6 +3,8 @@
 import { ownResponseHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { MessageOutlet } from "./contract.ts";
+import type { Destination } from "./destination.ts";
+import { grpcCodeOf, grpcStatusLines, isGrpc } from "./grpc.ts";
 import { type Failure, REASONS } from "./reasons.ts";
 
 export interface AnswerOptions {
@@ -31,9 +33,10 @@ export function sendAnswer(outlet: MessageOutlet, { head, body }: OwnAnswer): vo
 
 /** Where a time is known after which another try makes sense, it is said in `options.lines`; see `retryAfterLine`. */
 export function ownAnswer(cause: Failure, options: AnswerOptions): OwnAnswer {
-  if (cause.grpcStatus !== undefined) return grpcAnswer(cause, cause.grpcStatus, options);
   const status = statusOf(cause);
   const request = options.request;
+  const isCall = cause.grpcStatus !== undefined || (request !== undefined && isGrpc(request));
+  if (isCall) return grpcAnswer(cause, options);
   const json = request?.value("accept")?.includes("application/json") === true;
   const body = json ? jsonBody(cause) : textBody(cause);
   const hasBody = status >= 200 && status !== 204 && status !== 304;
@@ -45,11 +48,25 @@ export function ownAnswer(cause: Failure, options: AnswerOptions): OwnAnswer {
   return { head: ownResponseHead(status, lines), body: sendsBody ? body : "" };
 }
 
-/** A gRPC answer without a message: status 200, and what went wrong in the head ("Trailers-Only" of gRPC over HTTP/2). */
-function grpcAnswer(cause: Failure, grpcStatus: number, options: AnswerOptions): OwnAnswer {
-  const message = encodeURIComponent(`${cause.reason}: ${asLatin1(cause.detail)}`).replace(/%20/g, " ");
-  const lines = `content-type: application/grpc\r\ncontent-length: 0\r\ngrpc-status: ${grpcStatus}\r\ngrpc-message: ${message}\r\n`;
-  return { head: ownResponseHead(200, options.lines + lines + commonLines(cause, options)), body: "" };
+/** A call fails in its own terms: status 200, the code and the message in fields, no content. */
+function grpcAnswer(cause: Failure, options: AnswerOptions): OwnAnswer {
+  const message = textBody(cause).trimEnd();
+  let lines = `${options.lines}content-type: application/grpc\r\n`;
+  lines += grpcStatusLines(grpcCodeOf({ ...cause, status: statusOf(cause) }), message);
+  // In HTTP/1.1 an answer without content says so.
+  return { head: ownResponseHead(200, `${lines}content-length: 0\r\n${commonLines(cause, options)}`), body: "" };
+}
+
+/**
+ * An answer that has begun ends with a status of gRPC behind what went out: messages are delimited by themselves, so
+ * trailers may end it anywhere. @returns false where only a reset is left
+ */
+export function endGrpcAnswer(outlet: MessageOutlet, { isGrpc: isCall }: Destination, cause: Failure): boolean {
+  if (!isCall || outlet.form !== "data") return false;
+  const code = grpcCodeOf({ ...cause, status: statusOf(cause) });
+  outlet.end(`${grpcStatusLines(code, textBody(cause).trimEnd())}x-weft-reason: ${cause.reason}\r\n\r\n`);
+  outlet.flush();
+  return true;
 }
 
 /** The field lines that end every head of the sidecar's own. */

@@ -5,15 +5,26 @@ import type { BodyForm } from "../http1/contract.ts";
 import { encodeResponseHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
+import { Http2Head } from "../http2/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Downstream } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers } from "./forwarding.ts";
+import { editHead } from "./http2-edits.ts";
 import { KeptResponse } from "./keep-good.ts";
+import type { Failure } from "./reasons.ts";
+import { endGrpcAnswer } from "./respond.ts";
+
+/** What is asked of the exchange that is answered. */
+interface AnsweredExchange {
+  readonly head: MessageHead;
+  readonly destination: Destination;
+}
 
 export class ResponseRelay {
   readonly #edits = new HeadEdits();
+  #fields: Http2Head | undefined = undefined;
   readonly #client: Downstream;
   readonly #record: ExchangeRecord;
   readonly #clock: Clock;
@@ -33,14 +44,15 @@ export class ResponseRelay {
   /**
    * Writes the head of a final answer, with response filters applied.
    * @param given "wire": the body can be had in its wire form
+   * @param fields the same head as it came in HTTP/2
    * @returns the form in which the body is to come
    */
   head(
     head: MessageHead,
-    request: MessageHead,
-    destination: Destination,
+    { head: request, destination }: AnsweredExchange,
     mayKeepAlive: boolean,
     given: BodyForm,
+    fields: Http2Head | undefined,
   ): BodyForm {
     const edits = this.#edits;
     const { outlet } = this.#client;
@@ -65,7 +77,12 @@ export class ResponseRelay {
     if (closes) edits.connection = "close";
     else if (toOldClient) edits.connection = "keep-alive";
     this.closes = closes;
-    outlet.addHead(encodeResponseHead(head, edits), chunks);
+    if (fields === undefined || outlet.addFields === undefined) outlet.addHead(encodeResponseHead(head, edits), chunks);
+    else {
+      this.#fields ??= new Http2Head();
+      editHead(fields, edits, this.#fields);
+      outlet.addFields(this.#fields, "");
+    }
     return form;
   }
 
@@ -82,9 +99,10 @@ export class ResponseRelay {
     this.#client.outlet.end(this.#endsByClosing ? "" : trailers);
   }
 
-  /** The answer was cut short. */
-  cut(): void {
+  /** The answer is cut short. @returns whether its end says so; otherwise a reset has to */
+  cut(destination: Destination, cause: Failure): boolean {
     this.#kept = undefined;
+    return endGrpcAnswer(this.#client.outlet, destination, cause);
   }
 
   /** Interim answers and the head of a tunnel: as they came, less what is for one hop. */

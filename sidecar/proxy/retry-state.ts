@@ -6,9 +6,10 @@ import type { ClusterState } from "../cluster-state.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
-import { isRepeatable, isRetriableStatus, type RetryPlan, retryAfterMs } from "../policy/retry.ts";
+import { isRepeatable, isRetriableCode, isRetriableStatus, type RetryPlan, retryAfterMs } from "../policy/retry.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
+import { grpcStatusOf, isGrpc, pushbackMs } from "./grpc.ts";
 import { isMarked } from "./nearest-hop.ts";
 import { type Failure, failure } from "./reasons.ts";
 
@@ -22,6 +23,7 @@ type SkippedRetry =
   | "budget"
   | "max-retries"
   | "retry-after"
+  | "pushback"
   | "deadline"
   | "not-nearest"
   | "no-other-endpoint";
@@ -36,6 +38,8 @@ export class RetryState {
   plan: RetryPlan | undefined = undefined;
   /** The method, or an Idempotency-Key, allows sending the request again after it may have been acted on. */
   canRepeat = false;
+  /** Some failure may lead to sending it again. */
+  keepsBody = false;
   /** An attempt got as far as writing: an endpoint may have acted on it. */
   hasSent = false;
   /** Attempts so far. */
@@ -63,11 +67,13 @@ export class RetryState {
   begin(plan: RetryPlan | undefined, head: MessageHead): void {
     this.plan = plan;
     this.canRepeat = plan !== undefined && isRepeatable(plan, head);
+    this.keepsBody = this.canRepeat || (plan !== undefined && plan.grpcCodes !== 0 && isGrpc(head));
   }
 
   clear(): void {
     this.plan = undefined;
     this.canRepeat = false;
+    this.keepsBody = false;
     this.hasSent = false;
     this.tries = 0;
     if (this.tried.length > 0) this.tried.length = 0;
@@ -91,8 +97,9 @@ export class RetryState {
   }
 
   /** Is this an answer that the plan would rather not have? */
-  isUnwanted({ status }: MessageHead): boolean {
-    return this.plan !== undefined && isRetriableStatus(this.plan, status);
+  isUnwanted(head: MessageHead): boolean {
+    const { plan } = this;
+    return plan !== undefined && (isRetriableStatus(plan, head.status) || wantsOtherCode(plan, head));
   }
 
   /**
@@ -101,11 +108,17 @@ export class RetryState {
    */
   acceptsAnswer(head: MessageHead, destination: Destination, isBodyWhole: boolean, leftMs: number): boolean {
     const plan = this.plan;
-    if (plan === undefined || !isRetriableStatus(plan, head.status) || this.#retries >= plan.attempts) return false;
+    if (plan === undefined || this.#retries >= plan.attempts || !this.isUnwanted(head)) return false;
     if (isMarked(head) && !plan.everyHop) return this.skip(destination, "not-nearest");
-    if (!this.#isSafe(destination, isBodyWhole)) return false;
+    // A code of gRPC in the rule says that calls may be repeated after it: all of them are POST.
+    const isSafe = wantsOtherCode(plan, head)
+      ? this.#isThere(destination, isBodyWhole)
+      : this.#isSafe(destination, isBodyWhole);
+    if (!isSafe) return false;
     this.#drawDelay(plan);
-    const askedMs = this.#askedWaitMs(head, destination);
+    const pushedMs = pushbackMs(head) ?? 0;
+    if (pushedMs < 0) return this.skip(destination, "pushback");
+    const askedMs = Math.max(this.#askedWaitMs(head, destination), pushedMs);
     if (askedMs > this.delayMs) {
       if (askedMs > Math.min(leftMs, RETRY_AFTER_MAX_MS)) return this.skip(destination, "retry-after");
       this.delayMs = askedMs;
@@ -184,6 +197,10 @@ export class RetryState {
     return retryAfterMs(head.known(FIELD.retryAfter), this.#path.clock.wall());
   }
 
+  #isThere(destination: Destination, isBodyWhole: boolean): boolean {
+    return isBodyWhole || this.skip(destination, "body-too-large");
+  }
+
   #isSafe(destination: Destination, isBodyWhole: boolean): boolean {
     if (this.canRepeat && isBodyWhole) return true;
     return this.skip(destination, this.canRepeat ? "body-too-large" : "not-repeatable");
@@ -209,6 +226,10 @@ export class RetryState {
 
 function serviceOf(destination: Destination): string {
   return destination.cluster?.service ?? "";
+}
+
+function wantsOtherCode(plan: RetryPlan, head: MessageHead): boolean {
+  return plan.grpcCodes !== 0 && isGrpc(head) && isRetriableCode(plan, grpcStatusOf(head));
 }
 
 function isWorthRetrying(plan: RetryPlan, cause: Failure): boolean {

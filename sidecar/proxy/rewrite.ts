@@ -3,29 +3,47 @@
 import type { MeshResource, RouteMatch } from "../../rules/resource.ts";
 import { rewritePath } from "../../rules/routing/rewrite.ts";
 import { encodeRequestHead } from "../http1/encoder.ts";
+import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
+import { Http2Head } from "../http2/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
+import type { TraceScope } from "../observe/tracing/trace-scope.ts";
 import type { FilterPlan } from "../route/rule-plan.ts";
 import type { Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers, HopLines } from "./forwarding.ts";
 import { replacedKinds } from "./hop-fields.ts";
+import { editHead } from "./http2-edits.ts";
 
 /** The heads that one client connection sends on; what repeats is made once. */
 export class ForwardedHeads {
   readonly #client: Downstream;
   readonly #newRequestId: () => string;
+  readonly #record: ExchangeRecord;
   readonly #edits = new HeadEdits();
   #lines: HopLines | undefined = undefined;
 
   constructor(client: Downstream, path: DataPath, record: ExchangeRecord) {
     this.#client = client;
+    this.#record = record;
     this.#newRequestId = () => {
       record.requestId = path.newRequestId();
       return record.requestId;
     };
+  }
+
+  /** Of `fieldsOf`; kept for all attempts of a request. */
+  #fields: Http2Head | undefined = undefined;
+
+  /** The same in fields, where both sides speak HTTP/2; undefined: only the text will do. */
+  fieldsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): Http2Head | undefined {
+    const source = this.#client.http2Head;
+    if (source === undefined || !destination.isHttp2) return undefined;
+    this.#fields ??= new Http2Head();
+    editHead(source, this.#editsOf(settings, head, destination), this.#fields);
+    return this.#fields;
   }
 
   /**
@@ -33,17 +51,32 @@ export class ForwardedHeads {
    * empty line at its end, because each attempt adds lines of its own.
    */
   textOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): string {
+    return encodeRequestHead(head, this.#editsOf(settings, head, destination));
+  }
+
+  #editsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): HeadEdits {
     if (this.#lines?.settings !== settings) this.#lines = new HopLines(settings, this.#client.remoteAddress);
     const edits = this.#edits;
     edits.clear();
     edits.isOpen = true;
     edits.upgrade = head.upgrade;
     edits.dropKinds = replacedKinds(destination.hopFields);
+    // What is left of it is said anew by each attempt.
+    if (destination.isGrpc && destination.hopFields !== "none") edits.remove("grpc-timeout");
     edits.append = this.#lines.of(head, this.#newRequestId);
+    if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
-    return encodeRequestHead(head, edits);
+    return edits;
   }
+}
+
+/** Each attempt says which span it is, instead of what came. */
+function dropTrace(edits: HeadEdits, head: MessageHead, trace: TraceScope): void {
+  edits.dropKinds |= 1 << FIELD.traceparent;
+  for (const name of trace.source?.fields ?? []) if (name !== "traceparent") edits.remove(name);
+  // The state of another trace, or of none (W3C Trace Context section 3.3).
+  if (trace.incoming.traceState === "" && head.has(FIELD.tracestate)) edits.dropKinds |= 1 << FIELD.tracestate;
 }
 
 function applyFilters(edits: HeadEdits, head: MessageHead, filters: FilterPlan, match: RouteMatch | undefined): void {

@@ -12,6 +12,7 @@ import type { DataPath } from "./data-path.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Destination } from "./destination.ts";
 import { EndpointChoice } from "./endpoint-choice.ts";
+import { grpcTimeoutLine } from "./grpc.ts";
 import { type Copy, type HedgedTries, Hedges } from "./hedges.ts";
 import { hopLines } from "./hop-fields.ts";
 import { newAttempt } from "./new-attempt.ts";
@@ -99,13 +100,16 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   /** The attempt has a connection: what there is of the request goes out. */
   send(): void {
     this.retry.hasSent = true;
-    this.request.sendAll(this.#hopLines());
+    this.request.sendAll(this.#hopLines(this.attempt));
   }
 
-  #hopLines(): string {
-    const { destination, deadline } = this.#exchange;
-    if (destination.hopFields === "none") return "";
-    return hopLines(destination.hopFields, this.retry.tries, deadline.leftMs(destination, this.#path.clock.now()));
+  #hopLines(attempt: Attempt): string {
+    const { destination, deadline, record } = this.#exchange;
+    const context = record.trace.source === undefined ? "" : record.trace.linesOf(attempt.record.spanId);
+    if (destination.hopFields === "none") return context;
+    const leftMs = deadline.leftMs(destination, this.#path.clock.now());
+    const lines = context + hopLines(destination.hopFields, this.retry.tries, leftMs);
+    return destination.isGrpc && leftMs < Number.POSITIVE_INFINITY ? lines + grpcTimeoutLine(leftMs) : lines;
   }
 
   /** Should this answer be given up, for another attempt or for a copy that is under way? */
@@ -213,7 +217,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   }
 
   sendCopy(copy: Attempt): void {
-    this.request.sendCopy(copy.outlet, this.#hopLines());
+    this.request.sendCopy(copy.outlet, this.#hopLines(copy));
   }
 
   isUnwanted(head: MessageHead): boolean {

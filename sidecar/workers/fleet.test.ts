@@ -75,6 +75,8 @@ async function setUp(concurrency = 2) {
       http1Limits: {},
       zone: "",
       logLevel: "silent",
+      identity: { service: "default/orders", version: "", instance: "", zone: "", programVersion: "0" },
+      processes: 2,
     },
     clock,
     random: seededRandom(1),

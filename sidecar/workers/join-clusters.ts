@@ -24,6 +24,7 @@ function joinEndpoints(views: readonly ClusterView[]): EndpointView[] {
     return [
       {
         ...first,
+        parts: (same.find(({ health }) => health !== "healthy") ?? first).parts,
         health: jointHealth(same.map(({ health }) => health)),
         activeRequests: sum(same.map(({ activeRequests }) => activeRequests)),
         openConnections: sum(same.map(({ openConnections }) => openConnections)),

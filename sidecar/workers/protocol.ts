@@ -7,6 +7,7 @@ import type { ClusterView } from "../admin/cluster-view.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { DataPathLimits } from "../limits.ts";
 import type { Decision } from "../observe/decision.ts";
+import type { TelemetryIdentity } from "../observe/otlp/identity.ts";
 import type { FamilyReport } from "../observe/report.ts";
 import type { TapOrder, TapReport } from "../observe/tap.ts";
 import type { Resolution } from "../resolver.ts";
@@ -23,6 +24,9 @@ export interface WorkerSettings {
   readonly http1Limits: Partial<Http1Limits>;
   readonly zone: string;
   readonly logLevel: LogLevel;
+  readonly identity: TelemetryIdentity;
+  /** Worker processes of this sidecar. */
+  readonly processes: number;
 }
 
 /** What changed since the last configuration that the worker committed. */

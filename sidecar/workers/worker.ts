@@ -115,11 +115,11 @@ export class Worker implements ServiceResolver {
 
   async #start(settings: WorkerSettings): Promise<void> {
     const { clock, random, stdout, createLog } = this.#floor;
-    const { namespace, service, limits, http1Limits, zone } = settings;
+    const { namespace, service, limits, http1Limits, zone, identity, processes } = settings;
     const log = createLog(settings);
     this.#log = log;
-    const options = { clock, random, log, namespace, service, limits, http1Limits, zone };
-    this.#traffic = await LocalTraffic.create(options, stdout, true);
+    const options = { clock, random, log, namespace, service, limits, http1Limits, zone, identity, processes };
+    this.#traffic = await LocalTraffic.create(options, stdout);
     this.#traffic.setResolver(this);
     this.#traffic.decisions.setTapListener((report) => this.#floor.send({ type: "tapped", report }));
   }

@@ -1,5 +1,5 @@
 // weft endpoints: where the instances of services are.
-import { type EndpointView, endpointView } from "../../view/fleet.ts";
+import { type EndpointView, endpointView, healthText } from "../../view/fleet.ts";
 import type { Invocation } from "../command.ts";
 import { withConnection } from "../connection.ts";
 import { emit } from "../emit.ts";
@@ -37,6 +37,11 @@ export function endpointColumns(invocation: Invocation): Column<EndpointView>[] 
       header: "READY",
       cell: (view) => (view.ready ? "yes" : "no"),
       style: (view) => (view.ready ? undefined : "red"),
+    },
+    {
+      header: "HEALTH",
+      cell: healthText,
+      style: (view) => (healthText(view) === "healthy" ? undefined : "red"),
     },
     cell("WEIGHT", (view) => String(view.weight)),
     cell("FROM", (view) => view.origin),

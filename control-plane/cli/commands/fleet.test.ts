@@ -112,7 +112,7 @@ test.each([
   ["orders", ["-n", "shop"], { namespace: "shop", service: "orders" }],
 ])("endpoints %s %j asks for %j", async (name, flags, request) => {
   const { stdout } = await run({ listEndpoints: () => ({ endpoints: [ENDPOINT] }) }, ["endpoints", name, ...flags]);
-  expect(stdout).toMatch(/^default +orders +10\.0\.0\.2:15006 +v1 +yes +1 +sidecar$/m);
+  expect(stdout).toMatch(/^default +orders +10\.0\.0\.2:15006 +v1 +yes +healthy +1 +sidecar$/m);
   expect(controlPlane?.requests[0]?.request).toEqual(request);
 });
 
@@ -352,4 +352,23 @@ test("version shows both sides, and the client's alone without a control plane",
   });
   const away = await runInMemory(["version", "--server", "127.0.0.1:1"]);
   expect(away).toMatchObject({ code: 3, stdout: `client         ${PROGRAM_VERSION}\n` });
+});
+
+test("endpoints says which callers send it nothing, and why", async () => {
+  const health = {
+    service: "default/orders",
+    address: ENDPOINT.address,
+    active: "",
+    passive: "consecutive-errors",
+    circuit: "open",
+  };
+  const verdicts = [
+    { workloadId: "web-1", health },
+    { workloadId: "web-2", health },
+  ];
+  const { stdout } = await run({ listEndpoints: () => ({ endpoints: [{ ...ENDPOINT, verdicts }] }) }, [
+    "endpoints",
+    "orders",
+  ]);
+  expect(stdout).toContain("ejected: consecutive-errors; circuit open (2 callers)");
 });

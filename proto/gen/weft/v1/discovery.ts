@@ -42,6 +42,7 @@ export interface StreamRequest {
     | { $case: "trafficReport"; value: TrafficReport }
     | { $case: "decisionAnswer"; value: DecisionAnswer }
     | { $case: "tapReport"; value: TapReport }
+    | { $case: "healthReport"; value: HealthReport }
     | undefined;
 }
 
@@ -170,6 +171,25 @@ export interface TrafficReport {
   counts: TrafficCount[];
 }
 
+/** Endpoints that the sidecar sends nothing to, as it finds: all of them, whenever they changed. */
+export interface HealthReport {
+  endpoints: EndpointHealth[];
+}
+
+/** Why one sidecar sends nothing to an endpoint, by the part that says so; empty where a part does not. */
+export interface EndpointHealth {
+  /** "namespace/name" of the service that it is an endpoint of. */
+  service: string;
+  /** HOST:PORT. */
+  address: string;
+  /** Active checks: the error of the last one. */
+  active: string;
+  /** Passive: the cause of its ejection. */
+  passive: string;
+  /** State of its circuit breaker: "open" or "half-open". */
+  circuit: string;
+}
+
 /** Requests of one service that went to one version, as their caller saw them. */
 export interface TrafficCount {
   /** "namespace/name" of the service that was called, and of the one that a rule sent the request to. */
@@ -223,6 +243,9 @@ export const StreamRequest: MessageFns<StreamRequest> = {
         break;
       case "tapReport":
         TapReport.encode(message.message.value, writer.uint32(90).fork()).join();
+        break;
+      case "healthReport":
+        HealthReport.encode(message.message.value, writer.uint32(98).fork()).join();
         break;
     }
     return writer;
@@ -321,6 +344,14 @@ export const StreamRequest: MessageFns<StreamRequest> = {
             message.message = { $case: "tapReport", value: TapReport.decode(reader, reader.uint32()) };
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.message = { $case: "healthReport", value: HealthReport.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -396,6 +427,12 @@ export const StreamRequest: MessageFns<StreamRequest> = {
       case "tapReport": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "tapReport", value: TapReport.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "healthReport": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "healthReport", value: HealthReport.fromPartial(object.message.value) };
         }
         break;
       }
@@ -1679,6 +1716,164 @@ export const TrafficReport: MessageFns<TrafficReport> = {
   fromPartial(object: DeepPartial<TrafficReport>): TrafficReport {
     const message = createBaseTrafficReport();
     message.counts = object.counts?.map((e) => TrafficCount.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHealthReport(): HealthReport {
+  return { endpoints: [] };
+}
+
+export const HealthReport: MessageFns<HealthReport> = {
+  encode(message: HealthReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.endpoints) {
+      EndpointHealth.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealthReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealthReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.endpoints.push(EndpointHealth.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HealthReport>): HealthReport {
+    return HealthReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HealthReport>): HealthReport {
+    const message = createBaseHealthReport();
+    message.endpoints = object.endpoints?.map((e) => EndpointHealth.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseEndpointHealth(): EndpointHealth {
+  return { service: "", address: "", active: "", passive: "", circuit: "" };
+}
+
+export const EndpointHealth: MessageFns<EndpointHealth> = {
+  encode(message: EndpointHealth, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.active !== "") {
+      writer.uint32(26).string(message.active);
+    }
+    if (message.passive !== "") {
+      writer.uint32(34).string(message.passive);
+    }
+    if (message.circuit !== "") {
+      writer.uint32(42).string(message.circuit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndpointHealth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpointHealth();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.active = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.passive = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.circuit = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EndpointHealth>): EndpointHealth {
+    return EndpointHealth.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndpointHealth>): EndpointHealth {
+    const message = createBaseEndpointHealth();
+    message.service = object.service ?? "";
+    message.address = object.address ?? "";
+    message.active = object.active ?? "";
+    message.passive = object.passive ?? "";
+    message.circuit = object.circuit ?? "";
     return message;
   },
 };

@@ -20,7 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Nack, Workload } from "./discovery.ts";
+import { EndpointHealth, Nack, Workload } from "./discovery.ts";
 import { Diagnostic, Source } from "./rules.ts";
 
 export const protobufPackage = "weft.v1";
@@ -118,11 +118,19 @@ export interface EndpointSummary {
   /** Milliseconds until the lease ends; 0 for static endpoints. */
   leaseRemainingMs: number;
   workloadId: string;
+  /** Callers that send it nothing, and why. */
+  verdicts: CallerVerdict[];
 }
 
 export interface EndpointSummary_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** What one calling sidecar finds about an endpoint. */
+export interface CallerVerdict {
+  workloadId: string;
+  health: EndpointHealth | undefined;
 }
 
 export interface ListEndpointsRequest {
@@ -911,6 +919,7 @@ function createBaseEndpointSummary(): EndpointSummary {
     origin: "",
     leaseRemainingMs: 0,
     workloadId: "",
+    verdicts: [],
   };
 }
 
@@ -948,6 +957,9 @@ export const EndpointSummary: MessageFns<EndpointSummary> = {
     }
     if (message.workloadId !== "") {
       writer.uint32(90).string(message.workloadId);
+    }
+    for (const v of message.verdicts) {
+      CallerVerdict.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1056,6 +1068,14 @@ export const EndpointSummary: MessageFns<EndpointSummary> = {
             message.workloadId = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.verdicts.push(CallerVerdict.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1092,6 +1112,7 @@ export const EndpointSummary: MessageFns<EndpointSummary> = {
     message.origin = object.origin ?? "";
     message.leaseRemainingMs = object.leaseRemainingMs ?? 0;
     message.workloadId = object.workloadId ?? "";
+    message.verdicts = object.verdicts?.map((e) => CallerVerdict.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1159,6 +1180,75 @@ export const EndpointSummary_LabelsEntry: MessageFns<EndpointSummary_LabelsEntry
     const message = createBaseEndpointSummary_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseCallerVerdict(): CallerVerdict {
+  return { workloadId: "", health: undefined };
+}
+
+export const CallerVerdict: MessageFns<CallerVerdict> = {
+  encode(message: CallerVerdict, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workloadId !== "") {
+      writer.uint32(10).string(message.workloadId);
+    }
+    if (message.health !== undefined) {
+      EndpointHealth.encode(message.health, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CallerVerdict {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCallerVerdict();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workloadId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.health = EndpointHealth.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CallerVerdict>): CallerVerdict {
+    return CallerVerdict.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CallerVerdict>): CallerVerdict {
+    const message = createBaseCallerVerdict();
+    message.workloadId = object.workloadId ?? "";
+    message.health = (object.health !== undefined && object.health !== null)
+      ? EndpointHealth.fromPartial(object.health)
+      : undefined;
     return message;
   },
 };

@@ -1,0 +1,107 @@
+// What a span says, by OpenTelemetry's semantic conventions for HTTP (https://opentelemetry.io/docs/specs/semconv/http/http-spans/)
+// and RPC (https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), and what the mesh decided, as `weft.*`. Pure.
+import type { Attributes } from "@opentelemetry/api";
+import type { AttemptRecord, ExchangeRecord, RecordedHead } from "../exchange-record.ts";
+import { safeQuery } from "../redaction.ts";
+
+/** Methods that HTTP defines (RFC 9110, RFC 5789); any other is `_OTHER`, because callers may invent them. */
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]);
+
+export interface RequestFacts {
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly query: string;
+}
+
+/** gRPC is HTTP/2 with this content type, and its method is the path. */
+export function isGrpc(head: RecordedHead): boolean {
+  return head.value("content-type")?.startsWith("application/grpc") === true;
+}
+
+/** Low in cardinality: the method, as the path is not known to be. */
+export function spanName({ method, path }: RequestFacts, grpc: boolean): string {
+  if (grpc) return path.slice(1);
+  return METHODS.has(method) ? method : "HTTP";
+}
+
+export function methodAttributes({ method, path }: RequestFacts, grpc: boolean): Attributes {
+  if (grpc) return { "rpc.system.name": "grpc", "rpc.method": path.slice(1) };
+  if (METHODS.has(method)) return { "http.request.method": method };
+  return { "http.request.method": "_OTHER", "http.request.method_original": method };
+}
+
+/** The host that was asked for. */
+export function serverAttributes(authority: string): Attributes {
+  const { host, port } = splitPort(authority);
+  return { "server.address": host, ...(port === 0 ? {} : { "server.port": port }) };
+}
+
+/** The machine that was talked to. */
+export function peerAttributes(address: string): Attributes {
+  const { host, port } = splitPort(address);
+  return { "network.peer.address": host, ...(port === 0 ? {} : { "network.peer.port": port }) };
+}
+
+function splitPort(text: string): { readonly host: string; readonly port: number } {
+  const colon = text.lastIndexOf(":");
+  const digits = text.slice(colon + 1);
+  if (colon < 0 || !/^\d{1,5}$/.test(digits)) return { host: text, port: 0 };
+  return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port: Number(digits) };
+}
+
+/** Path and query of a server span; secrets in the query redacted. */
+export function urlAttributes({ path, query }: RequestFacts): Attributes {
+  return { "url.scheme": "http", "url.path": path, ...(query === "" ? {} : { "url.query": safeQuery(query) }) };
+}
+
+/** The whole URL of a client span. */
+export function fullUrl({ authority, path, query }: RequestFacts): string {
+  const host = authority.slice(authority.lastIndexOf("@") + 1);
+  return `http://${host}${path}${query === "" ? "" : `?${safeQuery(query)}`}`;
+}
+
+/** @param errorFrom the status from which the convention calls it an error: 500 of servers, 400 of clients */
+export function outcomeAttributes(status: number, reason: string, errorFrom: number): Attributes {
+  const error = reason !== "" ? reason : status >= errorFrom ? String(status) : "";
+  return {
+    ...(status === 0 ? {} : { "http.response.status_code": status }),
+    ...(error === "" ? {} : { "error.type": error }),
+  };
+}
+
+/** What the mesh decided about the request. */
+export function meshAttributes(record: ExchangeRecord): Attributes {
+  const { rule, backendIndex, splitPoint, acts, actsKept } = record;
+  const attributes: Attributes = {
+    "weft.direction": record.direction,
+    "weft.service": record.service,
+    "weft.backend": record.backend,
+    "weft.revision": record.revision,
+  };
+  if (rule !== undefined) {
+    attributes["weft.route"] = rule.route;
+    attributes["weft.rule"] = rule.ruleIndex;
+  }
+  if (backendIndex >= 0) {
+    attributes["weft.split.backend"] = backendIndex;
+    attributes["weft.split.point"] = splitPoint;
+  }
+  if (record.splitBucket >= 0) attributes["weft.split.bucket"] = record.splitBucket;
+  if (record.reason !== "") attributes["weft.reason"] = record.reason;
+  if (actsKept > 0)
+    attributes["weft.acts"] = acts
+      .slice(0, actsKept)
+      .map(({ name, subject, value }) => [name, subject, value === 0 ? "" : value].join(" ").trim());
+  return attributes;
+}
+
+export function attemptAttributes(attempt: AttemptRecord, number: number): Attributes {
+  return {
+    ...peerAttributes(attempt.address),
+    "weft.attempt": number,
+    "weft.attempt.kind": attempt.kind,
+    ...(attempt.version === "" ? {} : { "weft.version": attempt.version }),
+    ...(number > 1 ? { "http.request.resend_count": number - 1 } : {}),
+  };
+}
