@@ -7,6 +7,7 @@ import { type BenchModule, type BenchResult, type Figure, meetsTarget } from "./
 const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   routing: () => import("./routing.ts"),
   balance: () => import("./balance.ts"),
+  decisions: () => import("./decisions.ts"),
   proxy: () => import("./proxy.ts"),
   "proxy-features": () => import("./proxy-features.ts"),
   "proxy-latency": () => import("./proxy-latency.ts"),

@@ -7,6 +7,7 @@ import { FleetServiceService } from "../proto/gen/weft/v1/fleet.ts";
 import { RolloutsServiceService } from "../proto/gen/weft/v1/rollouts.ts";
 import { RulesServiceService } from "../proto/gen/weft/v1/rules.ts";
 import { TelemetryServiceService } from "../proto/gen/weft/v1/telemetry.ts";
+import { qualifiedName } from "../rules/diagnostic.ts";
 import { impliedServices } from "../rules/endpoints.ts";
 import { formatHostPort, parseHostPort } from "../runtime/address.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -28,9 +29,10 @@ import { createRollouts } from "./rollouts.ts";
 import type { Store } from "./store/contract.ts";
 import { openStore, type StoreKind } from "./store/open.ts";
 import { Rulebook } from "./store/rulebook.ts";
-import { DecisionHub } from "./telemetry/decision-hub.ts";
 import { HealthLedger } from "./telemetry/health-ledger.ts";
+import { TelemetryHub } from "./telemetry/telemetry-hub.ts";
 import { TrafficLedger } from "./telemetry/traffic-ledger.ts";
+import { TrafficWindow } from "./telemetry/traffic-window.ts";
 
 export interface Settings {
   readonly data: string;
@@ -83,7 +85,7 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
   const remember = () => void journal.flush();
   const fleet = new Fleet({ clock, rulebook, registry, pushDuration, remember, graceMs: LEASE_MS });
   const nacks = metrics.counter("weft_push_refusals_total", "Deltas that a sidecar refused.");
-  const hub = new DecisionHub(clock);
+  const hub = new TelemetryHub(clock);
   const traffic = new TrafficLedger(clock);
   const health = new HealthLedger();
   const rollouts = createRollouts({ clock, log, store, rulebook, registry, fleet, traffic });
@@ -107,7 +109,8 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
       impliedServices: () => impliedServices(registry.knownWorkloads()),
     }),
   };
-  const telemetry = createTelemetryService({ hub, registry, clock, log });
+  const window = new TrafficWindow(clock, traffic, (id) => serviceOfWorkload(registry, id));
+  const telemetry = createTelemetryService({ hub, window, registry, clock, log });
   const grpc = createGrpcServer(
     [
       { name: "weft.v1.DiscoveryService", definition: DiscoveryServiceService, implementation: discovery.service },
@@ -175,6 +178,11 @@ function cannotListen(flag: string, address: string, error: unknown): StartError
   return new StartError(
     `${flag} ${address}: cannot listen there (${message}); choose another address with ${flag} HOST:PORT`,
   );
+}
+
+function serviceOfWorkload(registry: Registry, id: string): string {
+  const workload = registry.get(id)?.workload;
+  return workload === undefined ? "" : qualifiedName(workload.namespace, workload.service);
 }
 
 function addGauges(metrics: MetricsRegistry, rulebook: Rulebook, registry: Registry, fleet: Fleet): void {

@@ -75,3 +75,9 @@ export const TAP_BEAT_MS = 1_000;
 export const TAP_QUEUE_MAX = 32;
 export const TAP_TEXT_CHARACTERS_MAX = 1_000;
 export const TAP_CONDITIONS_MAX = 32;
+
+/** Rows of one answer about traffic. */
+export const TRAFFIC_ROWS_MAX = 1_000;
+/** The first answer comes when sidecars have had time to report. */
+export const TRAFFIC_FIRST_MS = 700;
+export const TRAFFIC_BEAT_MS = 1_000;

@@ -155,6 +155,7 @@ class RunningSidecar implements Sidecar {
       health: async () => unhealthyEndpoints(await traffic.clusters()),
       traffic: {
         counts: async () => countTraffic(await traffic.families()),
+        countRoutes: (isOn) => traffic.countRoutes(isOn),
         isReleaseLive: () => isReleaseLive(Array.from(this.#configuration.held.values(), ({ resource }) => resource)),
       },
       onApplied: () => this.#applied(),

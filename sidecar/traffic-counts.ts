@@ -1,6 +1,6 @@
 // The figures of the data path in the form in which the control plane gets them: per version, and where a release is
 // under way per rule and of copies too. Made of the metrics, whichever processes counted them.
-import type { TrafficCount } from "../proto/gen/weft/v1/discovery.ts";
+import type { TrafficCount, TrafficReport } from "../proto/gen/weft/v1/discovery.ts";
 import type { Resource } from "../rules/resource.ts";
 import { CellFamily, type HistogramFamily } from "./observe/families.ts";
 import type { Histogram } from "./observe/histogram.ts";
@@ -9,14 +9,17 @@ import { isFailure, isJudged } from "./observe/traffic-cell.ts";
 type Counted = { -readonly [Field in keyof TrafficCount]: TrafficCount[Field] };
 
 /** What this sidecar saw of the services that it called, since it started. */
-export function countTraffic(families: readonly (CellFamily | HistogramFamily)[]): TrafficCount[] {
+export function countTraffic(families: readonly (CellFamily | HistogramFamily)[]): TrafficReport {
   const counts = new Map<string, Counted>();
-  const countOf = (service = "", backend = "", version = "", route = "", mirror = false): Counted => {
+  const routes = new Map<string, Counted>();
+  const countOf = (service = "", backend = "", version = "", route = "", kind = "request"): Counted => {
+    const into = kind === "rule" ? routes : counts;
+    const mirror = kind === "mirror";
     const key = `${service} ${backend} ${version} ${route} ${mirror}`;
-    let count = counts.get(key);
+    let count = into.get(key);
     if (count === undefined) {
       count = { service, backend, version, route, mirror, requests: 0, failures: 0, latency: [] };
-      counts.set(key, count);
+      into.set(key, count);
     }
     return count;
   };
@@ -24,10 +27,14 @@ export function countTraffic(families: readonly (CellFamily | HistogramFamily)[]
     if (family instanceof CellFamily) addCells(family, countOf);
     else addHistograms(family, countOf);
   }
+  return { counts: used(counts), routes: used(routes) };
+}
+
+function used(counts: ReadonlyMap<string, Counted>): TrafficCount[] {
   return [...counts.values()].filter(({ requests }) => requests > 0);
 }
 
-type CountOf = (service?: string, backend?: string, version?: string, route?: string, mirror?: boolean) => Counted;
+type CountOf = (service?: string, backend?: string, version?: string, route?: string, kind?: string) => Counted;
 
 function addCells({ name, cells }: CellFamily, countOf: CountOf): void {
   if (name === "weft_requests_total") {
@@ -39,7 +46,7 @@ function addCells({ name, cells }: CellFamily, countOf: CountOf): void {
   } else if (name === "weft_rollout_requests_total") {
     for (const { values, value } of cells.entries.values()) {
       const [service, backend, version, route, kind, outcome] = values;
-      add(countOf(service, backend, version, route, kind === "mirror"), value.value, outcome === "failed");
+      add(countOf(service, backend, version, route, kind), value.value, outcome === "failed");
     }
   }
 }
@@ -53,7 +60,7 @@ function addHistograms({ name, histograms }: HistogramFamily, countOf: CountOf):
   } else if (name === "weft_rollout_request_duration_seconds") {
     for (const { values, value } of histograms.entries.values()) {
       const [service, backend, version, route, kind] = values;
-      countOf(service, backend, version, route, kind === "mirror").latency = latencyCounts(value);
+      countOf(service, backend, version, route, kind).latency = latencyCounts(value);
     }
   }
 }

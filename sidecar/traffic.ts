@@ -47,6 +47,8 @@ export interface Traffic {
   outboundUse(): OutboundUse;
   /** Counts an error that nobody caught. */
   countBug(): void;
+  /** Requests are counted by rule too, from now on or no more. */
+  countRoutes(isOn: boolean): void;
   /** Every family there is, with gauges as they are now. */
   families(): Promise<readonly (CellFamily | HistogramFamily)[]>;
   clusters(): Promise<readonly ClusterView[]>;
@@ -141,6 +143,10 @@ export class LocalTraffic implements Traffic {
 
   countBug(): void {
     this.#path.metrics.internalErrors.cell("process").value++;
+  }
+
+  countRoutes(isOn: boolean): void {
+    this.#path.metrics.countsRoutes = isOn;
   }
 
   families(): Promise<readonly (CellFamily | HistogramFamily)[]> {

@@ -5,11 +5,13 @@ import { type Clock, every } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import * as limits from "../limits.ts";
 import type { Registry } from "../registry/registry.ts";
-import type { DecisionHub, TapEvents } from "../telemetry/decision-hub.ts";
+import type { TapEvents, TelemetryHub } from "../telemetry/telemetry-hub.ts";
+import { DIMENSIONS, type TrafficWindow, WINDOW_SECONDS } from "../telemetry/traffic-window.ts";
 import { ApiError, StreamWriter, unary } from "./call.ts";
 
 export interface TelemetryServiceOptions {
-  readonly hub: DecisionHub;
+  readonly hub: TelemetryHub;
+  readonly window: TrafficWindow;
   readonly registry: Registry;
   readonly clock: Clock;
   readonly log: Log;
@@ -21,8 +23,10 @@ export interface Telemetry {
   endAll(): void;
 }
 
+const stopping = { code: status.UNAVAILABLE, details: "the control plane is stopping" };
+
 export function createTelemetryService(options: TelemetryServiceOptions): Telemetry {
-  const open = new Set<StreamWriter<wire.TapResponse>>();
+  const open = new Set<{ fail(failure: typeof stopping): void }>();
   const service: wire.TelemetryServiceServer = {
     findDecisions: unary(options.log, (request) => findDecisions(options, request)),
     tap: (call) => {
@@ -33,8 +37,13 @@ export function createTelemetryService(options: TelemetryServiceOptions): Teleme
       if (problem === undefined) streamTap(options, call.request, writer);
       else writer.fail({ code: status.INVALID_ARGUMENT, details: problem });
     },
+    watchTraffic: (call) => {
+      const writer = new StreamWriter<wire.WatchTrafficResponse>(call);
+      open.add(writer);
+      writer.onEnd(() => open.delete(writer));
+      streamTraffic(options, call.request, writer);
+    },
   };
-  const stopping = { code: status.UNAVAILABLE, details: "the control plane is stopping" };
   return {
     service,
     endAll: () => {
@@ -60,6 +69,35 @@ function streamTap(
   writer.onEnd(() => {
     beat.cancel();
     tap.close();
+  });
+}
+
+function streamTraffic(
+  { hub, window, clock }: TelemetryServiceOptions,
+  { by, namespace, service }: wire.WatchTrafficRequest,
+  writer: StreamWriter<wire.WatchTrafficResponse>,
+): void {
+  const dimension = DIMENSIONS.find((known) => known === (by || "service"));
+  if (dimension === undefined) {
+    writer.fail({ code: status.INVALID_ARGUMENT, details: `by "${by}" is none of: ${DIMENSIONS.join(" ")}` });
+    return;
+  }
+  const unwatch = hub.watchTraffic();
+  const tell = (): void => {
+    if (writer.isCrowded) return;
+    const rows = window.rows({ by: dimension, namespace, service });
+    writer.write({
+      rows: rows.slice(0, limits.TRAFFIC_ROWS_MAX),
+      omitted: Math.max(0, rows.length - limits.TRAFFIC_ROWS_MAX),
+      sidecars: hub.informants,
+      windowMs: WINDOW_SECONDS * 1_000,
+    });
+  };
+  // Sidecars report at once when they hear that somebody looks: the first answer waits for them.
+  const timers = [clock.after(limits.TRAFFIC_FIRST_MS, tell), every(clock, limits.TRAFFIC_BEAT_MS, tell)];
+  writer.onEnd(() => {
+    for (const timer of timers) timer.cancel();
+    unwatch();
   });
 }
 

@@ -85,6 +85,23 @@ export const FLEET_COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/explain.ts")).explain,
   },
   {
+    name: "top",
+    group: "Fleet",
+    summary: "Show rate, errors and durations of the traffic now",
+    details:
+      "As callers' sidecars see it: means of the last 10 seconds, percentiles of the last 10 to 20. SERVICE narrows it to\nrequests to one service. With --watch it goes on: redrawn on a terminal, lines with tabs in a pipe, with -o json a\ndocument a second.",
+    arguments: [{ syntax: "[service]", help: "name of a service", values: "service" }],
+    options: [
+      { flags: "--by <what>", help: "service (default), route, version or source (who calls)", values: "none" },
+      { flags: "-w, --watch", help: "go on, once a second, until Ctrl-C" },
+    ],
+    examples: [
+      ["weft top --watch", "services, busiest first"],
+      ["weft top orders --by version", "both versions of a release next to each other"],
+    ],
+    load: async () => (await import("./commands/top.ts")).top,
+  },
+  {
     name: "tap",
     group: "Fleet",
     summary: "Show live requests to a service as they end, with what was decided about each",

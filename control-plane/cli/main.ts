@@ -61,7 +61,12 @@ function outputOf(stream: NodeJS.WriteStream): Output {
       stream.once("error", callback);
       return () => stream.off("error", callback);
     },
-    columns: stream.columns ?? 0,
+    get columns() {
+      return stream.columns ?? 0;
+    },
+    get rows() {
+      return stream.rows ?? 0;
+    },
   };
 }
 

@@ -12,6 +12,8 @@ export interface Output {
   onGone(callback: () => void): () => void;
   /** Width of the terminal; 0 where there is none. */
   readonly columns: number;
+  /** Its height; 0 where there is none. */
+  readonly rows: number;
 }
 
 export interface Shell {

@@ -10,8 +10,8 @@ import type { Counter } from "../metrics.ts";
 import type { Fleet, Sidecar } from "../push/fleet.ts";
 import { checkHello, checkSubscriptions } from "../registry/hello.ts";
 import type { Connection, Registry } from "../registry/registry.ts";
-import type { DecisionHub, Informant } from "../telemetry/decision-hub.ts";
 import type { HealthLedger } from "../telemetry/health-ledger.ts";
+import type { Informant, TelemetryHub } from "../telemetry/telemetry-hub.ts";
 import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
 
 export interface SessionOptions {
@@ -23,7 +23,7 @@ export interface SessionOptions {
   readonly controlPlane: string;
   readonly currentRevision: () => number;
   readonly nacks: Counter;
-  readonly hub: DecisionHub;
+  readonly hub: TelemetryHub;
   readonly traffic: TrafficLedger;
   readonly health: HealthLedger;
 }
@@ -104,7 +104,7 @@ export class DiscoverySession {
         registry.setReady(id, connection, message.value.ready);
         break;
       case "trafficReport":
-        this.#options.traffic.report(id, incarnation, message.value.counts);
+        this.#options.traffic.report(id, incarnation, message.value.counts, message.value.routes);
         break;
       case "healthReport":
         this.#options.health.report(connection, id, message.value.endpoints);

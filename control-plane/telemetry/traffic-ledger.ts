@@ -18,12 +18,15 @@ export interface TrafficDelta {
   readonly atMs: number;
   /** Increments; latency counts are as long as they need to be. */
   readonly counts: readonly TrafficCount[];
+  /** The same requests by rule, where somebody watches. */
+  readonly routes: readonly TrafficCount[];
 }
 
 interface Reporter {
   readonly incarnation: string;
   lastReportMs: number;
   readonly totals: Map<string, TrafficCount>;
+  readonly routeTotals: Map<string, TrafficCount>;
 }
 
 export class TrafficLedger {
@@ -35,24 +38,31 @@ export class TrafficLedger {
     this.#clock = clock;
   }
 
-  /** Takes a report of the process `incarnation` of a workload. Counts that make no sense are left out. */
-  report(workload: string, incarnation: string, counts: readonly TrafficCount[]): void {
+  /** Takes a report of the process `incarnation` of a workload. Counts that make no sense are left out. @param routes the same by rule */
+  report(
+    workload: string,
+    incarnation: string,
+    counts: readonly TrafficCount[],
+    routes: readonly TrafficCount[] = [],
+  ): void {
     const atMs = this.#clock.now();
     const sane = counts.slice(0, REPORT_COUNTS_MAX).filter(isSane);
+    const saneRoutes = routes.slice(0, REPORT_COUNTS_MAX).filter(isSane);
     const known = this.#reporters.get(workload);
     if (known === undefined || known.incarnation !== incarnation) {
       this.#forgetSilent(atMs);
-      const totals = new Map(sane.map((count) => [keyOf(count), count]));
-      this.#reporters.set(workload, { incarnation, lastReportMs: atMs, totals });
+      const reporter: Reporter = { incarnation, lastReportMs: atMs, totals: new Map(), routeTotals: new Map() };
+      increments(sane, reporter.totals);
+      increments(saneRoutes, reporter.routeTotals);
+      this.#reporters.set(workload, reporter);
       return;
     }
-    const increments = sane.map((count) => increment(count, known.totals.get(keyOf(count))));
-    for (const count of sane) known.totals.set(keyOf(count), count);
-    const delta = {
+    const delta: TrafficDelta = {
       workload,
       fromMs: known.lastReportMs,
       atMs,
-      counts: increments.filter(({ requests }) => requests > 0),
+      counts: increments(sane, known.totals),
+      routes: increments(saneRoutes, known.routeTotals),
     };
     known.lastReportMs = atMs;
     for (const listener of this.#listeners) listener(delta);
@@ -82,6 +92,13 @@ function keyOf({ service, backend, version, route, mirror }: TrafficCount): stri
 function isSane({ requests, failures, latency }: TrafficCount): boolean {
   const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
   return isCount(requests) && isCount(failures) && failures <= requests && latency.length <= LATENCY_BUCKETS;
+}
+
+/** What is new since `totals`, which are brought up to date. */
+function increments(counts: readonly TrafficCount[], totals: Map<string, TrafficCount>): TrafficCount[] {
+  const added = counts.map((count) => increment(count, totals.get(keyOf(count))));
+  for (const count of counts) totals.set(keyOf(count), count);
+  return added.filter(({ requests }) => requests > 0);
 }
 
 /** A total that went down began anew: all of it is new. */

@@ -73,7 +73,7 @@ export function decisionView(decision: Decision): DecisionView {
   const { sidecar, sidecarService, direction, method, authority, target, remoteAddress } = decision;
   const { status, durationMs, revision, attemptCount, skipped, requestBytes, responseBytes } = decision;
   return {
-    time: new Date(decision.atMs).toISOString(),
+    time: timeOf(decision.atMs),
     ...{ sidecar, sidecarService, direction },
     ...given({ traceId: decision.traceId, spanId: decision.spanId, requestId: decision.requestId }),
     ...{ method, authority, target, remoteAddress, status },
@@ -95,6 +95,12 @@ export function decisionView(decision: Decision): DecisionView {
     ...given({ requestTimeoutMs: decision.requestTimeoutMs, perTryTimeoutMs: decision.perTryTimeoutMs }),
     ...{ requestBytes, responseBytes },
   };
+}
+
+/** A sidecar's clock may say anything. */
+function timeOf(atMs: number): string {
+  const time = new Date(atMs);
+  return Number.isNaN(time.getTime()) ? new Date(0).toISOString() : time.toISOString();
 }
 
 function ruleView({ route, ruleIndex, ruleName, matchIndex, match }: Decision): Pick<DecisionView, "rule"> {

@@ -24,7 +24,7 @@ import {
 } from "./limits.ts";
 import { type Link, type LinkEnd, openLink, type ResponseMessage } from "./link.ts";
 import type { Subscriptions } from "./subscriptions.ts";
-import { reportTraffic, type TrafficSource } from "./traffic-reporter.ts";
+import { reportTraffic, type TrafficReports, type TrafficSource } from "./traffic-reporter.ts";
 
 export interface DiscoveryClientOptions {
   /** HOST:PORT of the control plane. */
@@ -64,7 +64,8 @@ interface Session {
   readonly sinceMs: number;
   readonly heartbeat: Timer;
   readonly watchdog: Timer;
-  readonly reports: readonly Timer[];
+  readonly traffic: TrafficReports | undefined;
+  readonly health: Timer | undefined;
 }
 
 /** What the status pages show. Times in milliseconds; `sinceMs` and `lastHeardAtMs` since the epoch, 0 for never. */
@@ -192,6 +193,7 @@ export class DiscoveryClient {
       if (message.$case === "welcome") this.#welcomed(link, message.value);
       else this.#lose(link, `sent ${message.$case} before Welcome`);
     } else if (this.#state.name !== "connected" || this.#desk.hear(link, message)) return;
+    else if (message.$case === "trafficWatch") this.#state.session.traffic?.watch(message.value.intervalMs);
     else if (message.$case === "delta") void this.#apply(link, message.value);
   }
 
@@ -210,19 +212,22 @@ export class DiscoveryClient {
     });
     this.#controlPlane = welcome.controlPlane;
     this.#lastError = "";
-    const reports = this.#startReports(link);
-    this.#enter({ name: "connected", link, session: { welcome, sinceMs: clock.now(), heartbeat, watchdog, reports } });
+    const [traffic, health] = [this.#reportTraffic(link), this.#reportHealth(link)];
+    const session = { welcome, sinceMs: clock.now(), heartbeat, watchdog, traffic, health };
+    this.#enter({ name: "connected", link, session });
     this.#log.info({ address, controlPlane: welcome.controlPlane, revision: welcome.revision }, "connected");
   }
 
-  #startReports(link: Link): Timer[] {
-    const { clock, traffic, health } = this.#options;
-    const reports: Timer[] = [];
-    if (traffic !== undefined)
-      reports.push(reportTraffic(clock, traffic, (value) => link.send({ $case: "trafficReport", value })));
-    if (health !== undefined)
-      reports.push(reportHealth(clock, health, (value) => link.send({ $case: "healthReport", value })));
-    return reports;
+  #reportTraffic(link: Link): TrafficReports | undefined {
+    const { clock, traffic } = this.#options;
+    if (traffic === undefined) return undefined;
+    return reportTraffic(clock, traffic, (value) => link.send({ $case: "trafficReport", value }));
+  }
+
+  #reportHealth(link: Link): Timer | undefined {
+    const { clock, health } = this.#options;
+    if (health === undefined) return undefined;
+    return reportHealth(clock, health, (value) => link.send({ $case: "healthReport", value }));
   }
 
   async #apply(link: Link, delta: Delta): Promise<void> {
@@ -315,8 +320,9 @@ function bounded(valueMs: number, minMs: number, maxMs: number): number {
   return Math.min(maxMs, Math.max(minMs, valueMs));
 }
 
-function endSession({ heartbeat, watchdog, reports }: Session): void {
+function endSession({ heartbeat, watchdog, traffic, health }: Session): void {
   heartbeat.cancel();
   watchdog.cancel();
-  for (const report of reports) report.cancel();
+  traffic?.cancel();
+  health?.cancel();
 }

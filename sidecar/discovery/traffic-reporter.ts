@@ -1,5 +1,5 @@
 // Tells the control plane what this sidecar sees of the services it calls: counts that go on from the start of the
-// process, every second while a release is under way, every ten otherwise. Belongs to one stream: the first report on
+// process, every second while a release is under way or somebody watches, every ten otherwise. Belongs to one stream: the first report on
 // it says all, later ones what changed.
 import type { TrafficCount, TrafficReport } from "../../proto/gen/weft/v1/discovery.ts";
 import { type Clock, every, type Timer } from "../../runtime/clock.ts";
@@ -7,33 +7,47 @@ import { REPORT_IDLE_INTERVAL_MS, REPORT_INTERVAL_MS } from "./limits.ts";
 
 /** Where the figures come from. */
 export interface TrafficSource {
-  counts(): Promise<readonly TrafficCount[]>;
+  counts(): Promise<TrafficReport>;
+  /** Count by rule too, from now on or no more. */
+  countRoutes(isOn: boolean): void;
   /** A release of a service that this sidecar calls is under way. */
   isReleaseLive(): boolean;
 }
 
+/** What goes on while the stream stands. */
+export interface TrafficReports extends Timer {
+  /** Somebody looks: report at once, and every `intervalMs`; 0: nobody does any more. */
+  watch(intervalMs: number): void;
+}
+
 /** Reports until cancelled, at once for the first time. */
-export function reportTraffic(clock: Clock, source: TrafficSource, send: (report: TrafficReport) => void): Timer {
+export function reportTraffic(
+  clock: Clock,
+  source: TrafficSource,
+  send: (report: TrafficReport) => void,
+): TrafficReports {
   const sent = new Map<string, number>();
+  const sentRoutes = new Map<string, number>();
   let isCounting = false;
   let isCancelled = false;
   const report = async (): Promise<void> => {
     if (isCounting) return;
     isCounting = true;
     try {
-      const counts = await source.counts();
-      const changed = counts.filter((count) => sent.get(keyOf(count)) !== count.requests);
-      for (const count of changed) sent.set(keyOf(count), count.requests);
-      if (!isCancelled) send({ counts: changed });
+      const { counts, routes } = await source.counts();
+      const report = { counts: changedSince(sent, counts), routes: changedSince(sentRoutes, routes) };
+      if (!isCancelled) send(report);
     } finally {
       isCounting = false;
     }
   };
   void report();
   let waitedMs = 0;
+  let watchedEveryMs = 0;
   const timer = every(clock, REPORT_INTERVAL_MS, () => {
     waitedMs += REPORT_INTERVAL_MS;
-    if (!source.isReleaseLive() && waitedMs < REPORT_IDLE_INTERVAL_MS) return;
+    const everyMs = watchedEveryMs > 0 ? watchedEveryMs : REPORT_IDLE_INTERVAL_MS;
+    if (!source.isReleaseLive() && waitedMs < everyMs) return;
     waitedMs = 0;
     void report();
   });
@@ -41,8 +55,21 @@ export function reportTraffic(clock: Clock, source: TrafficSource, send: (report
     cancel: () => {
       isCancelled = true;
       timer.cancel();
+      if (watchedEveryMs > 0) source.countRoutes(false);
+    },
+    watch: (intervalMs) => {
+      watchedEveryMs = intervalMs;
+      source.countRoutes(intervalMs > 0);
+      if (intervalMs > 0) void report();
     },
   };
+}
+
+/** Those with requests since they were sent last. */
+function changedSince(sent: Map<string, number>, counts: readonly TrafficCount[]): TrafficCount[] {
+  const changed = counts.filter((count) => sent.get(keyOf(count)) !== count.requests);
+  for (const count of changed) sent.set(keyOf(count), count.requests);
+  return changed;
 }
 
 function keyOf({ service, backend, version, route, mirror }: TrafficCount): string {

@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ERROR } from "./error-code.ts";
+import { FlushQueue } from "./flush-queue.ts";
 import { Http2Head } from "./head.ts";
 import { requestHead } from "./testing/echo.ts";
 import {
@@ -254,6 +255,36 @@ describe("the end", () => {
     expect(script.transport.hasEnded).toBe(true);
   });
 
+  it("a handler that throws ends its connection, and the error is its owner's", () => {
+    const script = server();
+    script.onData = () => {
+      throw new Error("a bug");
+    };
+    expect(() => script.send(Buffer.concat([headers(1, POST), data(1, "abc")]))).toThrow("a bug");
+    script.readWritten();
+    expect(script.events.slice(1)).toEqual(["reset 1 connection INTERNAL_ERROR", "closed local"]);
+    expect(script.frames.at(-1)).toBe("> GOAWAY 1 INTERNAL_ERROR");
+  });
+
+  it("a connection that cannot be flushed does not hold up the others", () => {
+    const runs: (() => void)[] = [];
+    const queue = new FlushQueue((run) => runs.push(run));
+    const flushed: string[] = [];
+    const named = (name: string, throws: boolean) => ({
+      flush: () => {
+        flushed.push(name);
+        if (throws) throw new Error("a bug");
+      },
+    });
+    for (const each of [named("a", false), named("b", true), named("c", false)]) queue.add(each);
+    expect(runs).toHaveLength(1);
+    expect(() => runs.pop()?.()).toThrow("a bug");
+    expect(flushed).toEqual(["a", "b"]);
+    runs.pop()?.();
+    expect(flushed).toEqual(["a", "b", "c"]);
+    expect(runs).toEqual([]);
+  });
+
   it("a handler may end everything from within", () => {
     for (const act of ["close", "reset", "drain"] as const) {
       const script = server();
@@ -286,6 +317,25 @@ describe("stream objects", () => {
     expect(second).toMatchObject({ id: 3, state: "half-closed-remote", isReceived: true, resetCause: undefined });
     expect(second?.head.count).toBe(0);
     expect(script.events.at(-1)).toBe("head 3 GET / end");
+  });
+
+  it("that kept large heads are let go", () => {
+    const script = server();
+    script.send(lastHeaders(1, [...GET, ["x-a", "x".repeat(5000)]]));
+    script.streams[0]?.reset(ERROR.cancel);
+    script.streams[0]?.release();
+    script.send(lastHeaders(3, GET));
+    expect(script.streams[1]).not.toBe(script.streams[0]);
+  });
+
+  it("hold nothing back once they are released", () => {
+    const script = server({ pauses: true, limits: { streamWindowBytes: 65_536, stalledBytesMax: 0 } });
+    script.send(Buffer.concat([headers(1, POST), ...Array.from({ length: 4 }, () => data(1, Buffer.alloc(16_384)))]));
+    expect(script.connection.windows.stalledBytes).toBe(65_536);
+    script.streams[0]?.release();
+    script.readWritten();
+    expect(script.connection.windows.stalledBytes).toBe(0);
+    expect(script.frames.at(-1)).toBe("> WINDOW_UPDATE 1 65536");
   });
 
   it("stay as they were until they are released", () => {

@@ -114,6 +114,10 @@ export class Http2Connection
     this.#isReading = true;
     try {
       this.#reader.read(bytes, start, end);
+    } catch (error) {
+      // A handler's bug: how far the bytes were read is not certain, so there is no going on.
+      this.close(ERROR.internalError);
+      throw error;
     } finally {
       this.#isReading = false;
     }

@@ -32,8 +32,14 @@ export class FlushQueue {
     // Flushing may add connections anew (a full transport that took all): they wait for the next turn.
     const waiting = this.#waiting;
     this.#waiting = this.#spare;
-    for (let index = 0; index < waiting.length; index++) (waiting[index] as Flushable).flush();
-    waiting.length = 0;
-    this.#spare = waiting;
+    let index = 0;
+    try {
+      while (index < waiting.length) (waiting[index++] as Flushable).flush();
+    } finally {
+      // One that threw must not hold up those behind it: each is here once, and would never come again.
+      for (; index < waiting.length; index++) this.add(waiting[index] as Flushable);
+      waiting.length = 0;
+      this.#spare = waiting;
+    }
   }
 }

@@ -56,6 +56,7 @@ export class HeadReader implements FieldSink {
   finish(): Refusal | undefined {
     const head = this.#head;
     this.#head = undefined;
+    if (head !== undefined) head.listBytes = this.#listBytes;
     if (this.#fault === undefined && head !== undefined) {
       if (this.#part === "request") this.#finishRequest(head);
       else if (this.#part === "response") this.#finishResponse(head);

@@ -24,6 +24,8 @@ export class Http2Head {
   readonly sensitive: number[] = [];
   count = 0;
 
+  /** Decoded: its size as RFC 9113 section 6.5.2 counts it. */
+  listBytes = 0;
   /** Decoded: -1 when absent. To be kept in step with the field by who edits it. */
   contentLength = -1;
   /** Decoded: `te: trailers` was among the fields (it stays there). */
@@ -108,6 +110,7 @@ export class Http2Head {
     this.protocol = "";
     this.status = 0;
     this.count = 0;
+    this.listBytes = 0;
     this.contentLength = -1;
     this.acceptsTrailers = false;
     this.ownsText = false;

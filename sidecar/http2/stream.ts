@@ -111,6 +111,11 @@ export class Http2Stream implements Http2StreamView {
     return this.#trailers;
   }
 
+  /** Text that its heads keep alive until they are filled again. */
+  get keptBytes(): number {
+    return this.head.listBytes + (this.#trailers?.listBytes ?? 0);
+  }
+
   get queuedBytes(): number {
     return this.queue.length;
   }
@@ -154,6 +159,8 @@ export class Http2Stream implements Http2StreamView {
     if (this.isReleased || this.state === "idle") return;
     this.isReleased = true;
     this.handler = NO_HANDLER;
+    // Nobody else would read on, and what is dropped is taken.
+    this.resumeReading();
     if (this.state === "closed") this.#host.onReleased(this);
   }
 }

@@ -14,6 +14,8 @@ import { StreamTable } from "./stream-table.ts";
 
 /** Stream objects that a connection keeps for its next requests. */
 const SPARES_MAX = 64;
+/** Of text that one of them may keep alive: large heads are not held for a connection that may never use them again. */
+const SPARE_TEXT_MAX = 4096;
 
 /** What the streams ask of their connection. */
 export interface StreamsOwner {
@@ -64,7 +66,7 @@ export class Streams implements StreamHost {
     while (this.#retired.length > 0) {
       const stream = this.#retired.pop() as Http2Stream;
       stream.state = "idle";
-      if (this.#spares.length < SPARES_MAX) this.#spares.push(stream);
+      if (this.#spares.length < SPARES_MAX && stream.keptBytes <= SPARE_TEXT_MAX) this.#spares.push(stream);
     }
   }
 

@@ -34,7 +34,7 @@ export const ACT_NAMES = [
   "retry-skipped",
   /** Subject: the service whose breaker refused. */
   "circuit-breaker",
-  /** Subject: the service that answers instead, or "answer". */
+  /** Subject: the service that answers instead, "answer", or "stale". */
   "fallback",
   /** Subject: the service that gets a copy. */
   "mirror",

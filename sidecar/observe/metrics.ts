@@ -191,8 +191,8 @@ export class Metrics {
   readonly http2Refusals = new CellFamily(
     "counter",
     "weft_http2_refusals_total",
-    "Rules of HTTP/2 that clients broke, and bounds that they went past.",
-    ["direction", "rule"],
+    "Rules of HTTP/2 that were broken, and bounds that were gone past.",
+    ["side", "rule"],
   );
   readonly requestsActive = new CellFamily("gauge", "weft_requests_active", "Exchanges in progress.", ["direction"]);
   readonly poolConnections = new CellFamily("gauge", "weft_pool_connections", "Connections to endpoints, by state.", [
@@ -256,6 +256,9 @@ export class Metrics {
     }
     return series;
   }
+
+  /** Requests are counted by rule too, whatever the rule: somebody watches. */
+  countsRoutes = false;
 
   /** Counts of one rule of a release, or of copies. Keep it where it is used often. */
   trafficCell(key: TrafficKey): TrafficCell {

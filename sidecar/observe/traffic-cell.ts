@@ -10,7 +10,8 @@ export interface TrafficKey {
   readonly version: string;
   /** Route and index of the rule; empty: of no rule in particular. */
   readonly route: string;
-  readonly kind: "request" | "mirror";
+  /** "rule": of any rule, counted only while somebody watches. */
+  readonly kind: "request" | "mirror" | "rule";
 }
 
 /** A client that went away says nothing about the backend. */

@@ -81,6 +81,13 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     ...base,
     limits: { ...DEFAULT_HTTP2_LIMITS, ...options.http2Limits },
     flushes: new FlushQueue((run) => setImmediate(run)),
+    onBug: (error) => {
+      metrics.internalErrors.cell("http2-upstream").value++;
+      options.log.error({ err: error }, "an error in the sidecar ended a connection to an endpoint");
+    },
+    onRefused: (rule) => {
+      metrics.http2Refusals.cell("endpoint", rule).value++;
+    },
   };
   const connectStreams: ConnectStreams = (target, settings, owner) => new Http2Upstream(target, settings, owner, http2);
   const events = clusterLog(options.log, metrics);

@@ -13,7 +13,9 @@ export class HeadView implements RequestView {
   }
 
   get path(): string {
-    return this.head?.path ?? "";
+    const { head } = this;
+    // A tunnel has no path of its own: rules for all paths are for it too.
+    return head?.isConnect === true ? "/" : (head?.path ?? "");
   }
 
   get query(): string {

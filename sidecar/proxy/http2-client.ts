@@ -14,7 +14,7 @@ import { readResponseText } from "./http2-text.ts";
 import { SocketTransport } from "./http2-transport.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { failure } from "./reasons.ts";
-import { recordRefusal } from "./record.ts";
+import { countBug, recordRefusal } from "./record.ts";
 import { ownAnswer } from "./respond.ts";
 
 const refusalHead = new Http2Head();
@@ -66,7 +66,11 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
   }
 
   onBytes(bytes: Buffer, length: number): void {
-    this.#connection.receive(bytes, 0, length);
+    try {
+      this.#connection.receive(bytes, 0, length);
+    } catch (error) {
+      countBug(this.#path, "http2-client", error);
+    }
   }
 
   /** Says GOAWAY; what is under way is finished. */
@@ -117,8 +121,6 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
     const { refusal } = this.#connection;
     if (refusal !== undefined && refusal.scope === "connection")
       this.#path.metrics.http2Refusals.cell(this.#router.direction, refusal.detail).value++;
-    // A peer that does not end its side is not waited for.
-    this.#timer.arm("linger", this.#path.limits.lingerMs);
   }
 
   /** The seat has no stream any more. */

@@ -26,7 +26,8 @@ export function requestText(head: Http2Head, isEnd: boolean, websocketKey: strin
   text += fieldLines(head);
   if (head.protocol !== "") {
     text += `connection: upgrade\r\nupgrade: ${head.protocol}\r\n`;
-    if (head.protocol === "websocket") text += `sec-websocket-key: ${websocketKey}\r\n`;
+    if (head.protocol === "websocket" && head.value("sec-websocket-key") === undefined)
+      text += `sec-websocket-key: ${websocketKey}\r\n`;
   } else if (!isPlainConnect && head.contentLength < 0) {
     if (!isEnd) text += CHUNKED;
     else if (BODY_METHODS.has(method)) text += NO_BODY;

@@ -16,6 +16,10 @@ export interface Http2Tools {
   readonly writeBufferBytes: number;
   readonly limits: Http2Limits;
   readonly flushes: FlushQueue;
+  /** An error of the sidecar itself that ended a connection. */
+  readonly onBug: (error: unknown) => void;
+  /** An endpoint broke a rule. */
+  readonly onRefused: (rule: string) => void;
 }
 
 export class SocketTransport implements Http2Transport {

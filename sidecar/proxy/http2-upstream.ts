@@ -8,6 +8,7 @@ import { Http2Connection } from "../http2/connection.ts";
 import type { CloseCause, Http2ConnectionHandler, Http2StreamView, StreamHandler } from "../http2/contract.ts";
 import { ERROR } from "../http2/error-code.ts";
 import type { Http2Head } from "../http2/head.ts";
+import type { Refusal } from "../http2/refusal.ts";
 import type { PoolSettings } from "../upstream/pool.ts";
 import type { StreamConnection, StreamConnectionOwner } from "../upstream/stream-pool.ts";
 import { type Http2Tools, SocketTransport } from "./http2-transport.ts";
@@ -91,7 +92,11 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
   }
 
   onBytes(bytes: Buffer, length: number): void {
-    this.#connection.receive(bytes, 0, length);
+    try {
+      this.#connection.receive(bytes, 0, length);
+    } catch (error) {
+      this.#tools.onBug(error);
+    }
   }
 
   onTimer(): void {
@@ -112,7 +117,9 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
     throw new Error("a stream from an endpoint");
   }
 
-  onStreamRefused(): void {}
+  onStreamRefused(_stream: Http2StreamView, refusal: Refusal): void {
+    this.#tools.onRefused(refusal.detail);
+  }
 
   onSettings(): void {
     if (this.#state === "open") this.#owner.onRoom(this);
@@ -128,7 +135,8 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
     if (this.#connection.openStreams === 0) this.#tools.wheel.arm(this.#timer, this.#idleMs);
   }
 
-  onClosed(_cause: CloseCause): void {
+  onClosed(cause: CloseCause): void {
+    if (cause === "refused") this.#tools.onRefused(this.#connection.refusal?.detail ?? "");
     this.#leave();
   }
 

@@ -13,7 +13,7 @@ import type { SeriesSource } from "./destination.ts";
 import { isGrpc } from "./grpc.ts";
 import { InboundGate } from "./inbound-gate.ts";
 import { type Listener, startListener } from "./listener.ts";
-import { isHttp2To } from "./protocol.ts";
+import { isHttp2To, isTcpTunnel } from "./protocol.ts";
 import { failure } from "./reasons.ts";
 
 export interface InboundOptions {
@@ -90,10 +90,9 @@ export class InboundRouter implements Router {
     destination.cluster = cluster;
     destination.members = cluster.set;
     destination.isGrpc = isGrpc(exchange.head);
-    destination.isHttp2 = isHttp2To(
-      exchange.snapshot.inbound.get(this.#path.service)?.protocol ?? "http",
-      exchange.head,
-    );
+    const protocol = exchange.snapshot.inbound.get(this.#path.service)?.protocol ?? "http";
+    destination.isHttp2 = isHttp2To(protocol, exchange.head);
+    destination.isRawTunnel = isTcpTunnel(protocol, exchange.head);
     destination.retry = cluster.retry;
     destination.requestTimeoutMs = cluster.policy.timeout.requestMs;
     destination.perTryTimeoutMs = cluster.policy.timeout.perTryMs;

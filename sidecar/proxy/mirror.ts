@@ -14,7 +14,7 @@ import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { newAttempt } from "./new-attempt.ts";
-import { speaksHttp2 } from "./protocol.ts";
+import { isHttp2To, protocolOf } from "./protocol.ts";
 
 /** Copies under way together in this process, and what their bodies hold together; more are dropped. */
 const MIRRORS_MAX = 128;
@@ -75,7 +75,7 @@ export class Mirror implements AttemptOwner {
     if (isBusy(member, entry)) return drop(path, filter.service, "busy", record);
     if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade", record);
     record.note("mirror", filter.service);
-    const isHttp2 = entry !== undefined && speaksHttp2(entry.resource, filter.port, head);
+    const isHttp2 = entry !== undefined && isHttp2To(protocolOf(entry.resource, filter.port), head);
     const text = snapshot.mesh.headers.shadowHost ? withShadowHost(headText) : headText;
     const mirror = new Mirror(path, filter.service, member, head, text, isHttp2);
     if (isComplete) mirror.end("");

@@ -18,8 +18,11 @@ import { statusOf } from "./respond.ts";
 
 /** Requests whose host the mesh does not know are counted together: callers choose hosts. */
 const unknownSources = new WeakMap<DataPath, SeriesSource>();
-/** Cells of rules that a release splits, by endpoint, or by cluster where none was chosen. */
-const routeCells = new WeakMap<RulePlan, Map<object, TrafficCell>>();
+/** Cells of rules, by endpoint, or by cluster where none was chosen: of those that a release splits, and of any. */
+const routeCells = {
+  request: new WeakMap<RulePlan, Map<object, TrafficCell>>(),
+  rule: new WeakMap<RulePlan, Map<object, TrafficCell>>(),
+};
 
 /** Endpoints come and go while the service that calls them does not change: its memo is begun anew past this. */
 const SERIES_MEMO_MAX = 4_096;
@@ -95,7 +98,10 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
     const { rule } = exchange.destination;
     // A release judges a call by its code.
     const judged = code < 0 ? status : Math.max(status, httpStatusOf(code));
-    if (rule?.rule.split !== undefined) routeCellOf(path, rule, exchange)?.record(judged, reason, durationMs);
+    if (rule?.rule.split !== undefined)
+      routeCellOf(path, rule, exchange, "request")?.record(judged, reason, durationMs);
+    if (rule !== undefined && path.metrics.countsRoutes)
+      routeCellOf(path, rule, exchange, "rule")?.record(judged, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
   } catch (error) {
     path.metrics.internalErrors.cell("record").value++;
@@ -188,14 +194,19 @@ function seriesOf(path: DataPath, exchange: RecordedExchange): RequestSeries {
   return series;
 }
 
-function routeCellOf(path: DataPath, rule: RulePlan, exchange: RecordedExchange): TrafficCell | undefined {
+function routeCellOf(
+  path: DataPath,
+  rule: RulePlan,
+  exchange: RecordedExchange,
+  kind: keyof typeof routeCells,
+): TrafficCell | undefined {
   const { source, cluster } = exchange.destination;
   if (source === undefined || cluster === undefined) return undefined;
   const { member } = exchange.attempt;
-  let cells = routeCells.get(rule);
+  let cells = routeCells[kind].get(rule);
   if (cells === undefined || cells.size >= SERIES_MEMO_MAX) {
     cells = new Map();
-    routeCells.set(rule, cells);
+    routeCells[kind].set(rule, cells);
   }
   let cell = cells.get(member ?? cluster);
   if (cell === undefined) {
@@ -204,7 +215,7 @@ function routeCellOf(path: DataPath, rule: RulePlan, exchange: RecordedExchange)
       backend: cluster.service,
       version: member?.endpoint.version ?? "",
       route: `${rule.rule.route} ${rule.rule.ruleIndex}`,
-      kind: "request",
+      kind,
     });
     cells.set(member ?? cluster, cell);
   }

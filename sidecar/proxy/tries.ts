@@ -93,6 +93,8 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const { destination } = this.#exchange;
     const { head } = this.#client;
     attempt.prepare(destination, recordAttempt(this.#exchange, member, kind, this.#path.clock));
+    // A sidecar beside the endpoint makes the last piece of the tunnel.
+    if (member.endpoint.mesh) attempt.isRawTunnel = false;
     this.retry.tries++;
     attempt.start(member, head.method, head.upgrade, destination.perTryTimeoutMs, kind === "fresh");
   }

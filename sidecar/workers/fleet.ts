@@ -67,6 +67,7 @@ export class Fleet implements Traffic {
   readonly #bugs = new CellFamily("counter", "weft_internal_errors_total", "", ["where"]);
   #configuration: Configuration = { resources: new Map(), revision: 0 };
   #logLevel: LogLevel;
+  #countsRoutes = false;
   #resolver: ServiceResolver | undefined;
   #ticks: Timer | undefined;
   /** Counters of workers that have ended. */
@@ -160,6 +161,11 @@ export class Fleet implements Traffic {
     this.#bugs.cell("process").value++;
   }
 
+  countRoutes(isOn: boolean): void {
+    this.#countsRoutes = isOn;
+    for (const worker of this.#running()) worker.ask("countRoutes", isOn).catch(() => {});
+  }
+
   async families(): Promise<readonly (CellFamily | HistogramFamily)[]> {
     await this.#inTime(Promise.all(this.#seats.map((seat) => seat.report())));
     this.#workers.cell().value = this.#running().length;
@@ -222,6 +228,7 @@ export class Fleet implements Traffic {
       await worker.ask("prepare", configurationChange(nothing, this.#configuration));
       await worker.ask("commit", undefined);
       await this.decisions.welcome(worker);
+      if (this.#countsRoutes) await worker.ask("countRoutes", true);
       for (const order of this.#open.values()) await worker.ask("listen", order);
       serves();
     });

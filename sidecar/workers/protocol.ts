@@ -66,6 +66,7 @@ export interface Orders {
   drain(order: DrainOrder): void;
   report(): WorkerReport;
   clusters(): readonly ClusterView[];
+  countRoutes(isOn: boolean): void;
   findDecisions(id: string): readonly Decision[];
   openTap(order: TapOrder): void;
   closeTap(tap: number): void;

@@ -66,6 +66,7 @@ export class Worker implements ServiceResolver {
       drain: ({ listener, deadlineMs }) => this.#path.drain(listener, deadlineMs),
       report: () => this.#report(),
       clusters: () => this.#path.clusters(),
+      countRoutes: (isOn) => this.#path.countRoutes(isOn),
       findDecisions: (id) => this.#path.decisions.findDecisions(id),
       openTap: (order) => this.#path.decisions.openTap(order),
       closeTap: (tap) => this.#path.decisions.closeTap(tap),

@@ -112,9 +112,9 @@ class Tap {
   readonly child: ChildProcess;
   readonly exited: Promise<number | null>;
 
-  constructor(argv: readonly string[]) {
+  constructor(argv: readonly string[], command = "tap") {
     const env = { ...process.env, WEFT_SERVER: mesh.server };
-    this.child = spawn(process.execPath, [PROGRAMS.weft, "tap", ...argv], { env, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(process.execPath, [PROGRAMS.weft, command, ...argv], { env, stdio: ["ignore", "pipe", "pipe"] });
     open.push(this.child);
     this.child.stdout?.on("data", (chunk: Buffer) => {
       this.stdout += chunk;
@@ -304,6 +304,23 @@ describe("tap", () => {
     expect(tap.stderr).toContain(`tap: ${tap.seen.length} requests shown, ${sent - tap.seen.length} not shown`);
   });
 
+  test("goes on with the successor of a worker that was killed", async () => {
+    const tap = await new Tap(["orders", "-o", "json"]).begins();
+    const workers = async (): Promise<{ pid: number; state: string }[]> => {
+      const { body } = await ask({ address: web.sidecar.address("admin"), path: "/config_dump" });
+      return JSON.parse(body).workers;
+    };
+    const before = await workers();
+    for (const { pid } of before) process.kill(pid, "SIGKILL");
+    await eventually(async () => {
+      const after = await workers();
+      expect(after.map(({ state }) => state)).toEqual(["running", "running"]);
+      for (const { pid } of after) expect(before.map((worker) => worker.pid)).not.toContain(pid);
+    });
+    for (let index = 0; index < 10; index++) await call("orders", `/split/again${index}`);
+    await eventually(() => expect(tap.seen.map(({ target }) => target)).toHaveLength(10));
+  });
+
   test("ends when its reader goes, and when it has shown enough", async () => {
     const piped = await new Tap(["orders"]).begins();
     piped.child.stdout?.destroy();
@@ -333,12 +350,89 @@ describe("tap", () => {
   });
 });
 
+describe("top", () => {
+  /** Requests for as long as `step` runs. */
+  async function underTraffic<Value>(step: () => Promise<Value>): Promise<Value> {
+    let isOver = false;
+    const sending = (async () => {
+      while (!isOver) {
+        await Promise.all([
+          call("orders", "/split/top"),
+          call("orders", "/split/p"),
+          call("orders", "/split/x", {}, lone),
+        ]);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })();
+    try {
+      return await step();
+    } finally {
+      isOver = true;
+      await sending;
+    }
+  }
+
+  interface Row {
+    readonly name: string;
+    readonly requestsPerSecond: number;
+    readonly successRate: number;
+    readonly p99Ms: number;
+    readonly history: number[];
+  }
+
+  test("shows rates by service, version, caller and route, once", async () => {
+    const byName = async (by: string): Promise<Map<string, Row>> => {
+      const { stdout } = await weft("top", "orders", "--by", by, "-o", "json");
+      return new Map((JSON.parse(stdout).rows as Row[]).map((row) => [row.name, row]));
+    };
+    await underTraffic(async () => {
+      await eventually(async () => {
+        const [services, versions, sources] = [
+          await byName("service"),
+          await byName("version"),
+          await byName("source"),
+        ];
+        expect([...services.keys()]).toEqual(["default/orders"]);
+        expect([...versions.keys()]).toEqual(expect.arrayContaining(["default/orders-v1 v1", "default/orders-v2 v2"]));
+        expect([...sources.keys()].sort()).toEqual(["default/lone", "default/web"]);
+        const [web, lone] = [sources.get("default/web")!, sources.get("default/lone")!];
+        // web calls twice as often as lone.
+        expect(web.requestsPerSecond / lone.requestsPerSecond).toBeGreaterThan(1.5);
+        expect(web.requestsPerSecond / lone.requestsPerSecond).toBeLessThan(2.5);
+        expect(services.get("default/orders")).toMatchObject({ successRate: 100, history: expect.any(Array) });
+        expect(services.get("default/orders")!.p99Ms).toBeGreaterThan(0);
+      });
+      const routes = await byName("route");
+      expect([...routes.keys()]).toEqual(["default/orders HTTPRoute default/orders 0"]);
+      expect([...routes.values()][0]!.requestsPerSecond).toBeGreaterThan(0);
+    });
+  });
+
+  test("with --watch goes on: lines in a pipe, a document a second, until its reader goes", async () => {
+    await underTraffic(async () => {
+      const lines = new Tap(["--watch"], "top");
+      const documents = new Tap(["--watch", "--by", "version", "-o", "json"], "top");
+      await eventually(() => {
+        expect(lines.stdout.split("\n").length).toBeGreaterThan(3);
+        expect(documents.stdout.split("\n").length).toBeGreaterThan(3);
+      });
+      expect(lines.stdout).toMatch(/^\d{4}-\S+Z\tdefault\/orders\t[\d.]+\t100\t[\d.]+\t[\d.]+\t[\d.]+$/m);
+      for (const line of documents.stdout.split("\n").slice(0, -1))
+        expect(JSON.parse(line)).toMatchObject({ by: "version" });
+      lines.child.stdout?.destroy();
+      documents.child.kill("SIGINT");
+      expect(await Promise.all([lines.exited, documents.exited])).toEqual([0, 0]);
+    });
+  });
+});
+
 test("flags that make no sense are refused before anybody is asked", async () => {
   const answers = await Promise.all([
     weft("tap", "orders", "--status", "6"),
     weft("tap", "orders", "--direction", "up"),
     weft("tap", "orders", "-H", ": x"),
     weft("tap", "orders", "-o", "yaml"),
+    weft("top", "--by", "colour"),
     weft("explain", "GET", "http://orders/", "--sidecar", "127.0.0.1:1"),
   ]);
   for (const { code, stderr } of answers) {

@@ -54,6 +54,7 @@ export interface StreamResponse {
     | { $case: "decisionQuery"; value: DecisionQuery }
     | { $case: "tapOpen"; value: TapOpen }
     | { $case: "tapClose"; value: TapClose }
+    | { $case: "trafficWatch"; value: TrafficWatch }
     | undefined;
 }
 
@@ -169,6 +170,13 @@ export interface ReadinessChange {
  */
 export interface TrafficReport {
   counts: TrafficCount[];
+  /** The same requests by rule, whatever the rule is: counted while traffic is watched (TrafficWatch). */
+  routes: TrafficCount[];
+}
+
+/** To the sidecar: somebody looks at its traffic. Report at once, and every interval_ms; 0: as before. */
+export interface TrafficWatch {
+  intervalMs: number;
 }
 
 /** Endpoints that the sidecar sends nothing to, as it finds: all of them, whenever they changed. */
@@ -466,6 +474,9 @@ export const StreamResponse: MessageFns<StreamResponse> = {
       case "tapClose":
         TapClose.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
+      case "trafficWatch":
+        TrafficWatch.encode(message.message.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -531,6 +542,14 @@ export const StreamResponse: MessageFns<StreamResponse> = {
             message.message = { $case: "tapClose", value: TapClose.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = { $case: "trafficWatch", value: TrafficWatch.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -582,6 +601,12 @@ export const StreamResponse: MessageFns<StreamResponse> = {
       case "tapClose": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "tapClose", value: TapClose.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "trafficWatch": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "trafficWatch", value: TrafficWatch.fromPartial(object.message.value) };
         }
         break;
       }
@@ -1666,13 +1691,16 @@ export const ReadinessChange: MessageFns<ReadinessChange> = {
 };
 
 function createBaseTrafficReport(): TrafficReport {
-  return { counts: [] };
+  return { counts: [], routes: [] };
 }
 
 export const TrafficReport: MessageFns<TrafficReport> = {
   encode(message: TrafficReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.counts) {
       TrafficCount.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.routes) {
+      TrafficCount.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1698,6 +1726,14 @@ export const TrafficReport: MessageFns<TrafficReport> = {
             message.counts.push(TrafficCount.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.routes.push(TrafficCount.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1716,6 +1752,62 @@ export const TrafficReport: MessageFns<TrafficReport> = {
   fromPartial(object: DeepPartial<TrafficReport>): TrafficReport {
     const message = createBaseTrafficReport();
     message.counts = object.counts?.map((e) => TrafficCount.fromPartial(e)) || [];
+    message.routes = object.routes?.map((e) => TrafficCount.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTrafficWatch(): TrafficWatch {
+  return { intervalMs: 0 };
+}
+
+export const TrafficWatch: MessageFns<TrafficWatch> = {
+  encode(message: TrafficWatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.intervalMs !== 0) {
+      writer.uint32(8).uint32(message.intervalMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrafficWatch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrafficWatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.intervalMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TrafficWatch>): TrafficWatch {
+    return TrafficWatch.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrafficWatch>): TrafficWatch {
+    const message = createBaseTrafficWatch();
+    message.intervalMs = object.intervalMs ?? 0;
     return message;
   },
 };

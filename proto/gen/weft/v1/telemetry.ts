@@ -182,6 +182,39 @@ export interface TapResponse {
   sidecars: number;
 }
 
+export interface WatchTrafficRequest {
+  /** "service", "route", "version" or "source"; empty: service. */
+  by: string;
+  /** Only services called of this namespace; empty: all. */
+  namespace: string;
+  /** "namespace/name": only requests to this service; empty: all. */
+  service: string;
+}
+
+export interface WatchTrafficResponse {
+  /** Most requests first. */
+  rows: TrafficRow[];
+  /** Rows that are left out, because there are too many. */
+  omitted: number;
+  /** Sidecars that report. */
+  sidecars: number;
+  windowMs: number;
+}
+
+export interface TrafficRow {
+  /** What the row is of: "default/orders", "HTTPRoute default/orders 0", "default/orders-v2 v2". */
+  name: string;
+  /** Means over the window. */
+  requestsPerSecond: number;
+  failuresPerSecond: number;
+  /** Of the last 10 to 20 seconds. */
+  p50Ms: number;
+  p95Ms: number;
+  p99Ms: number;
+  /** Requests of each of the last seconds, oldest first. */
+  history: number[];
+}
+
 /** To the sidecar: what does it remember of this id? */
 export interface DecisionQuery {
   query: number;
@@ -1690,6 +1723,317 @@ export const TapResponse: MessageFns<TapResponse> = {
   },
 };
 
+function createBaseWatchTrafficRequest(): WatchTrafficRequest {
+  return { by: "", namespace: "", service: "" };
+}
+
+export const WatchTrafficRequest: MessageFns<WatchTrafficRequest> = {
+  encode(message: WatchTrafficRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.by !== "") {
+      writer.uint32(10).string(message.by);
+    }
+    if (message.namespace !== "") {
+      writer.uint32(18).string(message.namespace);
+    }
+    if (message.service !== "") {
+      writer.uint32(26).string(message.service);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchTrafficRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchTrafficRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WatchTrafficRequest>): WatchTrafficRequest {
+    return WatchTrafficRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchTrafficRequest>): WatchTrafficRequest {
+    const message = createBaseWatchTrafficRequest();
+    message.by = object.by ?? "";
+    message.namespace = object.namespace ?? "";
+    message.service = object.service ?? "";
+    return message;
+  },
+};
+
+function createBaseWatchTrafficResponse(): WatchTrafficResponse {
+  return { rows: [], omitted: 0, sidecars: 0, windowMs: 0 };
+}
+
+export const WatchTrafficResponse: MessageFns<WatchTrafficResponse> = {
+  encode(message: WatchTrafficResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rows) {
+      TrafficRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.omitted !== 0) {
+      writer.uint32(16).uint32(message.omitted);
+    }
+    if (message.sidecars !== 0) {
+      writer.uint32(24).uint32(message.sidecars);
+    }
+    if (message.windowMs !== 0) {
+      writer.uint32(32).uint32(message.windowMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchTrafficResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchTrafficResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rows.push(TrafficRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.omitted = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sidecars = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.windowMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WatchTrafficResponse>): WatchTrafficResponse {
+    return WatchTrafficResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchTrafficResponse>): WatchTrafficResponse {
+    const message = createBaseWatchTrafficResponse();
+    message.rows = object.rows?.map((e) => TrafficRow.fromPartial(e)) || [];
+    message.omitted = object.omitted ?? 0;
+    message.sidecars = object.sidecars ?? 0;
+    message.windowMs = object.windowMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseTrafficRow(): TrafficRow {
+  return { name: "", requestsPerSecond: 0, failuresPerSecond: 0, p50Ms: 0, p95Ms: 0, p99Ms: 0, history: [] };
+}
+
+export const TrafficRow: MessageFns<TrafficRow> = {
+  encode(message: TrafficRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.requestsPerSecond !== 0) {
+      writer.uint32(17).double(message.requestsPerSecond);
+    }
+    if (message.failuresPerSecond !== 0) {
+      writer.uint32(25).double(message.failuresPerSecond);
+    }
+    if (message.p50Ms !== 0) {
+      writer.uint32(33).double(message.p50Ms);
+    }
+    if (message.p95Ms !== 0) {
+      writer.uint32(41).double(message.p95Ms);
+    }
+    if (message.p99Ms !== 0) {
+      writer.uint32(49).double(message.p99Ms);
+    }
+    if (message.history.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.history) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrafficRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrafficRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.requestsPerSecond = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.failuresPerSecond = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.p50Ms = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.p95Ms = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.p99Ms = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag === 57) {
+              message.history.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.history.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TrafficRow>): TrafficRow {
+    return TrafficRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrafficRow>): TrafficRow {
+    const message = createBaseTrafficRow();
+    message.name = object.name ?? "";
+    message.requestsPerSecond = object.requestsPerSecond ?? 0;
+    message.failuresPerSecond = object.failuresPerSecond ?? 0;
+    message.p50Ms = object.p50Ms ?? 0;
+    message.p95Ms = object.p95Ms ?? 0;
+    message.p99Ms = object.p99Ms ?? 0;
+    message.history = object.history?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseDecisionQuery(): DecisionQuery {
   return { query: 0, id: "" };
 }
@@ -2074,6 +2418,17 @@ export const TelemetryServiceService = {
     responseSerialize: (value: TapResponse): Buffer => Buffer.from(TapResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): TapResponse => TapResponse.decode(value),
   },
+  /** Rates, failures and durations as callers' sidecars see them, once a second, until the caller ends the call. */
+  watchTraffic: {
+    path: "/weft.v1.TelemetryService/WatchTraffic" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchTrafficRequest): Buffer => Buffer.from(WatchTrafficRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchTrafficRequest => WatchTrafficRequest.decode(value),
+    responseSerialize: (value: WatchTrafficResponse): Buffer =>
+      Buffer.from(WatchTrafficResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchTrafficResponse => WatchTrafficResponse.decode(value),
+  },
 } as const;
 
 export interface TelemetryServiceServer extends UntypedServiceImplementation {
@@ -2081,6 +2436,8 @@ export interface TelemetryServiceServer extends UntypedServiceImplementation {
   findDecisions: handleUnaryCall<FindDecisionsRequest, FindDecisionsResponse>;
   /** Decisions about requests as they end, from all sidecars, until the caller ends the call. */
   tap: handleServerStreamingCall<TapRequest, TapResponse>;
+  /** Rates, failures and durations as callers' sidecars see them, once a second, until the caller ends the call. */
+  watchTraffic: handleServerStreamingCall<WatchTrafficRequest, WatchTrafficResponse>;
 }
 
 export interface TelemetryServiceClient extends Client {
@@ -2103,6 +2460,16 @@ export interface TelemetryServiceClient extends Client {
   /** Decisions about requests as they end, from all sidecars, until the caller ends the call. */
   tap(request: TapRequest, options?: Partial<CallOptions>): ClientReadableStream<TapResponse>;
   tap(request: TapRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<TapResponse>;
+  /** Rates, failures and durations as callers' sidecars see them, once a second, until the caller ends the call. */
+  watchTraffic(
+    request: WatchTrafficRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchTrafficResponse>;
+  watchTraffic(
+    request: WatchTrafficRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchTrafficResponse>;
 }
 
 export const TelemetryServiceClient = makeGenericClientConstructor(

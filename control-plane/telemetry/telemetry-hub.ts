@@ -1,5 +1,6 @@
 // Where people's questions about requests meet the sidecars that know: questions for one id, asked of every connected
-// sidecar, and taps, open in all of them. Keeps nothing of what passes; everything that waits has a bound.
+// sidecar, taps, open in all of them, and how often they report their traffic. Keeps nothing of what passes; everything
+// that waits has a bound.
 import type { StreamResponse } from "../../proto/gen/weft/v1/discovery.ts";
 import type { Decision, DecisionAnswer, TapFilter, TapReport } from "../../proto/gen/weft/v1/telemetry.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -7,6 +8,9 @@ import type { Clock, Timer } from "../../runtime/clock.ts";
 /** Questions that are open together; a person asks one. */
 export const INQUIRIES_MAX = 64;
 export const TAPS_MAX = 16;
+/** How often traffic is reported while somebody looks at it. */
+const WATCH_INTERVAL_MS = 1_000;
+const REPORTS_PER_SECOND_MAX = 2_000;
 /** Decisions that one question brings back. */
 const DECISIONS_MAX = 1_000;
 const DECISIONS_OF_ONE_MAX = 64;
@@ -53,12 +57,14 @@ interface Tap {
   readonly events: TapEvents;
 }
 
-export class DecisionHub {
+export class TelemetryHub {
   readonly #clock: Clock;
   readonly #informants = new Set<Informant>();
   readonly #inquiries = new Map<number, Inquiry>();
   readonly #taps = new Map<number, Tap>();
   #lastNumber = 0;
+  /** Who looks at traffic now. */
+  #watchers = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -68,6 +74,7 @@ export class DecisionHub {
   join(informant: Informant): () => void {
     this.#informants.add(informant);
     for (const [number, tap] of this.#taps) this.#openAt(informant, number, tap);
+    if (this.#watchers > 0) informant.send(this.#pace());
     return () => {
       this.#informants.delete(informant);
       for (const inquiry of this.#inquiries.values()) {
@@ -132,6 +139,28 @@ export class DecisionHub {
     // The sidecar does not know yet that it was closed, or missed it.
     if (open === undefined) informant.send({ $case: "tapClose", value: { tap } });
     else open.events.onReport({ decisions: decisions.map((one) => signed(one, informant)), matched, dropped });
+  }
+
+  get informants(): number {
+    return this.#informants.size;
+  }
+
+  /** Somebody looks at traffic: sidecars report often until the returned function is called. */
+  watchTraffic(): () => void {
+    if (++this.#watchers === 1) this.#tellPace();
+    return () => {
+      if (--this.#watchers === 0) this.#tellPace();
+    };
+  }
+
+  #tellPace(): void {
+    for (const informant of this.#informants) informant.send(this.#pace());
+  }
+
+  /** Of a large mesh each reports less often, so that all together stay within what one process reads. */
+  #pace(): Message {
+    const intervalMs = WATCH_INTERVAL_MS * Math.ceil(this.#informants.size / REPORTS_PER_SECOND_MAX);
+    return { $case: "trafficWatch", value: { intervalMs: this.#watchers > 0 ? intervalMs : 0 } };
   }
 
   #openAt(informant: Informant, number: number, { filter, maxPerSecond }: Tap): void {

@@ -1,0 +1,169 @@
+// Tunnels of clients that speak HTTP/2: WebSocket by extended CONNECT (RFC 8441), and plain CONNECT.
+import { once } from "node:events";
+import { createServer, type IncomingMessage } from "node:http";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from "node:http2";
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { applyRules, cleanUp, inboundRig, outboundRig, until } from "./testing/rig.ts";
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  await cleanUp();
+});
+
+async function listening(server: Server): Promise<number> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  cleanups.push(() => server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+/** Takes upgrades to any protocol, or refuses them, and echoes. */
+async function upgradingApp(status = 101): Promise<{ port: number; seen: IncomingMessage[]; sockets: Socket[] }> {
+  const seen: IncomingMessage[] = [];
+  const sockets: Socket[] = [];
+  const server = createServer();
+  server.on("upgrade", (request: IncomingMessage, socket: Socket) => {
+    seen.push(request);
+    sockets.push(socket);
+    socket.on("error", () => {});
+    if (status !== 101) {
+      socket.end(`HTTP/1.1 ${status} No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno`);
+      return;
+    }
+    socket.write(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: chat\r\n\r\nhello ",
+    );
+    socket.on("data", (bytes: Buffer) => socket.write(bytes));
+    socket.on("end", () => socket.end("bye"));
+  });
+  return { port: await listening(server), seen, sockets };
+}
+
+async function sessionTo(port: number): Promise<ClientHttp2Session> {
+  const session = connect(`http://127.0.0.1:${port}`);
+  session.on("error", () => {});
+  cleanups.push(() => session.destroy());
+  await once(session, "remoteSettings");
+  return session;
+}
+
+interface Talk {
+  readonly stream: ClientHttp2Stream;
+  head: IncomingHttpHeaders & { ":status"?: number | undefined };
+  received: string;
+  hasEnded: boolean;
+}
+
+function talk(session: ClientHttp2Session, head: Record<string, string>): Talk {
+  const stream = session.request({ ":method": "CONNECT", ...head });
+  const made: Talk = { stream, head: {}, received: "", hasEnded: false };
+  stream.on("error", () => {});
+  stream.on("response", (fields) => {
+    made.head = fields;
+  });
+  stream.on("data", (bytes: Buffer) => {
+    made.received += bytes.toString("latin1");
+  });
+  stream.on("end", () => {
+    made.hasEnded = true;
+  });
+  return made;
+}
+
+const WEBSOCKET = {
+  ":protocol": "websocket",
+  ":scheme": "http",
+  ":authority": "orders",
+  ":path": "/chat?room=1",
+  "sec-websocket-version": "13",
+  "sec-websocket-protocol": "chat",
+};
+
+test("extended CONNECT becomes the upgrade that it stands for, and its bytes go both ways", async () => {
+  const app = await upgradingApp();
+  const rig = await inboundRig(`127.0.0.1:${app.port}`);
+  const session = await sessionTo(rig.port);
+  expect(session.remoteSettings.enableConnectProtocol).toBe(true);
+  const made = talk(session, WEBSOCKET);
+  await until(() => made.received === "hello ");
+  expect(made.head).toMatchObject({ ":status": 200, "sec-websocket-protocol": "chat" });
+  expect(made.head["upgrade"] ?? made.head["sec-websocket-accept"]).toBeUndefined();
+  expect(app.seen[0]).toMatchObject({ method: "GET", url: "/chat?room=1" });
+  expect(app.seen[0]?.headers).toMatchObject({ host: "orders", upgrade: "websocket", "sec-websocket-version": "13" });
+  expect(Buffer.from(app.seen[0]?.headers["sec-websocket-key"] ?? "", "base64")).toHaveLength(16);
+  made.stream.write("one ");
+  await until(() => made.received === "hello one ");
+  made.stream.end("two ");
+  await until(() => made.hasEnded);
+  expect(made.received).toBe("hello one two bye");
+});
+
+test("an app that refuses the upgrade is heard", async () => {
+  const app = await upgradingApp(403);
+  const rig = await inboundRig(`127.0.0.1:${app.port}`);
+  const made = talk(await sessionTo(rig.port), WEBSOCKET);
+  await until(() => made.hasEnded);
+  expect(made.head[":status"]).toBe(403);
+  expect(made.received).toBe("no");
+});
+
+test("a client's reset ends the app's side; a tunnel does not disturb the other streams", async () => {
+  const app = await upgradingApp();
+  const rig = await inboundRig(`127.0.0.1:${app.port}`);
+  const session = await sessionTo(rig.port);
+  const [first, second] = [talk(session, WEBSOCKET), talk(session, WEBSOCKET)];
+  await until(() => first.received !== "" && second.received !== "");
+  first.stream.close(8);
+  await until(() => app.sockets.filter((socket) => socket.destroyed).length === 1);
+  second.stream.write("still here");
+  await until(() => second.received === "hello still here");
+});
+
+test("a service of bytes: its server speaks first, behind a tunnel to its name, through both sidecars", async () => {
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => {});
+    socket.write("220 ready ");
+    socket.on("data", (bytes: Buffer) => socket.write(`got ${bytes}`));
+  });
+  const port = await listening(server);
+  const service = `
+apiVersion: weft.mesh/v1
+kind: Service
+metadata: { name: caller }
+spec: { ports: [{ port: 25, protocol: tcp }] }
+---
+`;
+  const inbound = await inboundRig(`127.0.0.1:${port}`, { rules: service });
+  const outbound = await outboundRig({
+    rules: service,
+    workloads: [{ service: "caller", address: `127.0.0.1:${inbound.port}` }],
+  });
+  const made = talk(await sessionTo(outbound.port), { ":authority": "caller:25" });
+  await until(() => made.received === "220 ready ");
+  made.stream.write("hello");
+  await until(() => made.received === "220 ready got hello");
+});
+
+test("CONNECT to a host outside of the mesh, with bytes that come before the tunnel stands", async () => {
+  const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => {});
+    socket.on("data", (bytes: Buffer) => socket.write(`got ${bytes}`));
+    socket.on("end", () => socket.end("."));
+  });
+  const port = await listening(server);
+  const rig = await outboundRig();
+  applyRules(
+    rig.path,
+    `{ apiVersion: weft.mesh/v1, kind: Mesh, metadata: { name: mesh }, spec: { egress: { allow: ["127.0.0.1:${port}"] } } }`,
+  );
+  const made = talk(await sessionTo(rig.port), { ":authority": `127.0.0.1:${port}` });
+  made.stream.write("early");
+  await until(() => made.received === "got early");
+  expect(made.head[":status"]).toBe(200);
+  made.stream.end();
+  await until(() => made.hasEnded);
+  expect(made.received).toBe("got early.");
+});
