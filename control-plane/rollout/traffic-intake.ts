@@ -44,10 +44,11 @@ export class TrafficIntake {
     for (const count of counts) {
       if (count.backend === canary) isNews = true;
       if (count.mirror && count.backend === canary) this.#mirrored = plus(this.#mirrored, count);
-      if (count.mirror || count.service !== service) continue;
+      // Counts of no rule in particular are of all traffic, of whatever rules; those of a release know codes of gRPC, too.
+      if (count.mirror || count.route === "" || count.service !== service) continue;
       if (count.backend !== canary && count.backend !== stable) continue;
-      if (count.route !== "") this.#addRoute(count.route, count.backend === canary, count);
-      else if (count.backend === canary) this.#canary = plus(this.#canary, count);
+      this.#addRoute(count.route, count.backend === canary, count);
+      if (count.backend === canary) this.#canary = plus(this.#canary, count);
       else this.#stable = plus(this.#stable, count);
     }
     return isNews;
