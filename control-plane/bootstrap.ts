@@ -12,6 +12,7 @@ import { impliedServices } from "../rules/endpoints.ts";
 import { formatHostPort, parseHostPort } from "../runtime/address.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import type { Usage } from "../runtime/process-figures.ts";
 import { PROGRAM_VERSION } from "../runtime/version.ts";
 import { createFleetService, type ProcessFacts } from "./api/fleet-service.ts";
 import { createGrpcServer, type GrpcServer } from "./api/grpc-server.ts";
@@ -20,6 +21,7 @@ import { createRolloutsService } from "./api/rollouts-service.ts";
 import { createRulesService } from "./api/rules-service.ts";
 import { createTelemetryService } from "./api/telemetry-service.ts";
 import { createDiscovery } from "./discovery/service.ts";
+import { addGauges, addProcessGauges } from "./gauges.ts";
 import { IMPLIED_SERVICE_LINGER_MS, LEASE_MS, STOP_GRACE_MS } from "./limits.ts";
 import { MetricsRegistry } from "./metrics.ts";
 import { Fleet } from "./push/fleet.ts";
@@ -44,6 +46,8 @@ export interface Settings {
   readonly pid: number;
   /** Folder of the .proto files. */
   readonly protoFolder: string;
+  /** What the process has used; absent: its figures are not exposed. */
+  readonly usage?: () => Usage;
 }
 
 export interface RunningControlPlane {
@@ -100,7 +104,8 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
     ...{ programVersion: PROGRAM_VERSION, startedAtMs, store: settings.store, data: settings.data },
     ...addresses,
   });
-  addGauges(metrics, rulebook, registry, fleet);
+  addGauges(metrics, { rulebook, registry, fleet });
+  if (settings.usage !== undefined) addProcessGauges(metrics, settings.usage);
   const services = {
     rules: createRulesService({ rulebook, log, impliedServices: () => impliedServices(registry.knownWorkloads()) }),
     fleet: createFleetService({ rulebook, registry, fleet, health, clock, log, process: facts }),
@@ -183,30 +188,6 @@ function cannotListen(flag: string, address: string, error: unknown): StartError
 function serviceOfWorkload(registry: Registry, id: string): string {
   const workload = registry.get(id)?.workload;
   return workload === undefined ? "" : qualifiedName(workload.namespace, workload.service);
-}
-
-function addGauges(metrics: MetricsRegistry, rulebook: Rulebook, registry: Registry, fleet: Fleet): void {
-  metrics.gauge("weft_revision", "Newest committed revision.", () => rulebook.revision);
-  metrics.gauge("weft_pushed_revision", "Newest revision that is compiled and pushed.", () => fleet.pushedRevision);
-  metrics.gauge("weft_documents", "Stored documents by kind.", () => {
-    const byKind = Map.groupBy(rulebook.documents.values(), ({ key }) => key.kind);
-    return Array.from(byKind, ([kind, documents]) => [{ kind }, documents.length] as const);
-  });
-  metrics.gauge("weft_workloads", "Registered workloads by readiness.", () => {
-    const ready = registry.workloads().filter((workload) => workload.ready).length;
-    return [
-      [{ ready: "true" }, ready],
-      [{ ready: "false" }, registry.workloads().length - ready],
-    ];
-  });
-  metrics.gauge("weft_sidecars_connected", "Sidecars with an open discovery stream.", () => fleet.connectedCount);
-  metrics.gauge("weft_compiled_resources", "Compiled resources that are kept.", () => fleet.compiledCount);
-  metrics.gauge("weft_sidecars_refusing", "Sidecars that refused a delta and act on older rules.", () => {
-    let refusing = 0;
-    for (const { isConnected, queue } of fleet.sidecars())
-      refusing += Number(isConnected && queue.refusal !== undefined);
-    return refusing;
-  });
 }
 
 function pageFacts(facts: ProcessFacts, rulebook: Rulebook, fleet: Fleet): [string, string][] {

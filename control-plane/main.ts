@@ -58,6 +58,11 @@ function findProtoFolder(): string {
   return candidates.find((folder) => existsSync(join(folder, "weft/v1/rules.proto"))) ?? candidates[0] ?? "proto";
 }
 
+function usage() {
+  const { user, system } = process.cpuUsage();
+  return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
+}
+
 function refuse(message: string, code: number): never {
   process.stderr.write(`${PROGRAM}: ${message}\n`);
   process.exit(code);
@@ -70,7 +75,7 @@ async function main(): Promise<void> {
   if (store === "etcd") refuse("--store etcd is not available in this version; use --store sqlite", EXIT_USAGE);
   if (etcdEndpoints !== undefined) refuse("--etcd-endpoints is only for --store etcd", EXIT_USAGE);
   const log = createLog(PROGRAM, logLevel);
-  const settings = { data, grpc, http, store, pid: process.pid, protoFolder: findProtoFolder() };
+  const settings = { data, grpc, http, store, pid: process.pid, protoFolder: findProtoFolder(), usage };
   const running = await startControlPlane(settings, systemClock, log).catch((error: unknown) => {
     if (error instanceof StartError || error instanceof StoreUnusableError) refuse(error.message, 1);
     throw error;

@@ -1,6 +1,6 @@
-// The control plane's own figures in the Prometheus text format 0.0.4
-// (https://prometheus.io/docs/instrumenting/exposition_formats/). A handful of them, read now and then: nothing
+// The control plane's own figures, as Prometheus text and OpenMetrics (runtime/metrics-format.ts). A handful of them, read now and then: nothing
 // here is on a hot path.
+import { boundText, type ExpositionFormat, familyName } from "../runtime/metrics-format.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -11,7 +11,7 @@ interface Family {
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge" | "histogram";
-  lines(): Iterable<string>;
+  lines(format: ExpositionFormat): Iterable<string>;
 }
 
 export class Counter {
@@ -53,12 +53,14 @@ export class Histogram {
     series.sum += seconds;
   }
 
-  *lines(): Iterable<string> {
+  *lines(format: ExpositionFormat): Iterable<string> {
     for (const { labels, counts, sum } of this.#series.values()) {
       let total = 0;
       for (const [index, count] of counts.entries()) {
         total += count;
-        yield `${seriesOf(`${this.#name}_bucket`, { ...labels, le: String(SECONDS_BUCKETS[index] ?? "+Inf") })} ${total}`;
+        const bound = SECONDS_BUCKETS[index];
+        const le = bound === undefined ? "+Inf" : boundText(bound, format);
+        yield `${seriesOf(`${this.#name}_bucket`, { ...labels, le })} ${total}`;
       }
       yield `${seriesOf(`${this.#name}_sum`, labels)} ${sum}`;
       yield `${seriesOf(`${this.#name}_count`, labels)} ${total}`;
@@ -78,7 +80,7 @@ export class MetricsRegistry {
 
   histogram(name: string, help: string): Histogram {
     const histogram = new Histogram(name);
-    this.#families.push({ name, help, type: "histogram", lines: () => histogram.lines() });
+    this.#families.push({ name, help, type: "histogram", lines: (format) => histogram.lines(format) });
     return histogram;
   }
 
@@ -87,10 +89,18 @@ export class MetricsRegistry {
     this.#families.push({ name, help, type: "gauge", lines: () => gaugeLines(name, read()) });
   }
 
-  render(): string {
+  /** As `gauge`, for what only grows and is counted elsewhere. */
+  total(name: string, help: string, read: () => number | Iterable<readonly [Labels, number]>): void {
+    this.#families.push({ name, help, type: "counter", lines: () => gaugeLines(name, read()) });
+  }
+
+  render(format: ExpositionFormat = "prometheus"): string {
     const text: string[] = [];
-    for (const { name, help, type, lines } of this.#families)
-      text.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines());
+    for (const { name, help, type, lines } of this.#families) {
+      const shown = familyName(name, type, format);
+      text.push(`# HELP ${shown} ${help}`, `# TYPE ${shown} ${type}`, ...lines(format));
+    }
+    if (format === "openmetrics") text.push("# EOF");
     return `${text.join("\n")}\n`;
   }
 }

@@ -36,6 +36,10 @@ if (asked.outcome === "exit") {
     random: systemRandom,
     log,
     stdout: process.stdout,
+    usage: () => {
+      const { user, system } = process.cpuUsage();
+      return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
+    },
     env: process.env,
     sendSignal: (pid, signal) => process.kill(pid, signal),
     compactMemory: () => void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),

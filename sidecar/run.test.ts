@@ -26,6 +26,7 @@ test.each(["1", "2"])(
       random: systemRandom,
       log: silentLog(),
       stdout: { writableLength: 0, write: () => true },
+      usage: () => ({ cpuSeconds: 1, residentBytes: 2 }),
       env: {},
       sendSignal: () => {},
       print: (line) => ready.resolve(JSON.parse(line)),

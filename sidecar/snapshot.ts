@@ -5,7 +5,7 @@ import { compileMeshSpec } from "../rules/compile/mesh.ts";
 import type { EndpointsResource, InboundResource, MeshResource, Resource, ServiceResource } from "../rules/resource.ts";
 import { compileRoutes, type RouteTable } from "../rules/routing/table.ts";
 import { AddressError, buildCluster, type Cluster, type ClusterTools, settleCluster } from "./cluster.ts";
-import type { RequestSeries } from "./observe/metrics.ts";
+import type { RequestSeries } from "./observe/request-series.ts";
 import { planRouteRetry, type RetryPlan } from "./policy/retry.ts";
 import { planRule, type RulePlan } from "./route/rule-plan.ts";
 

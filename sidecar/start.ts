@@ -7,6 +7,8 @@ import { formatHostPort, type HostPort } from "../runtime/address.ts";
 import { type Clock, sleep } from "../runtime/clock.ts";
 import { EXIT_USAGE } from "../runtime/flags.ts";
 import type { Log } from "../runtime/log.ts";
+import type { ExpositionFormat } from "../runtime/metrics-format.ts";
+import type { Usage } from "../runtime/process-figures.ts";
 import type { Random } from "../runtime/random.ts";
 import { PROGRAM_VERSION } from "../runtime/version.ts";
 import type { LineSink } from "./access-log.ts";
@@ -21,8 +23,11 @@ import type { ControlPlaneSourceOptions } from "./discovery/control-plane-source
 import type { Registration, Source } from "./discovery/source.ts";
 import { advertisedAddress, workloadId } from "./identity.ts";
 import { configDump, unhealthyEndpoints } from "./inspect.ts";
+import { MetricsPushSwitch } from "./metrics-push.ts";
 import type { Decision } from "./observe/decision.ts";
-import { renderPrometheus } from "./observe/exposition.ts";
+import { renderMetrics } from "./observe/exposition.ts";
+import type { CellFamily, HistogramFamily } from "./observe/families.ts";
+import type { TelemetryIdentity } from "./observe/otlp/identity.ts";
 import { Readiness } from "./readiness.ts";
 import type { AppToStop, ShutdownParts } from "./shutdown.ts";
 import { bindFailure, StartFailure } from "./start-failure.ts";
@@ -36,6 +41,8 @@ export interface StartFloor {
   readonly log: Log;
   /** For the access log. */
   readonly stdout: LineSink;
+  /** What the process has used. */
+  readonly usage: () => Usage;
 }
 
 /** The one line on stdout: everything is bound; addresses of what is not off. */
@@ -72,9 +79,10 @@ export interface Sidecar {
  * @throws StartFailure when rules are not valid or an address cannot be bound
  */
 export async function startSidecar(settings: SidecarSettings, floor: StartFloor, quit: () => void): Promise<Sidecar> {
-  const traffic = await createTraffic(settings, floor);
+  const identity = telemetryIdentity(settings);
+  const traffic = await createTraffic(settings, floor, identity);
   const createSource = await sourceFactory(settings, floor.random);
-  const sidecar = new RunningSidecar(settings, floor, traffic, { createSource, quit });
+  const sidecar = new RunningSidecar(settings, floor, traffic, { createSource, quit, identity });
   try {
     await sidecar.start();
     return sidecar;
@@ -84,15 +92,19 @@ export async function startSidecar(settings: SidecarSettings, floor: StartFloor,
   }
 }
 
+/** How collectors know this sidecar. */
+function telemetryIdentity({ service, namespace, version, id, zone }: SidecarSettings): TelemetryIdentity {
+  const instance = id ?? randomUUID();
+  return { service: qualifiedName(namespace, service), version, instance, zone, programVersion: PROGRAM_VERSION };
+}
+
 /** One process carries the traffic itself; to carry it in several, workers are started. */
-function createTraffic(settings: SidecarSettings, floor: StartFloor): Promise<Traffic> {
-  const { clock, random, log, stdout } = floor;
+function createTraffic(settings: SidecarSettings, floor: StartFloor, identity: TelemetryIdentity): Promise<Traffic> {
+  const { clock, random, log, stdout, usage } = floor;
   const { namespace, concurrency, limits, http1Limits, logLevel, zone } = settings;
   const service = qualifiedName(namespace, settings.service);
-  const { version } = settings;
-  const identity = { service, version, instance: settings.id ?? randomUUID(), zone, programVersion: PROGRAM_VERSION };
   const path = { namespace, service, limits, http1Limits, zone, identity, processes: concurrency };
-  if (concurrency === 1) return LocalTraffic.create({ clock, random, log, ...path }, stdout);
+  if (concurrency === 1) return LocalTraffic.create({ clock, random, log, usage, ...path }, stdout);
   return Fleet.create({ concurrency, worker: { ...path, logLevel }, clock, random, log });
 }
 
@@ -117,6 +129,7 @@ async function sourceFactory({ source, version }: SidecarSettings, random: Rando
 interface SidecarTools {
   readonly createSource: CreateSource;
   readonly quit: () => void;
+  readonly identity: TelemetryIdentity;
 }
 
 class RunningSidecar implements Sidecar {
@@ -128,6 +141,7 @@ class RunningSidecar implements Sidecar {
   readonly #source: Source;
   readonly #readiness: Readiness;
   readonly #condition: ConditionMetrics;
+  readonly #push: MetricsPushSwitch;
   readonly #probe: AppProbe | undefined;
   readonly #configured = Promise.withResolvers<void>();
   readonly #service: string;
@@ -135,7 +149,12 @@ class RunningSidecar implements Sidecar {
   #registration: Registration;
   #readyLine: ReadyLine;
 
-  constructor(settings: SidecarSettings, floor: StartFloor, traffic: Traffic, { createSource, quit }: SidecarTools) {
+  constructor(
+    settings: SidecarSettings,
+    floor: StartFloor,
+    traffic: Traffic,
+    { createSource, quit, identity }: SidecarTools,
+  ) {
     this.#settings = settings;
     this.#floor = floor;
     this.#traffic = traffic;
@@ -176,6 +195,8 @@ class RunningSidecar implements Sidecar {
       source: this.#source,
       isAppListening: () => this.#probe?.isListening,
     });
+    const { clock, log } = floor;
+    this.#push = new MetricsPushSwitch({ clock, log, identity, families: () => this.#families() });
     this.#registration = registration(settings, "");
     this.#readyLine = { ready: true, program: "weft-sidecar", service: this.#service, id: this.#registration.id };
   }
@@ -256,7 +277,7 @@ class RunningSidecar implements Sidecar {
   }
 
   #statusRoutes(): Route[] {
-    return statusRoutes({ readiness: () => this.#readinessReport(), prometheus: () => this.#prometheus() });
+    return statusRoutes({ readiness: () => this.#readinessReport(), metrics: (format) => this.#metrics(format) });
   }
 
   #adminRoutes(): Route[] {
@@ -264,7 +285,7 @@ class RunningSidecar implements Sidecar {
     return adminRoutes({
       configDump: () => this.#configDump(),
       clusters: () => this.#traffic.clusters(),
-      prometheus: () => this.#prometheus(),
+      prometheus: () => this.#metrics("prometheus"),
       decisions: (id) => this.#findDecisions(id),
       logLevel: () => log.level,
       setLogLevel: (level) => this.#traffic.setLogLevel(level),
@@ -273,8 +294,8 @@ class RunningSidecar implements Sidecar {
         void this.#traffic.drain("inbound", this.#settings.drainMs);
       },
       quit: this.#quit,
-      profileWorker: (number, durationMs) =>
-        this.#traffic instanceof Fleet ? this.#traffic.profile(number, durationMs) : undefined,
+      profileWorker: (number, order) =>
+        this.#traffic instanceof Fleet ? this.#traffic.profile(number, order) : undefined,
       sleep: (delayMs) => sleep(clock, delayMs),
     });
   }
@@ -298,12 +319,19 @@ class RunningSidecar implements Sidecar {
     return this.#traffic instanceof Fleet ? { ...dump, workers: this.#traffic.workers() } : dump;
   }
 
-  async #prometheus(): Promise<string> {
-    const families = await this.#traffic.families();
-    return renderPrometheus({ families: () => families }) + renderPrometheus(this.#condition);
+  async #metrics(format: ExpositionFormat): Promise<string> {
+    const families = await this.#families();
+    return renderMetrics([{ families: () => families }], format);
+  }
+
+  async #families(): Promise<readonly (CellFamily | HistogramFamily)[]> {
+    const pushes = this.#push.pushes.cells.entries.size > 0 ? [this.#push.pushes] : [];
+    return [...(await this.#traffic.families()), ...this.#condition.families(), ...pushes];
   }
 
   #applied(): void {
+    const mesh = this.#configuration.held.get("mesh")?.resource;
+    this.#push.configure(mesh?.type === "mesh" ? mesh.metrics.otlp : undefined);
     this.#readiness.setConfigured();
     this.#configured.resolve();
   }
@@ -324,6 +352,7 @@ class RunningSidecar implements Sidecar {
   async #close(): Promise<void> {
     this.#probe?.stop();
     await this.#source.stop("shutting down");
+    await this.#push.close();
     await this.#traffic.close();
     await Promise.all(this.#pages.map((server) => server.close()));
   }

@@ -37,7 +37,7 @@ function used(counts: ReadonlyMap<string, Counted>): TrafficCount[] {
 type CountOf = (service?: string, backend?: string, version?: string, route?: string, kind?: string) => Counted;
 
 function addCells({ name, cells }: CellFamily, countOf: CountOf): void {
-  if (name === "weft_requests_total") {
+  if (name === "weft_requests_total" || name === "weft_expired_requests_total") {
     for (const { values, value } of cells.entries.values()) {
       const [direction, service, backend, version, status, reason = ""] = values;
       if (direction !== "outbound" || backend === "" || !isJudged(reason)) continue;
@@ -52,10 +52,10 @@ function addCells({ name, cells }: CellFamily, countOf: CountOf): void {
 }
 
 function addHistograms({ name, histograms }: HistogramFamily, countOf: CountOf): void {
-  if (name === "weft_request_duration_seconds") {
+  if (name === "weft_request_duration_seconds" || name === "weft_expired_request_duration_seconds") {
     for (const { values, value } of histograms.entries.values()) {
       const [direction, service, backend, version] = values;
-      if (direction === "outbound" && backend !== "") countOf(service, backend, version).latency = latencyCounts(value);
+      if (direction === "outbound" && backend !== "") addLatency(countOf(service, backend, version), value);
     }
   } else if (name === "weft_rollout_request_duration_seconds") {
     for (const { values, value } of histograms.entries.values()) {
@@ -68,6 +68,13 @@ function addHistograms({ name, histograms }: HistogramFamily, countOf: CountOf):
 function add(count: Counted, requests: number, haveFailed: boolean): void {
   count.requests += requests;
   if (haveFailed) count.failures += requests;
+}
+
+/** Its histograms differ in more than the control plane asks for. */
+function addLatency(count: Counted, histogram: Histogram): void {
+  const more = latencyCounts(histogram);
+  const [longer, shorter] = count.latency.length > more.length ? [count.latency, more] : [more, count.latency];
+  count.latency = longer.map((value, bucket) => value + (shorter[bucket] ?? 0));
 }
 
 /** Without the zeros at the end. */

@@ -3,13 +3,17 @@
 // happens to a request is proxy/.
 import type { Resource } from "../rules/resource.ts";
 import type { HostPort } from "../runtime/address.ts";
+import { every, type Timer } from "../runtime/clock.ts";
 import type { LogLevel } from "../runtime/log.ts";
+import { ProcessFigures, type Usage } from "../runtime/process-figures.ts";
 import type { AccessLog, LineSink } from "./access-log.ts";
 import type { ClusterView } from "./admin/cluster-view.ts";
 import { type DecisionKeeper, LocalDecisions } from "./decisions.ts";
 import { clusterViews } from "./inspect.ts";
 import type { CellFamily, HistogramFamily } from "./observe/families.ts";
 import type { TelemetryIdentity } from "./observe/otlp/identity.ts";
+import { ProcessMetrics } from "./observe/process-metrics.ts";
+import { SWEEP_EVERY_MS } from "./observe/series-budget.ts";
 import { createDataPath, type DataPath, type DataPathOptions } from "./proxy/data-path.ts";
 import { startInbound } from "./proxy/inbound.ts";
 import type { Listener } from "./proxy/listener.ts";
@@ -62,6 +66,8 @@ export interface SharedTraffic {
   readonly identity: TelemetryIdentity;
   /** Processes that carry the sidecar's traffic together: they listen on the same ports, and the kernel spreads connections. */
   readonly processes: number;
+  /** What this process has used. */
+  readonly usage: () => Usage;
 }
 
 /** One process carries all of it, or its part. */
@@ -70,17 +76,22 @@ export class LocalTraffic implements Traffic {
   readonly #path: DataPath;
   readonly #accessLog: AccessLog;
   readonly #traces: TraceSwitch;
+  readonly #sweeps: Timer;
+  readonly #ownFigures: ProcessMetrics;
   readonly #reusePort: boolean;
   readonly #listeners: { [name in ListenerName]?: Listener } = {};
 
-  private constructor(path: DataPath, stdout: LineSink, { identity, processes }: SharedTraffic) {
+  private constructor(path: DataPath, stdout: LineSink, { identity, processes, usage }: SharedTraffic) {
     this.#path = path;
     this.#reusePort = processes > 1;
     this.#traces = new TraceSwitch({ path, identity, processes });
     this.#accessLog = accessLogOf(path, identity, stdout);
     this.decisions = new LocalDecisions(path.observers, path.clock);
+    this.#ownFigures = new ProcessMetrics(new ProcessFigures(usage));
+    this.#sweeps = every(path.clock, SWEEP_EVERY_MS, () => path.metrics.budget.sweep());
     path.snapshots.onSwap((next, previous) => {
       if (next.mesh === previous.mesh) return;
+      path.metrics.budget.max = next.mesh.metrics.maxSeries;
       observe(path, this.#accessLog, this.#accessLog.configure(next.mesh.accessLog));
       this.#traces.configure(next.mesh);
     });
@@ -135,9 +146,8 @@ export class LocalTraffic implements Traffic {
   outboundUse(): OutboundUse {
     const { metrics } = this.#path;
     let total = 0;
-    for (const { values, value } of metrics.requests.cells.entries.values()) {
-      if (values[0] === "outbound") total += value.value;
-    }
+    for (const { cells } of [metrics.requests, metrics.expiredRequests])
+      for (const { values, value } of cells.entries.values()) if (values[0] === "outbound") total += value.value;
     return { active: metrics.requestsActive.cell("outbound").value, total };
   }
 
@@ -150,7 +160,7 @@ export class LocalTraffic implements Traffic {
   }
 
   families(): Promise<readonly (CellFamily | HistogramFamily)[]> {
-    return Promise.resolve(this.#path.metrics.families());
+    return Promise.resolve([...this.#path.metrics.families(), ...this.#ownFigures.families()]);
   }
 
   clusters(): Promise<readonly ClusterView[]> {
@@ -160,6 +170,7 @@ export class LocalTraffic implements Traffic {
   async close(): Promise<void> {
     await Promise.all([this.#listeners.outbound?.close(), this.#listeners.inbound?.close()]);
     this.decisions.close();
+    this.#sweeps.cancel();
     await Promise.all([this.#accessLog.close(), this.#traces.close()]);
   }
 }

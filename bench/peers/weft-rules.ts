@@ -18,6 +18,9 @@ export interface Features {
   readonly hopFields: boolean;
   /** Traces for one request in a hundred. */
   readonly tracing: boolean;
+  /** Percent of the requests that are traced (default 1), and the collector, if there is one. */
+  readonly sampling?: number;
+  readonly collector?: string;
   /** One line for every request, into nothing. */
   readonly accessLog: boolean;
 }
@@ -87,9 +90,9 @@ function policy(name: string, features: Features): object {
   };
 }
 
-function mesh({ hopFields, tracing, accessLog }: Features): object {
+function mesh({ hopFields, tracing, sampling = 1, collector = "http://127.0.0.1:4318", accessLog }: Features): object {
   const headers = { via: hopFields, forwarded: hopFields, requestId: hopFields };
-  const traces = { endpoint: "http://127.0.0.1:4318", protocol: "http", sampling: 1 };
+  const traces = { endpoint: collector, protocol: "http", sampling };
   return {
     apiVersion: "weft.mesh/v1",
     kind: "Mesh",

@@ -1,6 +1,7 @@
 // The HTTP side: metrics, health, and a page that says what this is. Reads only; answers nothing with a body.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { formatHostPort, type HostPort } from "../../runtime/address.ts";
+import { CONTENT_TYPES, type ExpositionFormat, negotiateFormat } from "../../runtime/metrics-format.ts";
 import type { MetricsRegistry } from "../metrics.ts";
 
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -49,12 +50,16 @@ function answer(request: IncomingMessage, { metrics, isReady, facts }: HttpServe
     case "/healthz/ready":
       return isReady() ? text(200, "ok\n") : text(503, "not ready\n");
     case "/metrics":
-      return { status: 200, type: "text/plain; version=0.0.4; charset=utf-8", body: metrics.render() };
+      return metricsAnswer(metrics, negotiateFormat(request.headers.accept));
     case "/":
       return { status: 200, type: "text/html; charset=utf-8", body: page(facts()) };
     default:
       return text(404, "there are / /metrics /healthz/live /healthz/ready\n");
   }
+}
+
+function metricsAnswer(metrics: MetricsRegistry, format: ExpositionFormat): Answer {
+  return { status: 200, type: CONTENT_TYPES[format], body: metrics.render(format) };
 }
 
 function text(status: number, body: string): Answer {

@@ -1,14 +1,15 @@
 // The admin server's pages, under the paths that Envoy's users know: what the sidecar acts on, its endpoints, its
 // figures, its log level; draining, ending and profiling it. Only what a page says; where it comes from is passed in.
 import { LOG_LEVELS, type LogLevel } from "../../runtime/log.ts";
+import { CONTENT_TYPES } from "../../runtime/metrics-format.ts";
 import type { Decision } from "../observe/decision.ts";
 import { type ClusterView, clustersText } from "./cluster-view.ts";
 import { jsonPage, type Page, type PageRequest, type Route, textPage } from "./http-server.ts";
-import { CpuProfiler } from "./profiler.ts";
-import { PROMETHEUS_CONTENT_TYPE } from "./status-pages.ts";
+import { type ProfileKind, type ProfileOrder, Profiler } from "./profiler.ts";
 
 const PROFILE_SECONDS_DEFAULT = 5;
 const PROFILE_SECONDS_MAX = 60;
+const PROFILE_OPTIONS = `?seconds=N, at most ${PROFILE_SECONDS_MAX}; ?worker=N with --concurrency`;
 
 export interface AdminSources {
   readonly configDump: () => unknown;
@@ -22,15 +23,15 @@ export interface AdminSources {
   readonly drain: () => void;
   /** Ends the process as SIGTERM does. */
   readonly quit: () => void;
-  /** A CPU profile of the worker process of this number; undefined when there is none. */
-  readonly profileWorker: (number: number, durationMs: number) => Promise<object> | undefined;
+  /** A profile of the worker process of this number; undefined when there is none. */
+  readonly profileWorker: (number: number, order: ProfileOrder) => Promise<object> | undefined;
   /** Resolves after so many milliseconds. */
   readonly sleep: (delayMs: number) => Promise<void>;
 }
 
 export function adminRoutes(sources: AdminSources): Route[] {
   const { configDump, clusters, drain, quit } = sources;
-  const profiler = new CpuProfiler();
+  const profiler = new Profiler();
   return [
     {
       path: "/config_dump",
@@ -89,11 +90,17 @@ export function adminRoutes(sources: AdminSources): Route[] {
         return textPage("ending");
       },
     },
+    ...(["/profile", "/profile/cpu"] as const).map((path) => ({
+      path,
+      method: "get" as const,
+      does: `CPU profile for Chrome DevTools; ${PROFILE_OPTIONS}`,
+      answer: (request: PageRequest) => profile(profiler, "cpu", sources, request),
+    })),
     {
-      path: "/profile",
+      path: "/profile/heap",
       method: "get",
-      does: `CPU profile for Chrome DevTools; ?seconds=N, at most ${PROFILE_SECONDS_MAX}; ?worker=N with --concurrency`,
-      answer: (request) => profile(profiler, sources, request),
+      does: `heap profile by samples, for Chrome DevTools; ${PROFILE_OPTIONS}`,
+      answer: (request) => profile(profiler, "heap", sources, request),
     },
   ];
 }
@@ -114,7 +121,7 @@ function setLogLevel(sources: AdminSources, { query }: PageRequest): Page {
 /** The Prometheus samples, one line each as `name{labels}: value`, or as a JSON object. */
 function statsPage(exposition: string, { query }: PageRequest): Page {
   const format = query.get("format") ?? "text";
-  if (format === "prometheus") return { status: 200, contentType: PROMETHEUS_CONTENT_TYPE, body: exposition };
+  if (format === "prometheus") return { status: 200, contentType: CONTENT_TYPES.prometheus, body: exposition };
   const filter = query.get("filter") ?? "";
   const samples = exposition
     .split("\n")
@@ -126,7 +133,8 @@ function statsPage(exposition: string, { query }: PageRequest): Page {
 }
 
 async function profile(
-  profiler: CpuProfiler,
+  profiler: Profiler,
+  kind: ProfileKind,
   { sleep, profileWorker }: AdminSources,
   { query }: PageRequest,
 ): Promise<Page> {
@@ -136,10 +144,10 @@ async function profile(
   }
   const worker = query.get("worker");
   if (worker !== null) {
-    const taken = profileWorker(Number(worker), seconds * 1_000);
+    const taken = profileWorker(Number(worker), { kind, durationMs: seconds * 1_000 });
     return taken === undefined ? textPage(`no worker process ${worker}`, 404) : jsonPage(await taken);
   }
   if (profiler.isRunning) return textPage("a profile is being taken already", 409);
-  const body = JSON.stringify(await profiler.take(() => sleep(seconds * 1_000)));
+  const body = JSON.stringify(await profiler.take(kind, () => sleep(seconds * 1_000)));
   return { status: 200, contentType: "application/json", body };
 }

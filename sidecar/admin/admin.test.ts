@@ -58,7 +58,10 @@ const sources: AdminSources = {
 beforeAll(async () => {
   const anyPort = { host: "127.0.0.1", port: 0 };
   admin = await servePages(anyPort, "admin", adminRoutes(sources));
-  const routes = statusRoutes({ readiness: () => readiness, prometheus: () => METRICS });
+  const routes = statusRoutes({
+    readiness: () => readiness,
+    metrics: (format) => (format === "prometheus" ? METRICS : "# EOF\n"),
+  });
   status = await servePages(anyPort, "status", routes);
 });
 afterAll(() => Promise.all([admin.close(), status.close()]));
@@ -80,6 +83,10 @@ describe("the status pages", () => {
     const metrics = await get(status, "/metrics");
     expect(metrics.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
     expect(await metrics.text()).toBe(METRICS);
+    const accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    const open = await get(status, "/metrics", { headers: { accept } });
+    expect(open.headers.get("content-type")).toBe("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    expect(await open.text()).toBe("# EOF\n");
     const head = await get(status, "/metrics", { method: "HEAD" });
     expect([head.status, head.headers.get("content-length"), await head.text()]).toEqual([
       200,
@@ -145,7 +152,13 @@ describe("the admin pages", () => {
     expect(answers.map((answer) => answer.status).sort()).toEqual([200, 409]);
     const profile = await answers.find((answer) => answer.status === 200)!.json();
     expect(profile).toHaveProperty("nodes");
-    expect((await get(admin, "/profile?seconds=0")).status).toBe(400);
+    expect((await get(admin, "/profile/cpu?seconds=0")).status).toBe(400);
+  });
+
+  test("take a heap profile", async () => {
+    const answer = await get(admin, "/profile/heap?seconds=0.1");
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toHaveProperty("samples");
   });
 
   test("an unknown method is refused, not obeyed", async () => {

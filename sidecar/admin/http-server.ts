@@ -16,6 +16,8 @@ const SOCKET_IDLE_MS = 10_000;
 
 export interface PageRequest {
   readonly query: URLSearchParams;
+  /** The Accept field. */
+  readonly accept?: string | undefined;
 }
 
 export interface Page {
@@ -134,7 +136,7 @@ function choose(routes: readonly Route[], title: string, request: IncomingMessag
   const route = atPath.find((candidate) => candidate.method.toUpperCase() === method);
   if (route === undefined) return textPage(`${path} takes ${allowedMethods(routes, path)}`, 405);
   if (route.method === "post" && isCrossSite(request)) return textPage("refused: sent by a page of another site", 403);
-  return route.answer({ query });
+  return route.answer({ query, accept: request.headers.accept });
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -1,8 +1,16 @@
-// One CPU profile at a time, through the inspector that is part of Node. Nothing is opened on the network.
+// One profile at a time, through the inspector that is part of Node. Nothing is opened on the network.
 import { Session } from "node:inspector/promises";
 
-/** Takes profiles in the .cpuprofile form of Chrome DevTools. */
-export class CpuProfiler {
+/** "cpu": where time goes. "heap": who allocated what is still there, by samples; a full snapshot would stop traffic. */
+export type ProfileKind = "cpu" | "heap";
+
+export interface ProfileOrder {
+  readonly kind: ProfileKind;
+  readonly durationMs: number;
+}
+
+/** Takes profiles in the .cpuprofile and .heapprofile forms of Chrome DevTools. */
+export class Profiler {
   #isRunning = false;
 
   get isRunning(): boolean {
@@ -10,18 +18,29 @@ export class CpuProfiler {
   }
 
   /** Profiles until `during` resolves. */
-  async take(during: () => Promise<void>): Promise<object> {
+  async take(kind: ProfileKind, during: () => Promise<void>): Promise<object> {
     this.#isRunning = true;
     const session = new Session();
     try {
       session.connect();
-      await session.post("Profiler.enable");
-      await session.post("Profiler.start");
-      await during();
-      return (await session.post("Profiler.stop")).profile;
+      return kind === "cpu" ? await cpuProfile(session, during) : await heapProfile(session, during);
     } finally {
       session.disconnect();
       this.#isRunning = false;
     }
   }
+}
+
+async function cpuProfile(session: Session, during: () => Promise<void>): Promise<object> {
+  await session.post("Profiler.enable");
+  await session.post("Profiler.start");
+  await during();
+  return (await session.post("Profiler.stop")).profile;
+}
+
+async function heapProfile(session: Session, during: () => Promise<void>): Promise<object> {
+  await session.post("HeapProfiler.enable");
+  await session.post("HeapProfiler.startSampling");
+  await during();
+  return (await session.post("HeapProfiler.stopSampling")).profile;
 }

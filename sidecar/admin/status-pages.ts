@@ -1,8 +1,6 @@
 // The status server's pages, for probes and for scraping: is it alive, is it ready and if not why, its metrics.
+import { CONTENT_TYPES, type ExpositionFormat, negotiateFormat } from "../../runtime/metrics-format.ts";
 import { type Route, textPage } from "./http-server.ts";
-
-/** The content type of the Prometheus text format, version 0.0.4. */
-export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 export interface ReadinessReport {
   readonly isReady: boolean;
@@ -12,10 +10,10 @@ export interface ReadinessReport {
 
 export interface StatusSources {
   readonly readiness: () => ReadinessReport;
-  readonly prometheus: () => string | Promise<string>;
+  readonly metrics: (format: ExpositionFormat) => string | Promise<string>;
 }
 
-export function statusRoutes({ readiness, prometheus }: StatusSources): Route[] {
+export function statusRoutes({ readiness, metrics }: StatusSources): Route[] {
   return [
     { path: "/healthz/live", method: "get", does: "200 while the process serves", answer: () => textPage("live") },
     {
@@ -30,8 +28,11 @@ export function statusRoutes({ readiness, prometheus }: StatusSources): Route[] 
     {
       path: "/metrics",
       method: "get",
-      does: "metrics in the Prometheus text format",
-      answer: async () => ({ status: 200, contentType: PROMETHEUS_CONTENT_TYPE, body: await prometheus() }),
+      does: "metrics as Prometheus text, or OpenMetrics for who accepts it",
+      answer: async ({ accept }) => {
+        const format = negotiateFormat(accept);
+        return { status: 200, contentType: CONTENT_TYPES[format], body: await metrics(format) };
+      },
     },
   ];
 }

@@ -179,6 +179,8 @@ export class ExchangeRecord {
   /** docs/reasons.md; "" when the answer is the endpoint's own. */
   reason = "";
   detail = "";
+  /** Name of the code with which a call of gRPC ended, such as UNAVAILABLE; "" for other requests. */
+  grpcStatus = "";
   /** Bytes of the bodies as they were on the wire. */
   requestBytes = 0;
   responseBytes = 0;

@@ -1,59 +1,84 @@
-// Metrics as text: the Prometheus exposition format 0.0.4, which every scraper reads.
-import { BUCKET_BOUNDS_MS } from "../../rules/latency-buckets.ts";
+// Metrics as text: the Prometheus exposition format 0.0.4, which every scraper reads, and OpenMetrics 1.0.0, which has
+// exemplars (https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md).
+import { boundText, type ExpositionFormat, familyName } from "../../runtime/metrics-format.ts";
 import { CellFamily, type HistogramFamily } from "./families.ts";
-import type { Histogram } from "./histogram.ts";
-
-export const EXPOSITION_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
-
-/** Of ten buckets to a decade three are exposed (1, 2.5, 5): enough for alerts, a third of the lines. */
-const EXPOSED_BUCKETS = BUCKET_BOUNDS_MS.map((boundMs, index) => ({ index, seconds: boundMs / 1000 })).filter(
-  ({ index }) => index % 10 === 0 || index % 10 === 4 || index % 10 === 7,
-);
+import type { Exemplar, Histogram } from "./histogram.ts";
 
 /** Whatever has families. */
 export interface Exposed {
   families(): readonly (CellFamily | HistogramFamily)[];
 }
 
-/** All families of `metrics`. The caller brings gauges up to date first. */
-export function renderPrometheus(metrics: Exposed): string {
+/** All families, in this format. The caller brings gauges up to date first. */
+export function renderMetrics(all: readonly Exposed[], format: ExpositionFormat): string {
   const lines: string[] = [];
-  for (const family of metrics.families()) {
-    lines.push(`# HELP ${family.name} ${family.help}`, `# TYPE ${family.name} ${family.type}`);
-    if (family instanceof CellFamily) renderCells(family, lines);
-    else renderHistograms(family, lines);
-  }
+  for (const exposed of all) for (const family of exposed.families()) renderFamily(family, format, lines);
+  if (format === "openmetrics") lines.push("# EOF");
   return `${lines.join("\n")}\n`;
 }
 
-function renderCells(family: CellFamily, lines: string[]): void {
-  for (const { values, value } of family.cells.entries.values())
-    lines.push(`${family.name}${labelText(family.labels, values)} ${value.value}`);
+/** All families of `metrics` in the Prometheus format. */
+export function renderPrometheus(metrics: Exposed): string {
+  return renderMetrics([metrics], "prometheus");
 }
 
-function renderHistograms(family: HistogramFamily, lines: string[]): void {
-  for (const { values, value } of family.histograms.entries.values()) renderHistogram(family, values, value, lines);
+function renderFamily(family: CellFamily | HistogramFamily, format: ExpositionFormat, lines: string[]): void {
+  const { name, help, type } = family;
+  const shown = familyName(name, type, format);
+  lines.push(`# HELP ${shown} ${escapeHelp(help)}`, `# TYPE ${shown} ${type}`);
+  if (family instanceof CellFamily) {
+    for (const { values, value } of family.cells.entries.values())
+      lines.push(`${name}${labelText(family.labels, values)} ${value.value}`);
+    return;
+  }
+  const labels = [...family.labels, "le"];
+  for (const { values, value } of family.histograms.entries.values())
+    renderHistogram({ name, labels, values, format }, value, lines);
+}
+
+interface HistogramPlace {
+  readonly name: string;
+  /** With the bound's at the end. */
+  readonly labels: readonly string[];
+  readonly values: readonly string[];
+  readonly format: ExpositionFormat;
 }
 
 function renderHistogram(
-  family: HistogramFamily,
-  values: readonly string[],
+  { name, labels, values, format }: HistogramPlace,
   histogram: Histogram,
   lines: string[],
 ): void {
-  const labels = [...family.labels, "le"];
+  const { exposed, perUnit } = histogram.buckets;
+  const exemplars = format === "openmetrics" ? histogram.exemplars : undefined;
   let cumulative = 0;
   let next = 0;
-  for (const { index, seconds } of EXPOSED_BUCKETS) {
+  const bucketLine = (index: number, bound: string): void => {
+    const first = next;
     for (; next <= index; next++) cumulative += histogram.counts[next] ?? 0;
-    lines.push(`${family.name}_bucket${labelText(labels, [...values, String(seconds)])} ${cumulative}`);
+    const exemplar = exemplars === undefined ? "" : exemplarText(newest(exemplars, first, index), perUnit);
+    lines.push(`${name}_bucket${labelText(labels, [...values, bound])} ${cumulative}${exemplar}`);
+  };
+  for (const { index, bound } of exposed) bucketLine(index, boundText(bound, format));
+  bucketLine(histogram.counts.length - 1, "+Inf");
+  const own = labelText(labels.slice(0, -1), values);
+  lines.push(`${name}_sum${own} ${histogram.sum / perUnit}`, `${name}_count${own} ${cumulative}`);
+}
+
+/** Of the buckets `first` to `last`, which are exposed as one. */
+function newest(exemplars: ReadonlyMap<number, Exemplar>, first: number, last: number): Exemplar | undefined {
+  let found: Exemplar | undefined;
+  for (let bucket = first; bucket <= last; bucket++) {
+    const exemplar = exemplars.get(bucket);
+    if (exemplar !== undefined && (found === undefined || exemplar.wallMs > found.wallMs)) found = exemplar;
   }
-  const count = histogram.count;
-  lines.push(
-    `${family.name}_bucket${labelText(labels, [...values, "+Inf"])} ${count}`,
-    `${family.name}_sum${labelText(family.labels, values)} ${histogram.sumMs / 1000}`,
-    `${family.name}_count${labelText(family.labels, values)} ${count}`,
-  );
+  return found;
+}
+
+function exemplarText(exemplar: Exemplar | undefined, perUnit: number): string {
+  if (exemplar === undefined) return "";
+  const { traceId, spanId, value, wallMs } = exemplar;
+  return ` # {trace_id="${traceId}",span_id="${spanId}"} ${value / perUnit} ${wallMs / 1_000}`;
 }
 
 function labelText(labels: readonly string[], values: readonly string[]): string {
@@ -63,4 +88,8 @@ function labelText(labels: readonly string[], values: readonly string[]): string
 
 function escapeLabel(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+}
+
+function escapeHelp(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }

@@ -1,6 +1,9 @@
 // Families of numbers with labels. A hot path asks once for the cell of its labels and then adds to a field; the
-// number of cells is bounded, and what is past the bound is added up under the label value "other".
+// number of cells is bounded, and what is past the bound is added up under the label value "other" (labelled-set.ts).
+import { BUCKETS_OF, type HistogramUnit } from "./buckets.ts";
 import { Histogram } from "./histogram.ts";
+import { LabelledSet } from "./labelled-set.ts";
+import type { SeriesBudget } from "./series-budget.ts";
 
 /** One number that is exposed. */
 export interface Cell {
@@ -28,39 +31,13 @@ export interface Family {
   readonly labels: readonly string[];
 }
 
-/** Joins label values to a key; a byte that no label value carries. */
-const SEPARATOR = "\u0000";
-
-class LabelledSet<Value> {
-  readonly entries = new Map<string, { readonly values: readonly string[]; readonly value: Value }>();
-  readonly #labels: number;
-  readonly #max: number;
-  readonly #build: () => Value;
-
-  constructor(labels: number, max: number, build: () => Value) {
-    this.#labels = labels;
-    this.#max = max;
-    this.#build = build;
-  }
-
-  get(values: readonly string[]): Value {
-    const known = this.entries.get(values.join(SEPARATOR));
-    if (known !== undefined) return known.value;
-    const full = this.entries.size >= this.#max;
-    const kept = full ? new Array<string>(this.#labels).fill("other") : values;
-    const key = kept.join(SEPARATOR);
-    let entry = this.entries.get(key);
-    if (entry === undefined) {
-      entry = { values: kept, value: this.#build() };
-      this.entries.set(key, entry);
-    }
-    return entry.value;
-  }
-
-  /** Forgets what `isStale` says, so that a process that lives long does not name what is long gone. */
-  drop(isStale: (values: readonly string[]) => boolean): void {
-    for (const [key, entry] of this.entries) if (isStale(entry.values)) this.entries.delete(key);
-  }
+/** How series of a family share a budget with others. */
+export interface FamilyBudget {
+  readonly budget: SeriesBudget;
+  /** Labels from this one on give way first when room is short. */
+  readonly detailsFrom: number;
+  /** Told of what was counted in a series that goes. */
+  readonly onExpired?: (values: readonly string[], value: Cell | Histogram) => void;
 }
 
 /** Counters or gauges of one name. */
@@ -78,13 +55,24 @@ export class CellFamily implements Family {
     help: string,
     labels: readonly string[],
     join: JoinRule = "sum",
+    shared?: FamilyBudget,
   ) {
     this.type = type;
     this.name = name;
     this.join = join;
     this.help = help;
     this.labels = labels;
-    this.cells = new LabelledSet(labels.length, CELLS_MAX, () => ({ value: 0 }));
+    this.cells = new LabelledSet(
+      labels.length,
+      CELLS_MAX,
+      () => ({ value: 0 }),
+      shared && {
+        ...shared,
+        weight: 1,
+        countOf: ({ value }) => value,
+        onRemove: (values, cell) => shared.onExpired?.(values, cell),
+      },
+    );
   }
 
   /** The cell of these label values, in the order of `labels`. Keep it where it is used often. */
@@ -99,13 +87,31 @@ export class HistogramFamily implements Family {
   readonly help: string;
   readonly type = "histogram";
   readonly labels: readonly string[];
+  readonly unit: HistogramUnit;
   readonly histograms: LabelledSet<Histogram>;
 
-  constructor(name: string, help: string, labels: readonly string[]) {
+  constructor(
+    name: string,
+    help: string,
+    labels: readonly string[],
+    unit: HistogramUnit = "seconds",
+    shared?: FamilyBudget,
+  ) {
     this.name = name;
     this.help = help;
     this.labels = labels;
-    this.histograms = new LabelledSet(labels.length, HISTOGRAMS_MAX, () => new Histogram());
+    this.unit = unit;
+    const buckets = BUCKETS_OF[unit];
+    // The last bucket, the sum and the count are lines, too.
+    const weight = buckets.exposed.length + 3;
+    const build = () => new Histogram(buckets);
+    const budget = shared && {
+      ...shared,
+      weight,
+      countOf: (histogram: Histogram) => histogram.count,
+      onRemove: (values: readonly string[], histogram: Histogram) => shared.onExpired?.(values, histogram),
+    };
+    this.histograms = new LabelledSet(labels.length, HISTOGRAMS_MAX, build, budget);
   }
 
   histogram(...values: string[]): Histogram {

@@ -1,37 +1,51 @@
 // How long things took: counts in fixed buckets, ten to a decade, so that two histograms can be added and a p99 is
 // known to within a quarter. Not a sample store.
 
-import { BUCKET_BOUNDS_MS, LATENCY_BUCKETS } from "../../rules/latency-buckets.ts";
+import { BUCKETS_OF, type Buckets, bucketIn } from "./buckets.ts";
 
-const bounds = Float64Array.from(BUCKET_BOUNDS_MS);
-
-/** The bucket of a duration: the first whose bound is not below it. Binary search, six steps. */
+/** The bucket of a duration in milliseconds. */
 export function bucketOf(durationMs: number): number {
-  let low = 0;
-  let high = bounds.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((bounds[middle] ?? 0) < durationMs) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return bucketIn(BUCKETS_OF.seconds.bounds, durationMs);
+}
+
+/** A request that stands for others in its bucket (OpenMetrics section "Exemplars"). */
+export interface Exemplar {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly value: number;
+  readonly wallMs: number;
 }
 
 export class Histogram {
-  readonly counts = new Float64Array(LATENCY_BUCKETS);
-  sumMs = 0;
+  readonly buckets: Buckets;
+  readonly counts: Float64Array;
+  /** Of the values, in the unit in which they are recorded. */
+  sum = 0;
+  /** By bucket, the newest; only where requests were traced. */
+  exemplars: Map<number, Exemplar> | undefined = undefined;
 
-  record(durationMs: number): void {
-    const bucket = bucketOf(durationMs);
+  constructor(buckets: Buckets = BUCKETS_OF.seconds) {
+    this.buckets = buckets;
+    this.counts = new Float64Array(buckets.bounds.length + 1);
+  }
+
+  record(value: number): void {
+    const bucket = bucketIn(this.buckets.bounds, value);
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
-    this.sumMs += durationMs;
+    this.sum += value;
+  }
+
+  /** The request of `exemplar` has been recorded. */
+  mark(exemplar: Exemplar): void {
+    this.exemplars ??= new Map();
+    this.exemplars.set(bucketIn(this.buckets.bounds, exemplar.value), exemplar);
   }
 
   /** Adds what another histogram counted. */
-  add(counts: Float64Array, sumMs: number): void {
-    for (let bucket = 0; bucket < LATENCY_BUCKETS; bucket++)
+  add(counts: Float64Array, sum: number): void {
+    for (let bucket = 0; bucket < this.counts.length; bucket++)
       this.counts[bucket] = (this.counts[bucket] ?? 0) + (counts[bucket] ?? 0);
-    this.sumMs += sumMs;
+    this.sum += sum;
   }
 
   get count(): number {
@@ -44,9 +58,10 @@ export class Histogram {
   quantileMs(q: number): number {
     const wanted = this.count * q;
     let below = 0;
-    for (let bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
+    for (let bucket = 0; bucket < this.counts.length; bucket++) {
       const count = this.counts[bucket] ?? 0;
       if (count > 0 && below + count >= wanted) {
+        const { bounds } = this.buckets;
         const lower = bucket === 0 ? 0 : (bounds[bucket - 1] ?? 0);
         const upper = bounds[bucket] ?? lower;
         return lower + ((upper - lower) * (wanted - below)) / count;

@@ -1,7 +1,8 @@
 // The figures and their exposition.
 import { expect, test } from "vitest";
 import { BUCKET_BOUNDS_MS } from "../../rules/latency-buckets.ts";
-import { renderPrometheus } from "./exposition.ts";
+import { negotiateFormat } from "../../runtime/metrics-format.ts";
+import { renderMetrics, renderPrometheus } from "./exposition.ts";
 import { CELLS_MAX, CellFamily } from "./families.ts";
 import { bucketOf, Histogram } from "./histogram.ts";
 import { Metrics } from "./metrics.ts";
@@ -25,22 +26,65 @@ test("quantiles are known to within a quarter", () => {
   expect(new Histogram().quantileMs(0.5)).toBe(0);
 });
 
+const GET = {
+  method: "GET",
+  route: "HTTPRoute default/r",
+  source: "default/web",
+  requestBytes: 5,
+  responseBytes: 5_000,
+};
+const BASE = 'direction="outbound",service="default/orders",backend="default/orders-v1",version="v1"';
+
 test("requests are exposed by status and reason, with cumulative buckets", () => {
   const metrics = new Metrics();
   const series = metrics.series("outbound", "default/orders", "default/orders-v1", "v1");
-  series.record(200, "", 3);
-  series.record(200, "", 30);
-  series.record(503, "connect-failure", 1);
+  series.record(200, "", 3, GET);
+  series.record(204, "", 30, GET);
+  series.record(503, "connect-failure", 1, GET);
+  series.record(200, "", 1, { ...GET, method: "BREW" });
   const text = renderPrometheus(metrics);
-  const labels = 'direction="outbound",service="default/orders",backend="default/orders-v1",version="v1"';
-  expect(text).toContain(`weft_requests_total{${labels},status="200",reason=""} 2\n`);
-  expect(text).toContain(`weft_requests_total{${labels},status="503",reason="connect-failure"} 1\n`);
-  expect(text).toContain(`weft_request_duration_seconds_bucket{${labels},le="0.001"} 1\n`);
-  expect(text).toContain(`weft_request_duration_seconds_bucket{${labels},le="0.005"} 2\n`);
-  expect(text).toContain(`weft_request_duration_seconds_bucket{${labels},le="+Inf"} 3\n`);
-  expect(text).toContain(`weft_request_duration_seconds_count{${labels}} 3\n`);
-  expect(text).toContain(`weft_request_duration_seconds_sum{${labels}} 0.034\n`);
+  const details = 'source="default/web",route="HTTPRoute default/r",method="GET"';
+  expect(text).toContain(`weft_requests_total{${BASE},status="200",reason="",${details}} 1\n`);
+  expect(text).toContain(`weft_requests_total{${BASE},status="503",reason="connect-failure",${details}} 1\n`);
+  expect(text).toContain(`weft_requests_total{${BASE},status="200",reason="",${details.replace("GET", "_OTHER")}} 1\n`);
+  const labels = `${BASE},${details},status_class="2xx"`;
+  expect(text).toContain(`weft_request_duration_seconds_bucket{${labels},le="0.001"} 0\n`);
+  expect(text).toContain(`weft_request_duration_seconds_bucket{${labels},le="0.005"} 1\n`);
+  expect(text).toContain(`weft_request_duration_seconds_bucket{${labels},le="+Inf"} 2\n`);
+  expect(text).toContain(`weft_request_duration_seconds_count{${labels}} 2\n`);
+  expect(text).toContain(`weft_request_duration_seconds_sum{${labels}} 0.033\n`);
+  expect(text).toContain(`weft_response_size_bytes_bucket{${BASE},${details},le="10000"} 3\n`);
+  expect(text).toContain(`weft_request_size_bytes_sum{${BASE},${details}} 15\n`);
 });
+
+test("OpenMetrics has exemplars, families without the suffix, and an end", () => {
+  const metrics = new Metrics();
+  const exemplar = { traceId: "a".repeat(32), spanId: "b".repeat(16), value: 3, wallMs: 1_700_000_000_500 };
+  metrics.series("outbound", "default/orders", "default/orders-v1", "v1").record(200, "", 3, GET, exemplar);
+  const text = renderMetrics([metrics], "openmetrics");
+  expect(text).toContain("# TYPE weft_requests counter\n");
+  expect(text).toMatch(/^weft_requests_total\{/m);
+  expect(text).toMatch(/le="0.005"\} 1 # \{trace_id="a{32}",span_id="b{16}"\} 0.003 1700000000.5\n/);
+  expect(text.match(/trace_id/g)).toHaveLength(1);
+  expect(text).toContain('le="1.0"');
+  expect(text.endsWith("# EOF\n")).toBe(true);
+  expect(renderMetrics([metrics], "prometheus")).not.toContain("trace_id");
+});
+
+test.each([
+  [undefined, "prometheus"],
+  ["*/*", "prometheus"],
+  ["text/plain;version=0.0.4", "prometheus"],
+  [
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    "openmetrics",
+  ],
+  ["application/openmetrics-text", "openmetrics"],
+  ["application/openmetrics-text;q=0.3, text/plain;q=0.9", "prometheus"],
+  ["application/openmetrics-text;q=0, text/plain;q=0.1", "prometheus"],
+  ["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", "prometheus"],
+  ["application/openmetrics-text;version=2.0.0", "prometheus"],
+])("Accept: %s gets %s", (accept, format) => expect(negotiateFormat(accept)).toBe(format));
 
 test("label values are escaped", () => {
   const metrics = new Metrics();

@@ -1,8 +1,11 @@
 // The figures of one sidecar: created once, passed around. Names follow the Prometheus conventions; docs/metrics.md
 // lists them. Label values come from the snapshot (services, versions) and from closed lists, so their number is
-// bounded by construction. Not the exposition (exposition.ts).
-import { type Cell, CellFamily, HistogramFamily } from "./families.ts";
-import type { Histogram } from "./histogram.ts";
+// bounded by construction; those of requests share a budget (series-budget.ts). Not the exposition (exposition.ts).
+import { defaultOf } from "../../rules/defaults.ts";
+import type { HistogramUnit } from "./buckets.ts";
+import { CellFamily, type FamilyBudget, HistogramFamily } from "./families.ts";
+import { RequestSeries } from "./request-series.ts";
+import { SeriesBudget } from "./series-budget.ts";
 import { TrafficCell, type TrafficKey } from "./traffic-cell.ts";
 
 export type Direction = "inbound" | "outbound";
@@ -10,80 +13,50 @@ export type Direction = "inbound" | "outbound";
 /** Service label of requests whose host the mesh does not know: callers choose hosts, so they cannot be labels. */
 export const UNKNOWN_SERVICE = "other";
 
-/** Everything counted per request of one service version in one direction: one lookup per series, then field adds. */
-export class RequestSeries {
-  readonly direction: Direction;
-  /** `namespace/name` as the caller named it. */
-  readonly service: string;
-  /** `namespace/name` of the backend that a route chose; the service itself without a route. */
-  readonly backend: string;
-  /** The endpoint's version; empty when none was chosen. */
-  readonly version: string;
-  readonly duration: Histogram;
-  readonly #requests: CellFamily;
-  /** Cells of answers that came from the endpoint, by status - 100, filled on first use. */
-  readonly #byStatus: (Cell | undefined)[] = [];
-  readonly #calls: CellFamily;
-  /** By code of gRPC. */
-  readonly #byCode: (Cell | undefined)[] = [];
-
-  constructor(metrics: Metrics, direction: Direction, service: string, backend: string, version: string) {
-    this.direction = direction;
-    this.service = service;
-    this.backend = backend;
-    this.version = version;
-    this.#requests = metrics.requests;
-    this.#calls = metrics.grpcRequests;
-    this.duration = metrics.requestDuration.histogram(direction, service, backend, version);
-  }
-
-  /** One finished exchange. `reason` is empty when the answer is the endpoint's own. */
-  record(status: number, reason: string, durationMs: number): void {
-    this.duration.record(durationMs);
-    if (reason === "") this.#statusCell(status).value++;
-    else this.#cell(status, reason).value++;
-  }
-
-  /** The same, of a call of gRPC that ended with this code. */
-  recordCode(code: number, name: string): void {
-    let cell = this.#byCode[code];
-    if (cell === undefined) {
-      cell = this.#calls.cell(this.direction, this.service, this.backend, this.version, name);
-      if (code < CODES_MAX) this.#byCode[code] = cell;
-    }
-    cell.value++;
-  }
-
-  #statusCell(status: number): Cell {
-    const known = this.#byStatus[status - 100];
-    if (known !== undefined) return known;
-    const cell = this.#cell(status, "");
-    while (this.#byStatus.length <= status - 100) this.#byStatus.push(undefined);
-    this.#byStatus[status - 100] = cell;
-    return cell;
-  }
-
-  #cell(status: number, reason: string): Cell {
-    return this.#requests.cell(this.direction, this.service, this.backend, this.version, String(status), reason);
-  }
-}
-
-/** Codes of gRPC are below this. */
-const CODES_MAX = 17;
 const SERIES_LABELS = ["direction", "service", "backend", "version"];
+const DETAIL_LABELS = ["source", "route", "method"];
 
 export class Metrics {
+  /** Of the families of requests, whose labels callers have a say in. */
+  readonly budget = new SeriesBudget(defaultOf("Mesh.spec.metrics.maxSeries"));
+  readonly expiredRequests = new CellFamily(
+    "counter",
+    "weft_expired_requests_total",
+    "Requests that were counted in series of weft_requests_total which are gone: the sum of both is every request.",
+    [...SERIES_LABELS, "status", "reason"],
+  );
+  readonly expiredDuration = new HistogramFamily(
+    "weft_expired_request_duration_seconds",
+    "The same of weft_request_duration_seconds.",
+    SERIES_LABELS,
+  );
   readonly requests = new CellFamily(
     "counter",
     "weft_requests_total",
     "Requests finished, by status and by the reason of answers that the mesh made itself.",
-    [...SERIES_LABELS, "status", "reason"],
+    [...SERIES_LABELS, "status", "reason", ...DETAIL_LABELS],
+    "sum",
+    {
+      budget: this.budget,
+      detailsFrom: SERIES_LABELS.length + 2,
+      onExpired: (values, value) => {
+        if ("value" in value)
+          this.expiredRequests.cell(...values.slice(0, SERIES_LABELS.length + 2)).value += value.value;
+      },
+    },
   );
-  readonly requestDuration = new HistogramFamily(
+  readonly requestDuration = this.#histogram(
     "weft_request_duration_seconds",
     "From the last byte of the request head to the last byte of the answer.",
-    SERIES_LABELS,
+    "seconds",
+    ["status_class"],
+    (values, value) => {
+      const into = this.expiredDuration.histogram(...values.slice(0, SERIES_LABELS.length));
+      if ("counts" in value) into.add(value.counts, value.sum);
+    },
   );
+  readonly requestSize = this.#histogram("weft_request_size_bytes", "Bodies of requests as they came.", "bytes");
+  readonly responseSize = this.#histogram("weft_response_size_bytes", "Bodies of answers as they went out.", "bytes");
   readonly attempts = new CellFamily(
     "counter",
     "weft_attempts_total",
@@ -219,6 +192,27 @@ export class Metrics {
     [],
     "min",
   );
+  readonly attemptDuration = new HistogramFamily(
+    "weft_attempt_duration_seconds",
+    "Attempts of outbound requests, each by itself, from its choice of an endpoint to its end.",
+    ["service"],
+  );
+  readonly poolWait = new HistogramFamily(
+    "weft_pool_wait_seconds",
+    "How long outbound attempts waited for a connection; those that found one idle are not among them.",
+    ["service"],
+  );
+  readonly queueWait = new HistogramFamily(
+    "weft_concurrency_queue_seconds",
+    "How long inbound requests waited for a place under a concurrency limit.",
+    ["limit"],
+  );
+  readonly retryBudget = new CellFamily(
+    "gauge",
+    "weft_retry_budget_available",
+    "Retries that the budget of a service would allow now.",
+    ["service"],
+  );
   readonly tracedRequests = new CellFamily(
     "counter",
     "weft_traced_requests_total",
@@ -228,7 +222,7 @@ export class Metrics {
   readonly telemetry = new CellFamily(
     "counter",
     "weft_telemetry_items_total",
-    "Spans, log records and metric pushes on their way out, by what became of them.",
+    "Spans and access log lines on their way out, by what became of them.",
     ["signal", "outcome"],
   );
   readonly internalErrors = new CellFamily(
@@ -251,7 +245,9 @@ export class Metrics {
     const key = `${direction} ${service} ${backend} ${version}`;
     let series = this.#series.get(key);
     if (series === undefined) {
-      series = new RequestSeries(this, direction, service, backend, version);
+      const { requests, grpcRequests, requestDuration: duration, requestSize, responseSize, budget } = this;
+      const families = { requests, grpcRequests, duration, requestSize, responseSize, budget };
+      series = new RequestSeries(families, direction, service, backend, version);
       this.#series.set(key, series);
     }
     return series;
@@ -270,10 +266,16 @@ export class Metrics {
     for (const refresh of this.#refreshers) refresh();
     return [
       this.requests,
+      this.expiredRequests,
+      this.expiredDuration,
       this.requestDuration,
+      this.requestSize,
+      this.responseSize,
       this.requestsActive,
       this.attempts,
+      this.attemptDuration,
       this.retries,
+      this.retryBudget,
       this.retriesSkipped,
       this.hedges,
       this.mirrored,
@@ -294,12 +296,26 @@ export class Metrics {
       this.grpcRequests,
       this.poolConnections,
       this.poolPending,
+      this.poolWait,
+      this.queueWait,
       this.endpoints,
       this.snapshotRevision,
       this.tracedRequests,
       this.telemetry,
       this.internalErrors,
     ];
+  }
+
+  #histogram(
+    name: string,
+    help: string,
+    unit: HistogramUnit,
+    more: readonly string[] = [],
+    onExpired: NonNullable<FamilyBudget["onExpired"]> = () => {},
+  ): HistogramFamily {
+    const labels = [...SERIES_LABELS, ...DETAIL_LABELS, ...more];
+    const shared = { budget: this.budget, detailsFrom: SERIES_LABELS.length, onExpired };
+    return new HistogramFamily(name, help, labels, unit, shared);
   }
 
   /** Families whose first label is a service that is called. */
@@ -315,13 +331,17 @@ export class Metrics {
     for (const [key, series] of this.#series) {
       if (series.direction === "outbound" && isStale(series.service)) this.#series.delete(key);
     }
-    for (const family of [this.requests, this.requestDuration]) {
+    const requests = [this.requests, this.requestDuration, this.requestSize, this.responseSize];
+    // Last, because they get what the others let go of.
+    for (const family of [...requests, this.expiredRequests, this.expiredDuration]) {
       const set = family instanceof CellFamily ? family.cells : family.histograms;
       set.drop((values) => values[0] === "outbound" && isStale(values[1] ?? ""));
     }
+    for (const { histograms } of [this.attemptDuration, this.poolWait])
+      histograms.drop((values) => isStale(values[0] ?? ""));
     this.rolloutDuration.histograms.drop((values) => isStale(values[0] ?? ""));
     for (const family of this.#byService()) family.cells.drop((values) => isStale(values[0] ?? ""));
-    for (const family of [this.poolConnections, this.poolPending, this.endpoints])
+    for (const family of [this.poolConnections, this.poolPending, this.endpoints, this.retryBudget])
       family.cells.drop((values) => isStale(values[0] ?? ""));
   }
 }

@@ -1,6 +1,8 @@
 // Figures of one process on their way to another, and the sum of several processes' figures. Plain data that survives a
 // structured clone. Not the exposition: what comes out of `joinReports` is rendered like any other families.
+import type { HistogramUnit } from "./buckets.ts";
 import { CellFamily, type FamilyType, HistogramFamily, type JoinRule } from "./families.ts";
+import type { Exemplar } from "./histogram.ts";
 
 /** One family with all of its numbers. */
 export interface FamilyReport {
@@ -9,6 +11,8 @@ export interface FamilyReport {
   readonly type: FamilyType;
   readonly labels: readonly string[];
   readonly join: JoinRule;
+  /** Of histograms. */
+  readonly unit: HistogramUnit;
   readonly cells: readonly CellReport[];
   readonly histograms: readonly HistogramReport[];
 }
@@ -21,7 +25,8 @@ export interface CellReport {
 export interface HistogramReport {
   readonly values: readonly string[];
   readonly counts: Float64Array;
-  readonly sumMs: number;
+  readonly sum: number;
+  readonly exemplars?: ReadonlyMap<number, Exemplar>;
 }
 
 /** What `families` hold now. */
@@ -30,11 +35,14 @@ export function reportOf(families: readonly (CellFamily | HistogramFamily)[]): F
     const { name, help, type, labels } = family;
     if (family instanceof CellFamily) {
       const cells = [...family.cells.entries.values()].map(({ values, value }) => ({ values, value: value.value }));
-      return { name, help, type, labels, join: family.join, cells, histograms: [] };
+      return { name, help, type, labels, join: family.join, unit: "seconds", cells, histograms: [] };
     }
     const entries = [...family.histograms.entries.values()];
-    const histograms = entries.map(({ values, value: { counts, sumMs } }) => ({ values, counts, sumMs }));
-    return { name, help, type, labels, join: "sum", cells: [], histograms };
+    const histograms = entries.map(({ values, value: { counts, sum, exemplars } }) => ({
+      ...{ values, counts, sum },
+      ...(exemplars === undefined ? {} : { exemplars }),
+    }));
+    return { name, help, type, labels, join: "sum", unit: family.unit, cells: [], histograms };
   });
 }
 
@@ -60,8 +68,8 @@ export function joinReports(reports: readonly (readonly FamilyReport[])[]): (Cel
   return [...joined.values()];
 }
 
-function emptyFamily({ name, help, type, labels, join }: FamilyReport): CellFamily | HistogramFamily {
-  if (type === "histogram") return new HistogramFamily(name, help, labels);
+function emptyFamily({ name, help, type, labels, join, unit }: FamilyReport): CellFamily | HistogramFamily {
+  if (type === "histogram") return new HistogramFamily(name, help, labels, unit);
   return new CellFamily(type, name, help, labels, join);
 }
 
@@ -76,5 +84,9 @@ function addCells(into: CellFamily, report: FamilyReport): void {
 }
 
 function addHistograms(into: HistogramFamily, report: FamilyReport): void {
-  for (const { values, counts, sumMs } of report.histograms) into.histogram(...values).add(counts, sumMs);
+  for (const { values, counts, sum, exemplars } of report.histograms) {
+    const histogram = into.histogram(...values);
+    histogram.add(counts, sum);
+    for (const exemplar of exemplars?.values() ?? []) histogram.mark(exemplar);
+  }
 }

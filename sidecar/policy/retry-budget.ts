@@ -37,6 +37,14 @@ export class RetryBudget {
     return true;
   }
 
+  /** Retries that `take` would allow now, were they all asked for at once. */
+  available(nowMs: number, settings: BudgetSettings): number {
+    this.#advance(nowMs);
+    const inThisSecond = this.#retries[this.#second % WINDOW_SECONDS] ?? 0;
+    const byShare = Math.ceil((this.#requestSum * settings.percent) / 100 - this.#retrySum);
+    return Math.max(0, settings.minPerSecond - inThisSecond, byShare);
+  }
+
   #advance(nowMs: number): void {
     const second = Math.floor(nowMs / 1_000);
     const steps = Math.min(second - this.#second, WINDOW_SECONDS);

@@ -107,7 +107,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
       return;
     }
   });
-  metrics.onRead(() => readGauges(metrics, snapshots.current));
+  metrics.onRead(() => readGauges(metrics, snapshots.current, options.clock.now()));
   return {
     clock: options.clock,
     random: options.random,

@@ -4,7 +4,7 @@ import type { RouteMatch } from "../../rules/resource.ts";
 import type { MemberSet } from "../balance/member-set.ts";
 import type { Cluster } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
-import type { RequestSeries } from "../observe/metrics.ts";
+import type { RequestSeries } from "../observe/request-series.ts";
 import type { RetryPlan } from "../policy/retry.ts";
 import { type FilterPlan, NO_FILTERS, type RulePlan } from "../route/rule-plan.ts";
 import type { HopFields } from "./hop-fields.ts";

@@ -42,7 +42,7 @@ async function expectClean({ path }: Rig, logged: ReturnType<typeof vi.spyOn>, e
   const cluster = snapshots.current.services.get("default/orders")?.cluster;
   expect(cluster?.state.activeRequests).toBe(0);
   expect([...(cluster?.states.values() ?? [])].map(({ activeRequests }) => activeRequests)).toEqual([0]);
-  readGauges(metrics, snapshots.current);
+  readGauges(metrics, snapshots.current, 0);
   expect(metrics.poolConnections.cell("default/orders", "active").value).toBe(0);
   expect(metrics.poolPending.cell("default/orders").value).toBe(0);
   const counted = [...metrics.internalErrors.cells.entries.values()].reduce((sum, { value }) => sum + value.value, 0);

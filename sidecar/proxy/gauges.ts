@@ -4,11 +4,11 @@ import type { Metrics } from "../observe/metrics.ts";
 import type { Snapshot } from "../snapshot.ts";
 
 /** Brings the gauges of pools and endpoints up to date. */
-export function readGauges(metrics: Metrics, snapshot: Snapshot): void {
-  for (const { service, cluster } of snapshot.services.values()) readCluster(metrics, service, cluster);
+export function readGauges(metrics: Metrics, snapshot: Snapshot, nowMs: number): void {
+  for (const { service, cluster } of snapshot.services.values()) readCluster(metrics, service, cluster, nowMs);
 }
 
-function readCluster(metrics: Metrics, service: string, cluster: Cluster): void {
+function readCluster(metrics: Metrics, service: string, cluster: Cluster, nowMs: number): void {
   const sum = { idle: 0, active: 0, connecting: 0, pending: 0, healthy: 0, unhealthy: 0 };
   for (const { pool, isHealthy } of cluster.states.values()) {
     sum.idle += pool.idleCount;
@@ -24,6 +24,8 @@ function readCluster(metrics: Metrics, service: string, cluster: Cluster): void 
   metrics.poolPending.cell(service).value = sum.pending;
   metrics.endpoints.cell(service, "healthy").value = sum.healthy;
   metrics.endpoints.cell(service, "unhealthy").value = sum.unhealthy;
+  const { budget } = cluster.state;
+  metrics.retryBudget.cell(service).value = budget.available(nowMs, cluster.retry.budget);
   readCircuits(metrics, service, cluster);
 }
 

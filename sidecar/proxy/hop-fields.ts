@@ -9,7 +9,7 @@ export type HopFields = "none" | "time" | "all";
 export function replacedKinds(fields: HopFields): number {
   if (fields === "none") return 0;
   const time = 1 << FIELD.xEnvoyExpectedRqTimeoutMs;
-  return fields === "time" ? time : time | (1 << FIELD.xEnvoyAttemptCount);
+  return fields === "time" ? time : time | (1 << FIELD.xEnvoyAttemptCount) | (1 << FIELD.xWeftSource);
 }
 
 let lastCount = 0;

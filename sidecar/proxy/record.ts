@@ -6,7 +6,8 @@ import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { decisionLine, isLoopback } from "../observe/decision-field.ts";
 import { type AttemptKind, type AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
-import { type Direction, type RequestSeries, UNKNOWN_SERVICE } from "../observe/metrics.ts";
+import { type Direction, UNKNOWN_SERVICE } from "../observe/metrics.ts";
+import type { RequestSeries } from "../observe/request-series.ts";
 import type { TrafficCell } from "../observe/traffic-cell.ts";
 import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
@@ -14,6 +15,7 @@ import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
 import { grpcCodeName, grpcCodeOf, httpStatusOf } from "./grpc.ts";
 import type { Failure } from "./reasons.ts";
+import { countTimes, detailsOf, exemplarOf } from "./request-figures.ts";
 import { statusOf } from "./respond.ts";
 
 /** Requests whose host the mesh does not know are counted together: callers choose hosts. */
@@ -92,9 +94,11 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
   const durationMs = exchange.endedMs - exchange.startedMs;
   try {
     const series = seriesOf(path, exchange);
-    series.record(status, reason, durationMs);
+    series.record(status, reason, durationMs, detailsOf(path, exchange), exemplarOf(path, exchange, durationMs));
+    countTimes(path, exchange);
     const code = codeOf(exchange, cause);
-    if (code >= 0) series.recordCode(code, grpcCodeName(code));
+    exchange.record.grpcStatus = code < 0 ? "" : grpcCodeName(code);
+    if (code >= 0) series.recordCode(code, exchange.record.grpcStatus);
     const { rule } = exchange.destination;
     // A release judges a call by its code.
     const judged = code < 0 ? status : Math.max(status, httpStatusOf(code));

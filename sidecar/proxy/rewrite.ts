@@ -22,12 +22,14 @@ export class ForwardedHeads {
   readonly #client: Downstream;
   readonly #newRequestId: () => string;
   readonly #record: ExchangeRecord;
+  readonly #sourceLine: string;
   readonly #edits = new HeadEdits();
   #lines: HopLines | undefined = undefined;
 
   constructor(client: Downstream, path: DataPath, record: ExchangeRecord) {
     this.#client = client;
     this.#record = record;
+    this.#sourceLine = `x-weft-source: ${path.service}\r\n`;
     this.#newRequestId = () => {
       record.requestId = path.newRequestId();
       return record.requestId;
@@ -64,6 +66,8 @@ export class ForwardedHeads {
     // What is left of it is said anew by each attempt.
     if (destination.isGrpc && destination.hopFields !== "none") edits.remove("grpc-timeout");
     edits.append = this.#lines.of(head, this.#newRequestId);
+    // For the figures of the service that is called: who calls it.
+    if (destination.hopFields === "all") edits.append += this.#sourceLine;
     if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);

@@ -98,10 +98,10 @@ async function expectNothingLeft({ path, listener }: Rig): Promise<void> {
   const cluster = snapshots.current.services.get("default/orders")?.cluster;
   expect(cluster?.state.activeRequests).toBe(0);
   for (const { activeRequests } of cluster?.states.values() ?? []) expect(activeRequests).toBe(0);
-  readGauges(metrics, snapshots.current);
+  readGauges(metrics, snapshots.current, 0);
   const pool = (state: string) => metrics.poolConnections.cell("default/orders", state).value;
   await until(() => {
-    readGauges(metrics, snapshots.current);
+    readGauges(metrics, snapshots.current, 0);
     return pool("active") === 0 && pool("connecting") === 0;
   });
   expect(metrics.poolPending.cell("default/orders").value).toBe(0);

@@ -8,6 +8,7 @@ import { type Clock, every, sleep, type Timer } from "../../runtime/clock.ts";
 import type { Log, LogLevel } from "../../runtime/log.ts";
 import type { Random } from "../../runtime/random.ts";
 import type { ClusterView } from "../admin/cluster-view.ts";
+import type { ProfileOrder } from "../admin/profiler.ts";
 import { CellFamily, type HistogramFamily } from "../observe/families.ts";
 import { countersOf, type FamilyReport, joinReports, reportOf } from "../observe/report.ts";
 import type { ServiceResolver } from "../resolver.ts";
@@ -188,9 +189,9 @@ export class Fleet implements Traffic {
     });
   }
 
-  /** A CPU profile of one worker; undefined when there is none of that number now. */
-  profile(number: number, durationMs: number): Promise<object> | undefined {
-    return this.#seats.find((seat) => seat.number === number)?.worker?.ask("profile", durationMs);
+  /** A profile of one worker; undefined when there is none of that number now. */
+  profile(number: number, order: ProfileOrder): Promise<object> | undefined {
+    return this.#seats.find((seat) => seat.number === number)?.worker?.ask("profile", order);
   }
 
   /** Ends all workers: in order where they answer, at once where they do not. */

@@ -24,6 +24,10 @@ const worker = new Worker({
     return log.child({ worker: number });
   },
   stdout: sharedLines(process.stdout),
+  usage: () => {
+    const { user, system } = process.cpuUsage();
+    return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
+  },
   // A channel that has just closed is followed by "disconnect".
   send: (message) => void process.send?.(message, undefined, undefined, () => {}),
 });

@@ -4,6 +4,7 @@ import type { Resource } from "../../rules/resource.ts";
 import type { HostPort } from "../../runtime/address.ts";
 import type { LogLevel } from "../../runtime/log.ts";
 import type { ClusterView } from "../admin/cluster-view.ts";
+import type { ProfileOrder } from "../admin/profiler.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { DataPathLimits } from "../limits.ts";
 import type { Decision } from "../observe/decision.ts";
@@ -71,8 +72,7 @@ export interface Orders {
   openTap(order: TapOrder): void;
   closeTap(tap: number): void;
   setLogLevel(level: LogLevel): void;
-  /** A CPU profile of so many milliseconds. */
-  profile(durationMs: number): object;
+  profile(order: ProfileOrder): object;
   close(): void;
 }
 

@@ -3,9 +3,10 @@
 import type { Resource } from "../../rules/resource.ts";
 import { type Clock, sleep } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
+import type { Usage } from "../../runtime/process-figures.ts";
 import type { Random } from "../../runtime/random.ts";
 import type { LineSink } from "../access-log.ts";
-import { CpuProfiler } from "../admin/profiler.ts";
+import { type ProfileOrder, Profiler } from "../admin/profiler.ts";
 import { reportOf } from "../observe/report.ts";
 import type { Resolution, ServiceResolver } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
@@ -29,6 +30,8 @@ export interface WorkerFloor {
   readonly createLog: (settings: WorkerSettings) => Log;
   /** For the access log. */
   readonly stdout: LineSink;
+  /** What the process has used. */
+  readonly usage: () => Usage;
   readonly send: (message: FromWorker) => void;
 }
 
@@ -45,7 +48,7 @@ export class Worker implements ServiceResolver {
   readonly #floor: WorkerFloor;
   readonly #handlers: Handlers;
   readonly #questions = new Map<number, (resolution: Resolution) => void>();
-  readonly #profiler = new CpuProfiler();
+  readonly #profiler = new Profiler();
   #lastQuestion = 0;
   #traffic: LocalTraffic | undefined;
   #log: Log | undefined;
@@ -71,7 +74,7 @@ export class Worker implements ServiceResolver {
       openTap: (order) => this.#path.decisions.openTap(order),
       closeTap: (tap) => this.#path.decisions.closeTap(tap),
       setLogLevel: (level) => this.#path.setLogLevel(level),
-      profile: (durationMs) => this.#profile(durationMs),
+      profile: (order) => this.#profile(order),
       close: () => this.#traffic?.close(),
     };
   }
@@ -115,11 +118,11 @@ export class Worker implements ServiceResolver {
   }
 
   async #start(settings: WorkerSettings): Promise<void> {
-    const { clock, random, stdout, createLog } = this.#floor;
+    const { clock, random, stdout, createLog, usage } = this.#floor;
     const { namespace, service, limits, http1Limits, zone, identity, processes } = settings;
     const log = createLog(settings);
     this.#log = log;
-    const options = { clock, random, log, namespace, service, limits, http1Limits, zone, identity, processes };
+    const options = { clock, random, log, namespace, service, limits, http1Limits, zone, identity, processes, usage };
     this.#traffic = await LocalTraffic.create(options, stdout);
     this.#traffic.setResolver(this);
     this.#traffic.decisions.setTapListener((report) => this.#floor.send({ type: "tapped", report }));
@@ -143,9 +146,9 @@ export class Worker implements ServiceResolver {
     return listener === "outbound" ? this.#path.openOutbound(at) : this.#path.openInbound(at, app ?? at);
   }
 
-  #profile(durationMs: number): Promise<object> {
+  #profile({ kind, durationMs }: ProfileOrder): Promise<object> {
     if (this.#profiler.isRunning) throw new Error("a profile is being taken already");
-    return this.#profiler.take(() => sleep(this.#floor.clock, durationMs));
+    return this.#profiler.take(kind, () => sleep(this.#floor.clock, durationMs));
   }
 
   async #report(): Promise<WorkerReport> {

@@ -51,6 +51,7 @@ for (const signal of Object.keys(SIGNALS) as Signal[]) {
 }
 
 function take(signal: Signal, message: Record<string, unknown[]>): void {
+  if (process.argv.includes("--discard")) return;
   received[signal].push(...(message[SIGNALS[signal].list] ?? []));
 }
 

@@ -108,7 +108,9 @@ class Screen {
     if (output === "json") stdout.write(`${JSON.stringify(view)}\n`);
     else if (!stdout.isTTY) writeLines(stdout, topRecords(view));
     else {
-      const lines = topLines(view, painter(color)).slice(0, Math.max(1, stdout.rows - 1));
+      const all = topLines(view, painter(color));
+      // What is above the terminal's upper edge cannot be drawn over. Some terminals do not say how high they are.
+      const lines = stdout.rows > 1 ? all.slice(0, stdout.rows - 1) : all;
       const up = this.#linesAbove === 0 ? "" : `\u001b[${this.#linesAbove}A\u001b[J`;
       stdout.write(`${up}${lines.join("\n")}\n`);
       this.#linesAbove = lines.length;

@@ -1,7 +1,7 @@
 // The queue before an exporter: batches, one at a time; bounded; counted.
 import { expect, test } from "vitest";
 import { ManualClock } from "../../../runtime/manual-clock.ts";
-import { BatchQueue, type ItemOutcome } from "./batch-queue.ts";
+import { BATCH_MAX, BatchQueue, type ItemOutcome, WAITING_MAX } from "./batch-queue.ts";
 
 function rig() {
   const clock = new ManualClock();
@@ -39,32 +39,32 @@ test("what came within a second goes out together", () => {
 
 test("a full batch goes out at once, the next one when that is done", () => {
   const { clock, sent, dones, add } = rig();
-  add(1_100);
+  add(3 * BATCH_MAX - 1);
   clock.advance(0);
-  expect(sent.map((batch) => batch.length)).toEqual([512]);
+  expect(sent.map((batch) => batch.length)).toEqual([BATCH_MAX]);
   clock.advance(5_000);
   expect(sent).toHaveLength(1);
   dones[0]?.("");
   clock.advance(0);
-  expect(sent.map((batch) => batch.length)).toEqual([512, 512]);
+  expect(sent.map((batch) => batch.length)).toEqual([BATCH_MAX, BATCH_MAX]);
 });
 
 test("while nobody answers no more than the bound waits, and what is dropped is counted", () => {
   const { clock, sent, dones, counts, queue, changes, add } = rig();
-  add(600);
+  add(BATCH_MAX + 10);
   clock.advance(0);
   add(100_000);
-  expect(queue.waiting).toBe(2_048);
-  expect(counts.dropped).toBe(100_600 - 512 - 2_048);
+  expect(queue.waiting).toBe(WAITING_MAX);
+  expect(counts.dropped).toBe(100_000 + 10 - WAITING_MAX);
   clock.advance(15_000);
-  expect(counts.failed).toBe(512);
+  expect(counts.failed).toBe(BATCH_MAX);
   expect(changes).toEqual(["no answer"]);
   clock.advance(0);
   expect(sent).toHaveLength(2);
   dones[0]?.("");
   expect(counts.exported, "what is heard too late does not count again").toBe(0);
   dones[1]?.("");
-  expect(counts.exported).toBe(512);
+  expect(counts.exported).toBe(BATCH_MAX);
   expect(changes).toEqual(["no answer", ""]);
 });
 
@@ -91,14 +91,14 @@ test("an exporter that throws has failed, and is tried again", () => {
 
 test("closing sends what is there, and does not wait for ever", async () => {
   const { clock, sent, dones, counts, queue, add } = rig();
-  add(700);
+  add(BATCH_MAX + 88);
   const closed = queue.close();
   add(1);
   dones[0]?.("");
-  expect(sent.map((batch) => batch.length)).toEqual([512, 188]);
+  expect(sent.map((batch) => batch.length)).toEqual([BATCH_MAX, 88]);
   clock.advance(2_000);
   await closed;
-  expect(counts).toEqual({ exported: 512, dropped: 1, failed: 0 });
+  expect(counts).toEqual({ exported: BATCH_MAX, dropped: 1, failed: 0 });
   const empty = rig();
   await empty.queue.close();
   expect(empty.sent).toEqual([]);

@@ -2,9 +2,9 @@
 // Whoever adds never waits; what finds no room is dropped and counted. What the items are and where they go is not known here.
 import type { Clock, Timer } from "../../../runtime/clock.ts";
 
-/** Items that wait. Spans are about 2 KB each, so at most a few megabytes. */
-const WAITING_MAX = 2_048;
-const BATCH_MAX = 512;
+/** Items that wait. Spans are some kilobytes each, so at most a few megabytes. */
+export const WAITING_MAX = 1_024;
+export const BATCH_MAX = 256;
 const EXPORT_EVERY_MS = 1_000;
 /** A batch of which nothing is heard by then counts as lost. Above the 10 s that OTLP exporters give up after. */
 const EXPORT_TIMEOUT_MS = 15_000;
@@ -42,8 +42,13 @@ export class BatchQueue<Item> {
     return this.#waiting.length;
   }
 
+  /** What is added now is dropped: there is no need to make it. */
+  get isFull(): boolean {
+    return this.#waiting.length >= WAITING_MAX || this.#isClosed;
+  }
+
   add(item: Item): void {
-    if (this.#waiting.length >= WAITING_MAX || this.#isClosed) return this.#options.count("dropped", 1);
+    if (this.isFull) return this.#options.count("dropped", 1);
     this.#waiting.push(item);
     if (this.#waiting.length === BATCH_MAX) this.#schedule(0);
     else if (this.#timer === undefined) this.#schedule(EXPORT_EVERY_MS);

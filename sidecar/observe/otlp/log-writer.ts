@@ -45,12 +45,14 @@ const SCOPE = { name: "weft-sidecar" };
 class OtlpLogWriter implements LogWriter {
   readonly #resource: ReadableLogRecord["resource"];
   readonly #headers: readonly string[];
+  readonly #count: LogWriterOptions["count"];
   readonly #queue: BatchQueue<ReadableLogRecord>;
   readonly #exporter: LogRecordExporter;
 
   constructor({ attributes, headers, clock, count, onChange }: LogWriterOptions, exporter: LogRecordExporter) {
     this.#resource = resourceFromAttributes(attributes);
     this.#headers = headers;
+    this.#count = count;
     this.#exporter = exporter;
     this.#queue = new BatchQueue({
       clock,
@@ -62,6 +64,7 @@ class OtlpLogWriter implements LogWriter {
   }
 
   write(record: ExchangeRecord, wallMs: number): void {
+    if (this.#queue.isFull) return this.#count("dropped", 1);
     const { head, status, traceId, spanId, isSampled } = record;
     const time: HrTime = [Math.floor(wallMs / 1_000), Math.round((wallMs % 1_000) * 1e6)];
     const traceFlags = isSampled ? TraceFlags.SAMPLED : TraceFlags.NONE;

@@ -2,6 +2,7 @@
 // and RPC (https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), and what the mesh decided, as `weft.*`. Pure.
 import type { Attributes } from "@opentelemetry/api";
 import type { AttemptRecord, ExchangeRecord, RecordedHead } from "../exchange-record.ts";
+import { GRPC_FAILURES } from "../grpc-failures.ts";
 import { safeQuery } from "../redaction.ts";
 
 /** Methods that HTTP defines (RFC 9110, RFC 5789); any other is `_OTHER`, because callers may invent them. */
@@ -68,6 +69,13 @@ export function outcomeAttributes(status: number, reason: string, errorFrom: num
     ...(status === 0 ? {} : { "http.response.status_code": status }),
     ...(error === "" ? {} : { "error.type": error }),
   };
+}
+
+/** How a call of gRPC ended; to a client every code but OK is an error. */
+export function rpcOutcome(code: string, isServer: boolean): Attributes {
+  if (code === "") return {};
+  const isError = isServer ? GRPC_FAILURES.has(code) : code !== "OK";
+  return { "rpc.response.status_code": code, ...(isError ? { "error.type": code } : {}) };
 }
 
 /** What the mesh decided about the request. */

@@ -84,6 +84,7 @@ interface Place {
 
 class SdkSpanWriter implements SpanWriter {
   readonly #clock: Clock;
+  readonly #count: SpanWriterOptions["count"];
   readonly #sdk: NodeSDK;
   readonly #tracer: Tracer;
   readonly #queue: BatchQueue<ReadableSpan>;
@@ -93,6 +94,7 @@ class SdkSpanWriter implements SpanWriter {
 
   constructor({ target: _target, attributes, clock, count, onChange }: SpanWriterOptions, exporter: SpanExporter) {
     this.#clock = clock;
+    this.#count = count;
     this.#exporter = exporter;
     this.#queue = new BatchQueue({ clock, count, onChange, send: (batch, done) => send(exporter, batch, done) });
     const processor: SpanProcessor = {
@@ -122,6 +124,10 @@ class SdkSpanWriter implements SpanWriter {
   }
 
   exchange(record: ExchangeRecord, why: string): void {
+    if (this.#queue.isFull) {
+      const isOne = record.direction === "inbound" || record.attemptCount === 0;
+      return this.#count("dropped", isOne ? 1 : record.attemptsKept);
+    }
     const kept: Attributes = why === "" ? {} : { "weft.sampling.kept_for": why };
     if (record.direction === "inbound") this.#server(record, kept);
     else if (record.attemptCount === 0) this.#refused(record, kept);
@@ -172,6 +178,7 @@ class SdkSpanWriter implements SpanWriter {
         ...say.serverAttributes(head.authority),
         "client.address": record.remoteAddress,
         ...(agent === undefined ? {} : { "user_agent.original": agent }),
+        ...say.rpcOutcome(record.grpcStatus, true),
         ...say.outcomeAttributes(status, reason, 500),
         "http.request.body.size": record.requestBytes,
         "http.response.body.size": record.responseBytes,
@@ -198,6 +205,7 @@ class SdkSpanWriter implements SpanWriter {
     const status = isLast && attempt.status === 0 ? record.status : attempt.status;
     const reason = attempt.outcome === "" && isLast ? record.reason : failureOf(attempt);
     const attributes: Attributes = {
+      ...(isLast ? say.rpcOutcome(record.grpcStatus, false) : {}),
       ...say.outcomeAttributes(status, reason, 400),
       // More were made than are kept: the last place holds the newest.
       ...say.attemptAttributes(attempt, isLast ? record.attemptCount : index + 1),

@@ -5,6 +5,7 @@ import type { Clock } from "../../../runtime/clock.ts";
 import type { Random } from "../../../runtime/random.ts";
 import type { ExchangeObserver, ExchangeRecord } from "../exchange-record.ts";
 import type { CellFamily } from "../families.ts";
+import { GRPC_FAILURES } from "../grpc-failures.ts";
 import type { MirrorSpan } from "./mirror-span.ts";
 import { FORMAT_FIELDS } from "./propagation.ts";
 import { TailRule } from "./tail.ts";
@@ -82,6 +83,6 @@ export class Tracing implements TraceSource, ExchangeObserver {
 }
 
 /** As OpenTelemetry sees a server span: the service, or the way to it, failed. */
-function isFailed({ status, reason }: ExchangeRecord): boolean {
-  return status >= 500 || reason === "upstream-reset" || reason === "bad-response";
+function isFailed({ status, reason, grpcStatus }: ExchangeRecord): boolean {
+  return status >= 500 || reason === "upstream-reset" || reason === "bad-response" || GRPC_FAILURES.has(grpcStatus);
 }
