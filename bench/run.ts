@@ -19,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   deciders: () => import("./deciders.ts"),
   "policy-cost": () => import("./policy-cost.ts"),
   "rule-change": () => import("./rule-change.ts"),
+  rollout: () => import("./rollout.ts"),
   "rollout-simulation": () => import("./rollout-simulation.ts"),
   "apply-wait": () => import("./apply-wait.ts"),
   cli: () => import("./cli.ts"),
