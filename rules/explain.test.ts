@@ -89,6 +89,19 @@ describe("a request that a route takes", () => {
     ]);
   });
 
+  test("shows the bucket of a release that the request's user falls into", () => {
+    const spec = { service: "orders", stable: "orders-v1", canary: "orders-v2", steps: [{ weight: 100 }] };
+    const status = { stable: "orders-v1", canary: "orders-v2", phase: "progressing", weight: 50, isLive: true };
+    const release = (sticky?: object) => ({ ...document("Rollout", "orders", { ...spec, sticky }), status });
+    const user = { headers: [{ name: "x-user", value: "ann" }] };
+    const sticky = release({ header: "x-user" });
+    expect(ask([sticky], "http://orders/", user).notes).toEqual([
+      "Rollout default/orders splits by header x-user: bucket 4340 of 10000, so default/orders-v2",
+    ]);
+    expect(ask([sticky], "http://orders/").notes[0]).toMatch(/x-user, which this request does not have/);
+    expect(ask([release()], "http://orders/").notes[0]).toMatch(/splits each request on its own/);
+  });
+
   test("shows the split, what stands behind it, filters and the upstream request", () => {
     const answer = ask([SPLIT], "http://orders:80/api/items?x=1", { headers: [{ name: "x-tester", value: "0" }] });
     expect(answer.ruleIndex).toBe(1);

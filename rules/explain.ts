@@ -4,6 +4,7 @@ import { compileMesh, compileService, type RuleIndex } from "./compile.ts";
 import { egressVerdict } from "./egress.ts";
 import { compileEndpoints, type WorkloadFacts } from "./endpoints.ts";
 import { type ExplainedPolicy, explainPolicies } from "./explain/policy.ts";
+import { releaseNotes } from "./explain/release.ts";
 import { type ExplainQuestion, headerValue, readTarget, type Target, viewOf } from "./explain/target.ts";
 import { filtersInWords, rounded } from "./explain/words.ts";
 import { parseServiceHost } from "./host.ts";
@@ -103,7 +104,8 @@ export function explain(input: ExplainInput): Explanation {
   const table = compileRoutes(resource.rules);
   const leftOut = table.candidates.length - CANDIDATES_MAX;
   if (leftOut > 0) notes.push(`${leftOut} more matches do not have the request and are left out`);
-  return { ...explainService(input, resource, table, { view, target }), ...found, notes };
+  const service = explainService(input, resource, table, { view, target });
+  return { ...service, ...found, notes: [...notes, ...service.notes] };
 }
 
 /** The namespace of the calling service: in `from` after the dot, else the one asked in. */
@@ -135,7 +137,7 @@ function explainStranger(
   };
 }
 
-type ServicePart = Omit<Explanation, "service" | "port" | "notes">;
+type ServicePart = Omit<Explanation, "service" | "port">;
 
 /** The request as routing sees it, and as it came. */
 interface Asked {
@@ -171,6 +173,7 @@ function explainHit(
     ruleIndex: rule.ruleIndex,
     ruleName: rule.ruleName,
     filters: filtersInWords(rule.filters, match),
+    notes: releaseNotes(rule, view),
   };
   if (answersPreflight(rule.filters, input.question, view)) return { ...found, reason: "cors-preflight", status: 200 };
   const redirect = rule.filters.find((filter) => filter.type === "RequestRedirect");

@@ -32,7 +32,7 @@ export async function releaseSource({ invocation, connection }: RolloutCall): Pr
 }
 
 function stepsOf(text = "5,25,50,100", hold: string): object[] {
-  const weights = text.split(",").map((part) => Number(part.trim()));
+  const weights = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
   if (weights.some((weight) => !(weight >= 0 && weight <= 100)))
     throw usageFailure(`--steps: "${text}" is not valid; expected percentages such as 5,25,50,100`);
   return weights.map((weight, index) => (index === weights.length - 1 ? { weight } : { weight, hold }));

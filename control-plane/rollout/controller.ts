@@ -8,7 +8,7 @@ import { type Clock, every, type Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { RolloutEventRecord, RolloutStore } from "../store/contract.ts";
 import type { Rulebook } from "../store/rulebook.ts";
-import type { TrafficLedger } from "../telemetry/traffic-ledger.ts";
+import type { TrafficDelta, TrafficLedger } from "../telemetry/traffic-ledger.ts";
 import { type Command, CommandRefusedError, obey } from "./command.ts";
 import type { Surroundings } from "./facts.ts";
 import type { HttpCall } from "./http-call.ts";
@@ -19,7 +19,10 @@ import { planStep, statusFor, stepText } from "./plan.ts";
 import { type ExternalResult, event, type Facts, settleCommand, startRollout, step } from "./step.ts";
 import { TrafficIntake, type Versions } from "./traffic-intake.ts";
 
+/** Everything is looked at this often even if nobody reports. */
 const TICK_MS = 1_000;
+/** After a report, at once, but no more often than this: many callers must not mean many writes. */
+const REPORT_SPACING_MS = 500;
 const AUTHOR = "weft rollouts";
 
 export interface ControllerOptions {
@@ -76,6 +79,7 @@ export class RolloutController {
   #ticker: Timer | undefined;
   #unfollow: readonly (() => void)[] = [];
   #isPrompted = false;
+  #lastSyncMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -92,9 +96,7 @@ export class RolloutController {
     }
     this.#unfollow = [
       rulebook.onCommit(({ changes }) => changes.some(({ key }) => key.kind === "Rollout") && this.#prompt()),
-      traffic.onDelta((delta) => {
-        for (const { intake } of this.#running.values()) intake.add(delta);
-      }),
+      traffic.onDelta((delta) => this.#take(delta)),
       surroundings.onEndpointsChange(() => this.#prompt()),
     ];
     this.#notices.send(await store.notices());
@@ -155,6 +157,7 @@ export class RolloutController {
   /** Looks at everything once. */
   sync(): Promise<void> {
     return this.#exclusively(async () => {
+      this.#lastSyncMs = this.#options.clock.now();
       const documents = this.#documents();
       for (const document of documents) {
         try {
@@ -168,11 +171,17 @@ export class RolloutController {
     });
   }
 
+  #take(delta: TrafficDelta): void {
+    let isNews = false;
+    for (const { intake, state } of this.#running.values()) if (intake.add(delta) && !hasEnded(state)) isNews = true;
+    if (isNews) this.#prompt(Math.max(0, this.#lastSyncMs + REPORT_SPACING_MS - this.#options.clock.now()));
+  }
+
   /** Soon, and once for a burst of reasons. */
-  #prompt(): void {
+  #prompt(delayMs = 0): void {
     if (this.#isPrompted) return;
     this.#isPrompted = true;
-    this.#options.clock.after(0, () => {
+    this.#options.clock.after(delayMs, () => {
       this.#isPrompted = false;
       void this.sync();
     });

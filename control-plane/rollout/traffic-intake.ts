@@ -36,17 +36,22 @@ export class TrafficIntake {
     this.take("requests");
   }
 
-  add({ fromMs, counts }: TrafficDelta): void {
-    if (fromMs < this.#sinceMs) return;
+  /** @returns whether it says something of the canary */
+  add({ fromMs, counts }: TrafficDelta): boolean {
+    if (fromMs < this.#sinceMs) return false;
+    let isNews = false;
     const { service, stable, canary } = this.#versions;
     for (const count of counts) {
+      if (count.backend === canary) isNews = true;
       if (count.mirror && count.backend === canary) this.#mirrored = plus(this.#mirrored, count);
-      if (count.mirror || count.service !== service) continue;
+      // Counts of no rule in particular are of all traffic, of whatever rules; those of a release know codes of gRPC, too.
+      if (count.mirror || count.route === "" || count.service !== service) continue;
       if (count.backend !== canary && count.backend !== stable) continue;
-      if (count.route !== "") this.#addRoute(count.route, count.backend === canary, count);
-      else if (count.backend === canary) this.#canary = plus(this.#canary, count);
+      this.#addRoute(count.route, count.backend === canary, count);
+      if (count.backend === canary) this.#canary = plus(this.#canary, count);
       else this.#stable = plus(this.#stable, count);
     }
+    return isNews;
   }
 
   /** What came since the last time. @param of the canary's side is made of copies in a mirror step */

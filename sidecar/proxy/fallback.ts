@@ -1,6 +1,6 @@
 // What answers when a service cannot: the fallback of its policy. Says which failures it is for; where the exchange goes
 // then is the conductor's work.
-import type { FallbackResource } from "../../rules/resource.ts";
+import type { FallbackResource, RouteRule } from "../../rules/resource.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { membersFor } from "../cluster.ts";
 import { ownResponseHead } from "../http1/encoder.ts";
@@ -72,7 +72,7 @@ export function redirectToFallback(
   if (entry === undefined) return false;
   const { cluster } = entry;
   countFallback(metrics, destination, "service");
-  if (destination.rule?.rule.split !== undefined) countAbandoned(metrics, destination);
+  if (destination.rule?.rule.split !== undefined) countAbandoned(metrics, destination, destination.rule.rule);
   destination.isFallback = true;
   destination.cluster = cluster;
   destination.members = membersFor(cluster, 0);
@@ -85,10 +85,10 @@ export function redirectToFallback(
 }
 
 /** A release judges the version that failed, whoever answers in its place. */
-function countAbandoned(metrics: Metrics, { source, cluster }: Destination): void {
+function countAbandoned(metrics: Metrics, { source, cluster }: Destination, { route, ruleIndex }: RouteRule): void {
   if (source === undefined || cluster === undefined) return;
-  const key = { service: source.service, backend: cluster.service, version: "", route: "", kind: "request" } as const;
-  metrics.trafficCell(key).recordAbandoned();
+  const versions = { service: source.service, backend: cluster.service, version: "" };
+  metrics.trafficCell({ ...versions, route: `${route} ${ruleIndex}`, kind: "request" }).recordAbandoned();
 }
 
 /** The service's own last good response to such a request, if its policy gives that and it is young enough. */

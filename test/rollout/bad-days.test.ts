@@ -17,8 +17,7 @@ beforeAll(async () => {
 
 afterEach(async () => {
   await Promise.all(["v1", "v2"].map((version) => mesh.behave(version, {})));
-  await mesh.weft("delete", "rollout", "orders", "--ignore-not-found");
-  await eventually("the release is gone", () => mesh.status().then(() => false, () => true)); // biome-ignore format: one thought
+  await mesh.remove();
 });
 
 afterAll(async () => {

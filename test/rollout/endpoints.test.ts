@@ -1,7 +1,10 @@
 // Endpoints and control planes that die in the middle of a release, with real processes that are killed.
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { cleanUp, eventually, temporaryFolder } from "../harness.ts";
 import { type Instance, ReleaseMesh, startInstance } from "./release-mesh.ts";
+
+/** Many processes are started here, and on a busy machine each takes its time. */
+vi.setConfig({ testTimeout: 150_000, hookTimeout: 150_000 });
 
 let mesh: ReleaseMesh;
 

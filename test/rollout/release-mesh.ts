@@ -83,15 +83,40 @@ export class ReleaseMesh {
     return call.then(({ rollout }) => rollout as Rollout);
   }
 
+  /** Waits until every sidecar acts on the newest rules. */
+  async settled(): Promise<void> {
+    await eventually("every sidecar is in sync", async () => {
+      const { stdout } = await this.weft("sidecars", "-o", "json");
+      const { revision, sidecars } = JSON.parse(stdout) as FleetView;
+      const connected = sidecars.filter(({ state }) => state !== "disconnected");
+      return connected.length > 2 && connected.every(({ state }) => state === "synced") && revision > 0;
+    });
+  }
+
+  /** Deletes the document, and waits until the release is gone. */
+  async remove(): Promise<void> {
+    await this.weft("delete", "rollout", "orders", "--ignore-not-found");
+    const isGone = (): Promise<boolean> =>
+      this.status().then(
+        () => false,
+        () => true,
+      );
+    await eventually("the release is gone", isGone);
+  }
+
   /** Waits until the release is as wanted; the failure says how it was last. */
-  async until(what: string, isSo: (rollout: Rollout) => boolean, timeoutMs = 30_000): Promise<Rollout> {
+  async until(
+    what: string,
+    isSo: (rollout: Rollout) => boolean | Promise<boolean>,
+    timeoutMs = 30_000,
+  ): Promise<Rollout> {
     let last: Rollout | undefined;
     try {
       return await eventually(
         what,
         async () => {
           last = await this.status().catch(() => undefined);
-          return last !== undefined && isSo(last) && last;
+          return last !== undefined && (await isSo(last)) && last;
         },
         timeoutMs,
       );
@@ -102,9 +127,9 @@ export class ReleaseMesh {
 
   /** Requests to orders at a constant rate; every answer that `check` finds fault with is a failure. */
   load(requestsPerSecond: number, options: LoadOptions = {}): SteadyLoad {
-    const { mayFail = false, path = "/", from = this.web } = options;
+    const { mayFail = false, path = "/", method = "GET", from = this.web } = options;
     return new SteadyLoad({
-      ...{ address: from.address("outbound"), host: "orders", requestsPerSecond, path },
+      ...{ address: from.address("outbound"), host: "orders", requestsPerSecond, path, method },
       check: ({ status, headers }) =>
         mayFail || status === 200 ? undefined : `status ${status} (${String(headers["x-weft-reason"] ?? "the app's")})`,
     });
@@ -171,8 +196,14 @@ export class ReleaseMesh {
 export interface LoadOptions {
   readonly mayFail?: boolean;
   readonly path?: string;
+  readonly method?: string;
   /** The calling sidecar; that of web by default. */
   readonly from?: RunningProgram;
+}
+
+interface FleetView {
+  readonly revision: number;
+  readonly sidecars: readonly { readonly state: string }[];
 }
 
 type UnaryMethod<Request, Response> = (
