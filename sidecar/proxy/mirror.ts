@@ -205,8 +205,8 @@ export class Mirror implements AttemptOwner {
  * Copies take what requests leave: none is sent to an endpoint where requests wait for a connection, or most connections
  * are taken.
  */
-function isBusy({ state: { pool } }: EndpointMember, entry: ServiceEntry | undefined): boolean {
-  if (pool.pendingCount > pool.connectingCount) return true;
+function isBusy({ state: { pool, streams } }: EndpointMember, entry: ServiceEntry | undefined): boolean {
+  if (pool.pendingCount > pool.connectingCount || streams.pendingCount > 0) return true;
   const bound = entry?.cluster.policy.connectionPool.maxConnections ?? 0;
   return pool.idleCount === 0 && (pool.leasedCount + pool.connectingCount) * 2 > bound;
 }
