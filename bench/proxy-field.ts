@@ -33,11 +33,11 @@ export class ProxyField {
     this.#folder = folder;
   }
 
-  /** Starts the load process and those of `peers` that are installed. */
-  static async start(peers: readonly Peer[], note: (line: string) => void): Promise<ProxyField> {
+  /** Starts the load process (see LoadProcess.start) and those of `peers` that are installed. */
+  static async start(peers: readonly Peer[], note: (line: string) => void, program?: string): Promise<ProxyField> {
     if (!canPin) note("processes cannot be pinned to cores here: the figures mean little");
     const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
-    const load = await LoadProcess.start();
+    const load = await LoadProcess.start(program);
     const running: RunningPeer[] = [];
     const field = new ProxyField(load, running, folder);
     try {

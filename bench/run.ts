@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "proxy-latency": () => import("./proxy-latency.ts"),
   "proxy-bodies": () => import("./proxy-bodies.ts"),
   "proxy-memory": () => import("./proxy-memory.ts"),
+  "proxy-grpc": () => import("./proxy-grpc.ts"),
   telemetry: () => import("./telemetry.ts"),
   "slow-reader": () => import("./slow-reader.ts"),
   resilience: () => import("./resilience.ts"),

@@ -147,7 +147,10 @@ export function compileService(index: RuleIndex, service: string): ServiceResour
 function compilePorts(ports: ServiceSpec["ports"]): ServicePort[] {
   const protocol = defaultOf("Service.spec.ports[].protocol");
   if (ports === undefined) return [{ port: defaultOf("Service.spec.ports[].port"), protocol }];
-  return ports.map((port) => ({ port: port.port, protocol: port.protocol ?? protocol }));
+  return ports.map((port) => {
+    const compiled = { port: port.port, protocol: port.protocol ?? protocol };
+    return port.protocol === "http" ? { ...compiled, keepsHttp1: true } : compiled;
+  });
 }
 
 /** Of several Rollouts of a service, which only a rollback to an old revision can bring, the oldest acts. */

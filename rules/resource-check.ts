@@ -334,7 +334,7 @@ const checkResource = tagged({
   service: object({
     type: word("service"),
     service,
-    ports: list(object({ port, protocol }), 1),
+    ports: list(object({ port, protocol, keepsHttp1: optional(flag) }), 1),
     implied: flag,
     rules: list(routeRule),
     policy: trafficPolicy,

@@ -24,6 +24,8 @@ export interface ServiceResource {
 export interface ServicePort {
   readonly port: number;
   readonly protocol: Protocol;
+  /** The document says `http` in so many words: between sidecars, too, it is HTTP/1.1. */
+  readonly keepsHttp1?: boolean | undefined;
 }
 
 /** One rule of one route, attached to one service. */

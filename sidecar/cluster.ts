@@ -41,6 +41,8 @@ export interface Cluster {
   readonly setsByPort: ReadonlyMap<number, MemberSet<EndpointMember>>;
   /** For every other port. */
   readonly set: MemberSet<EndpointMember>;
+  /** All endpoints are sidecars of the mesh. */
+  readonly isMesh: boolean;
   /** By endpoint id and address. */
   readonly states: ReadonlyMap<string, EndpointState>;
 }
@@ -99,6 +101,7 @@ export function buildCluster(
     balancing: balancingOf(policy, previous, tools),
     setsByPort,
     set: setOf(""),
+    isMesh: endpoints.length > 0 && endpoints.every(({ mesh }) => mesh),
     states,
   };
 }

@@ -49,7 +49,7 @@ function clusterView({ service, resource, cluster }: ServiceEntry): ClusterView 
 }
 
 function endpointView({ endpoint, address, weight, share, state }: EndpointMember): EndpointView {
-  const { pool, outlier, breaker, active } = state;
+  const { pool, streams, outlier, breaker, active } = state;
   return {
     id: endpoint.id,
     address,
@@ -63,7 +63,13 @@ function endpointView({ endpoint, address, weight, share, state }: EndpointMembe
     ejections: outlier.ejections,
     circuit: breaker?.state ?? "none",
     activeRequests: state.activeRequests,
-    openConnections: pool.idleCount + pool.leasedCount + pool.connectingCount,
+    openConnections:
+      pool.idleCount +
+      pool.leasedCount +
+      pool.connectingCount +
+      streams.idleCount +
+      streams.activeCount +
+      streams.connectingCount,
   };
 }
 

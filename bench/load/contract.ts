@@ -12,6 +12,12 @@ export interface Workload {
   readonly responseBytes: number;
 }
 
+/** The answer to one call: so many messages of so many bytes. Of more than one the messages are counted, not the calls. */
+export interface Calls {
+  readonly messages: number;
+  readonly messageBytes: number;
+}
+
 /** What is put under load. */
 export interface Target {
   readonly host: string;
@@ -30,6 +36,16 @@ export type Command =
       readonly kind: "constant-rate";
       readonly target: Target;
       readonly connections: number;
+      readonly perSecond: number;
+      readonly durationMs: number;
+    }
+  /** Calls of gRPC, `streams` at a time on each connection; by the clock where `perSecond` is above 0. */
+  | {
+      readonly kind: "calls";
+      readonly target: Target;
+      readonly calls: Calls;
+      readonly connections: number;
+      readonly streams: number;
       readonly perSecond: number;
       readonly durationMs: number;
     }

@@ -14,8 +14,9 @@ export class LoadProcess {
     this.ports = ports;
   }
 
-  static async start(): Promise<LoadProcess> {
-    const [file, ...args] = pinned(LOAD_CORE, [process.execPath, join(import.meta.dirname, "main.ts")]);
+  /** @param program "main.ts", or "grpc-main.ts" for calls */
+  static async start(program = "main.ts"): Promise<LoadProcess> {
+    const [file, ...args] = pinned(LOAD_CORE, [process.execPath, join(import.meta.dirname, program)]);
     const child = spawn(file ?? "", args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
     const reply = await nextReply(child);
     if (reply.kind !== "listening") throw new Error(`the load process said ${JSON.stringify(reply)}`);
@@ -34,6 +35,11 @@ export class LoadProcess {
   /** Requests leave by the clock, whatever the answers do. */
   constantRate(target: Target, connections: number, perSecond: number, durationMs: number): Promise<LoadReport> {
     return this.#report({ kind: "constant-rate", target, connections, perSecond, durationMs });
+  }
+
+  /** Calls of gRPC; `perSecond` 0: each stream makes the next call when it has its answer. */
+  calls(load: Omit<Extract<Command, { kind: "calls" }>, "kind">): Promise<LoadReport> {
+    return this.#report({ kind: "calls", ...load });
   }
 
   async hold(target: Target, connections: number): Promise<void> {

@@ -21,6 +21,8 @@ async function obey(command: Command): Promise<Reply> {
     case "let-go":
       held.letGo();
       return { kind: "done" };
+    case "calls":
+      throw new Error("calls are made by grpc-main.ts");
     default:
       return { kind: "report", report: await runLoad(command, endpoint.workload) };
   }

@@ -6,7 +6,7 @@ import type { Peer } from "./contract.ts";
 import { isInstalled, launch } from "./launch.ts";
 
 // Bodies stream both ways, as in the sidecar, instead of going through temporary files.
-function configuration(folder: string, port: number, endpointPort: number): string {
+function configuration(folder: string, port: number, endpointPort: number, isGrpc: boolean): string {
   return `
 daemon off;
 user root;
@@ -24,6 +24,7 @@ http {
   scgi_temp_path ${folder}/scgi;
   keepalive_timeout 3600s;
   keepalive_requests 1000000000;
+  http2_max_concurrent_streams 1000;
   client_max_body_size 0;
   upstream endpoint {
     server 127.0.0.1:${endpointPort};
@@ -31,31 +32,42 @@ http {
     keepalive_requests 1000000000;
   }
   server {
-    listen 127.0.0.1:${port} backlog=4096;
-    location / {
-      proxy_pass http://endpoint;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_request_buffering off;
-      proxy_max_temp_file_size 0;
-    }
+    listen 127.0.0.1:${port} backlog=4096${isGrpc ? " http2" : ""};
+    ${isGrpc ? GRPC_LOCATION : LOCATION}
   }
 }
 `;
 }
 
-export const nginx: Peer = {
-  name: "nginx",
-  async start({ endpointPorts, folder }) {
-    if (!isInstalled("nginx")) return undefined;
-    const port = await freePort();
-    const file = join(folder, "nginx.conf");
-    writeFileSync(file, configuration(folder, port, endpointPorts[0] ?? 0));
-    return launch({
-      name: "nginx",
-      command: ["nginx", "-c", file, "-p", folder, "-e", "stderr"],
-      port,
-      hasWorkers: true,
-    });
-  },
-};
+const LOCATION = `location / {
+      proxy_pass http://endpoint;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_request_buffering off;
+      proxy_max_temp_file_size 0;
+    }`;
+
+const GRPC_LOCATION = "location / { grpc_pass grpc://endpoint; }";
+
+function nginxFor(isGrpc: boolean): Peer {
+  return {
+    name: "nginx",
+    async start({ endpointPorts, folder }) {
+      if (!isInstalled("nginx")) return undefined;
+      const port = await freePort();
+      const file = join(folder, "nginx.conf");
+      writeFileSync(file, configuration(folder, port, endpointPorts[0] ?? 0, isGrpc));
+      return launch({
+        name: "nginx",
+        command: ["nginx", "-c", file, "-p", folder, "-e", "stderr"],
+        port,
+        hasWorkers: true,
+      });
+    },
+  };
+}
+
+export const nginx: Peer = nginxFor(false);
+
+/** With `grpc_pass`. */
+export const nginxGrpc: Peer = nginxFor(true);

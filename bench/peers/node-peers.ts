@@ -34,5 +34,16 @@ function nodePeer(name: string, packageName: string, script: string): Peer {
   };
 }
 
+/** On Node's own HTTP/2: always there. */
+export const http2Proxy: Peer = {
+  name: "node:http2",
+  async start({ endpointPorts }) {
+    const port = await freePort();
+    const program = join(import.meta.dirname, "http2-proxy.ts");
+    const command = [process.execPath, program, "--port", String(port), "--endpoint", String(endpointPorts[0])];
+    return launch({ name: "node:http2", command, port });
+  },
+};
+
 export const undiciProxy = nodePeer("node:http + undici", "undici", "undici-proxy.ts");
 export const httpxyProxy = nodePeer("httpxy", "httpxy", "httpxy-proxy.ts");

@@ -23,6 +23,8 @@ export interface Features {
   readonly collector?: string;
   /** One line for every request, into nothing. */
   readonly accessLog: boolean;
+  /** Of the services' ports. */
+  readonly protocol?: "http" | "grpc";
 }
 
 export const NO_FEATURES: Features = {
@@ -68,7 +70,7 @@ export function weftRules(features: Features, endpointPorts: readonly number[]):
 }
 
 function service(name: string, endpoints: readonly object[], features: Features): object[] {
-  const spec = { ports: [{ port: 80 }], endpoints };
+  const spec = { ports: [{ port: 80, protocol: features.protocol ?? "http" }], endpoints };
   return [
     { apiVersion: "weft.mesh/v1", kind: "Service", metadata: { name }, spec },
     { apiVersion: "weft.mesh/v1", kind: "TrafficPolicy", metadata: { name }, spec: policy(name, features) },

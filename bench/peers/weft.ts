@@ -28,4 +28,7 @@ export function weftWithRules(name: string, rules: (endpointPorts: readonly numb
   };
 }
 
+/** The same where the endpoint speaks gRPC. */
+export const weftGrpc: Peer = weftWith("weft", { ...ALL_FEATURES, protocol: "grpc" });
+
 export const weft: Peer = weftWith("weft", ALL_FEATURES);

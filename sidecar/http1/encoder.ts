@@ -73,6 +73,7 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
     }
   }
   out += text.slice(runStart, fieldsEnd) + added + framingLine(edits) + edits.append;
+  if (edits.requestId !== "") out += `x-request-id: ${edits.requestId}\r\n`;
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && fields.value(edits.names[edit] as string) === undefined) out += edits.lines[edit];
   }

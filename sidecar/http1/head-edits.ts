@@ -20,6 +20,8 @@ export class HeadEdits {
   dropKinds = 0;
   /** Complete field lines for the end, each ending in CRLF. The caller vouches for them (isFieldName, isFieldValue). */
   append = "";
+  /** Request: puts this in as x-request-id, behind `append`; "": nothing. */
+  requestId = "";
   framing: OutFraming = "same";
   /** Content-Length when framing is "length". */
   length = 0;
@@ -41,6 +43,7 @@ export class HeadEdits {
     this.status = 0;
     this.dropKinds = 0;
     this.append = "";
+    this.requestId = "";
     this.framing = "same";
     this.length = 0;
     this.connection = "";

@@ -67,7 +67,8 @@ export class RequestSeries {
   readonly #last: (Detail | undefined)[] = [];
   /** By code of gRPC. */
   readonly #byCode: (Cell | undefined)[] = [];
-  readonly #details = new Map<string, Detail>();
+  /** By method, source and route: looking up a text that is there costs less than joining one. */
+  readonly #details: Map<string, Map<string, Detail>>[] = METHODS.map(() => new Map());
   #generation = 0;
 
   constructor(families: RequestFamilies, direction: string, service: string, backend: string, version: string) {
@@ -116,14 +117,19 @@ export class RequestSeries {
     const { budget } = this.#families;
     if (this.#generation !== budget.generation) this.#forget(budget.generation);
     else if (last?.route === route && last.source === source) return last;
-    const key = `${method} ${source} ${route}`;
-    let detail = this.#details.get(key);
+    const bySource = this.#details[method];
+    let byRoute = bySource?.get(source);
+    let detail = byRoute?.get(route);
     if (detail === undefined) {
       detail = new Detail(this.#families, this.#labels(method, route, source), route, source);
       // What has no series of its own is asked for again each time, so that it is seen how busy it is; callers can
       // invent any number of such.
       if (budget.isOther) return detail;
-      this.#details.set(key, detail);
+      if (byRoute === undefined) {
+        byRoute = new Map();
+        bySource?.set(source, byRoute);
+      }
+      byRoute.set(route, detail);
     }
     this.#last[method] = detail;
     return detail;
@@ -132,7 +138,7 @@ export class RequestSeries {
   /** Series went: those that are known may be among them. */
   #forget(generation: number): void {
     this.#generation = generation;
-    this.#details.clear();
+    for (const bySource of this.#details) bySource.clear();
     this.#last.fill(undefined);
   }
 

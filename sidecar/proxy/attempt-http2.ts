@@ -10,11 +10,11 @@ import type { Http2Head } from "../http2/head.ts";
 import type { StreamConnection, StreamWaiter } from "../upstream/stream-pool.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./contract.ts";
+import { headBytes } from "./head-bytes.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
-import { readRequestText, responseText, trailersText } from "./http2-text.ts";
+import { readRequestText, responseBytes } from "./http2-text.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
 import { type Failure, failure } from "./reasons.ts";
-import { asBytes } from "./text-bytes.ts";
 
 export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler, StreamSender {
   readonly outlet = new StreamOutlet(this, true);
@@ -144,7 +144,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   onTrailers(stream: Http2StreamView): void {
     this.guard(() => {
       if (this.state === "tunnel") this.owner.tunnel?.onEndpointEnd();
-      else this.complete(true, trailersText(stream.trailers));
+      else this.complete(true, stream.trailers);
     });
   }
 
@@ -168,8 +168,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
 
   /** @returns false when the head breaks a rule of HTTP: the attempt has failed */
   #decode(stream: Http2StreamView, isEnd: boolean): boolean {
-    const bytes = asBytes(responseText(stream.head, isEnd));
-    if (this.#decoder.decodeHead(bytes, 0, bytes.length) !== REFUSED) return true;
+    responseBytes(stream.head, isEnd, headBytes);
+    if (this.#decoder.decodeHead(headBytes.bytes, 0, headBytes.length) !== REFUSED) return true;
     this.fail(failure("bad-response", this.#decoder.refusal?.detail));
     return false;
   }

@@ -8,7 +8,7 @@ import type { AttemptOutcome, BreakerTickets, ClusterState } from "../cluster-st
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { AttemptRecord } from "../observe/exchange-record.ts";
-import type { AttemptOwner, MessageOutlet } from "./contract.ts";
+import type { AttemptOwner, MessageOutlet, Trailers } from "./contract.ts";
 import type { Destination } from "./destination.ts";
 import { grpcStatusIn, grpcStatusOf, httpStatusOf, isGrpc } from "./grpc.ts";
 import { outcomeOfFailure, outcomeOfStatus } from "./outcome.ts";
@@ -184,7 +184,7 @@ export abstract class Attempt implements TimerOwner {
   }
 
   /** All of the answer is out. */
-  protected complete(isReusable: boolean, trailers: string): void {
+  protected complete(isReusable: boolean, trailers: Trailers): void {
     if (this.isOver) return;
     if (this.#awaitsTrailers) {
       this.grpcStatus = grpcStatusIn(trailers);

@@ -10,6 +10,9 @@ import type { Snapshot } from "../snapshot.ts";
 import type { Destination } from "./destination.ts";
 import type { Failure } from "./reasons.ts";
 
+/** Field lines and the empty line behind them ("": none), or as they came in HTTP/2. */
+export type Trailers = string | Http2Head;
+
 /**
  * The way out of one side, whatever protocol is spoken there. Heads come as HTTP/1.1 text, already without what is for
  * one hop; what was added in one turn leaves with `flush`.
@@ -30,8 +33,8 @@ export interface MessageOutlet {
   addBody(bytes: Buffer, start: number, end: number): void;
   /** The same, as latin1 text. */
   addBodyText(text: string): void;
-  /** The message is complete. @param trailers field lines and the empty line behind them; "": none */
-  end(trailers: string): void;
+  /** The message is complete. */
+  end(trailers: Trailers): void;
   flush(): void;
 }
 
@@ -108,8 +111,7 @@ export interface AttemptOwner {
    */
   onResponseHead(head: MessageHead, form: BodyForm, fields?: Http2Head): BodyForm;
   onResponseBody(bytes: Buffer, start: number, end: number): void;
-  /** @param trailers as of MessageOutlet.end */
-  onResponseEnd(trailers: string): void;
+  onResponseEnd(trailers: Trailers): void;
   onTunnelOpen(head: MessageHead): void;
   /** Where bytes go after that; undefined for one that wants no tunnel. */
   readonly tunnel: TunnelEnd | undefined;

@@ -11,7 +11,7 @@ import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
-import type { Downstream, RoutedExchange, Router } from "./contract.ts";
+import type { Downstream, RoutedExchange, Router, Trailers } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Deadline, lowerTimeout } from "./deadline.ts";
 import { Destination } from "./destination.ts";
@@ -223,7 +223,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.attempt.resumeReading();
   }
 
-  onResponseEnd(trailers: string): void {
+  onResponseEnd(trailers: Trailers): void {
     this.tries.countOutcome("answered");
     this.#relay.end(trailers);
     this.#client.outlet.flush();

@@ -10,7 +10,7 @@ import { NO_FILTERS } from "../route/rule-plan.ts";
 import type { MessageOutlet, RoutedExchange } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
-import { isHttp2To, protocolOf } from "./protocol.ts";
+import { isHttp2Hop, namedPort } from "./protocol.ts";
 import type { Failure } from "./reasons.ts";
 import { type AnswerOptions, commonLines, type OwnAnswer, ownAnswer, sendAnswer, statusOf } from "./respond.ts";
 
@@ -76,7 +76,7 @@ export function redirectToFallback(
   destination.isFallback = true;
   destination.cluster = cluster;
   destination.members = membersFor(cluster, 0);
-  destination.isHttp2 = isHttp2To(protocolOf(entry.resource, 0), head);
+  destination.isHttp2 = isHttp2Hop(namedPort(entry.resource, 0), cluster.isMesh, head);
   destination.retry = cluster.retry;
   destination.perTryTimeoutMs = cluster.policy.timeout.perTryMs;
   destination.backendFilters = NO_FILTERS;

@@ -28,14 +28,13 @@ export class HopLines {
     this.#usual = this.#linesWith(false, false, "");
   }
 
-  /** Lines to put into the head of a request. */
-  of(head: MessageHead, newRequestId: () => string): string {
-    const lines = this.#forwardedLines(head);
-    if (!this.settings.requestId || head.has(FIELD.xRequestId)) return lines;
-    return `${lines}x-request-id: ${newRequestId()}\r\n`;
+  /** Does the request get an id here? */
+  needsRequestId(head: MessageHead): boolean {
+    return this.settings.requestId && !head.has(FIELD.xRequestId);
   }
 
-  #forwardedLines(head: MessageHead): string {
+  /** Lines to put into the head of a request; the same string for the same lines, mostly. */
+  of(head: MessageHead): string {
     if ((head.fields.present & HOP_KINDS) !== 0)
       return this.#linesWith(head.has(FIELD.xForwardedProto), head.has(FIELD.xForwardedHost), head.authority);
     if (head.authority !== this.#authority) {

@@ -10,11 +10,11 @@ export function readGauges(metrics: Metrics, snapshot: Snapshot, nowMs: number):
 
 function readCluster(metrics: Metrics, service: string, cluster: Cluster, nowMs: number): void {
   const sum = { idle: 0, active: 0, connecting: 0, pending: 0, healthy: 0, unhealthy: 0 };
-  for (const { pool, isHealthy } of cluster.states.values()) {
-    sum.idle += pool.idleCount;
-    sum.active += pool.leasedCount;
-    sum.connecting += pool.connectingCount;
-    sum.pending += pool.pendingCount;
+  for (const { pool, streams, isHealthy } of cluster.states.values()) {
+    sum.idle += pool.idleCount + streams.idleCount;
+    sum.active += pool.leasedCount + streams.activeCount;
+    sum.connecting += pool.connectingCount + streams.connectingCount;
+    sum.pending += pool.pendingCount + streams.pendingCount;
     if (isHealthy) sum.healthy++;
     else sum.unhealthy++;
   }

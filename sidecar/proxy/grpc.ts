@@ -2,6 +2,7 @@
 // protocol's own PROTOCOL-HTTP2.md and gRFC A6 (retries). Messages are not looked at.
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
+import type { Trailers } from "./contract.ts";
 import type { Failure, ReasonName } from "./reasons.ts";
 
 /** Canonical codes by number; the words that rules, figures and records use. */
@@ -52,8 +53,9 @@ export function grpcStatusOf(head: MessageHead): number {
   return codeOf(head.value("grpc-status"));
 }
 
-/** The same of trailers, as field lines. An answer without it is UNKNOWN. */
-export function grpcStatusIn(trailers: string): number {
+/** The same of trailers. An answer without it is UNKNOWN. */
+export function grpcStatusIn(trailers: Trailers): number {
+  if (typeof trailers !== "string") return codeOf(trailers.value("grpc-status") ?? "");
   const match = /(?:^|\n)grpc-status:[ \t]*(\d{1,4})[ \t]*\r/i.exec(trailers);
   return match === null ? UNKNOWN : codeOf(match[1]);
 }

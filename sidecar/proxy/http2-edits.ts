@@ -2,8 +2,11 @@
 // the encoder of HTTP/1.1 makes, on what of them HTTP/2 has.
 import { FIELD_NAMES } from "../http1/field.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
+import { fieldKind } from "../http2/field.ts";
 import type { Http2Head } from "../http2/head.ts";
 import { addLines } from "./http2-text.ts";
+
+const REQUEST_ID = fieldKind("x-request-id");
 
 /** Names of the kinds that were dropped last: the same ones request after request. */
 let lastKinds = 0;
@@ -31,6 +34,7 @@ export function editHead(source: Http2Head, edits: HeadEdits, into: Http2Head): 
   for (let edit = 0; edit < edits.editCount; edit++)
     if (edits.lines[edit] !== "") addLines(edits.lines[edit] as string, into);
   if (edits.append !== "") addLines(edits.append, into);
+  if (edits.requestId !== "") into.push("x-request-id", edits.requestId, REQUEST_ID, 0);
 }
 
 function isEdited(edits: HeadEdits, name: string): boolean {

@@ -4,7 +4,7 @@
 
 import type { Http2StreamView } from "../http2/contract.ts";
 import { Http2Head } from "../http2/head.ts";
-import type { MessageOutlet } from "./contract.ts";
+import type { MessageOutlet, Trailers } from "./contract.ts";
 import { addLines, readTrailersText } from "./http2-text.ts";
 
 /** Whose stream it is. */
@@ -77,11 +77,12 @@ export class StreamOutlet implements MessageOutlet {
     this.addBody(Buffer.from(text, "latin1"), 0, text.length);
   }
 
-  end(trailers: string): void {
+  end(trailers: Trailers): void {
     if (trailers !== "") {
       this.flush();
-      readTrailersText(trailers, scratch);
-      if (scratch.count > 0) return this.#stream?.sendTrailers(scratch);
+      const fields = typeof trailers === "string" ? scratch : trailers;
+      if (typeof trailers === "string") readTrailersText(trailers, scratch);
+      if (fields.count > 0) return this.#stream?.sendTrailers(fields);
     }
     if (this.#head !== "" || this.#fields !== undefined) this.#sendHead(true);
     else if (this.#piece !== EMPTY) this.#sendPiece(true);

@@ -10,14 +10,14 @@ import type { Http2Head } from "../http2/head.ts";
 import type { Downstream, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
+import { headBytes } from "./head-bytes.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
-import { readResponseText, requestText, trailersText } from "./http2-text.ts";
+import { readResponseText, requestBytes, trailersText } from "./http2-text.ts";
 import { copyOf } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { failure } from "./reasons.ts";
 import { recordRefusal } from "./record.ts";
 import { ownAnswer, sendAnswer } from "./respond.ts";
-import { asBytes } from "./text-bytes.ts";
 
 /** The connection, as its seats see it. */
 export interface SeatOwner {
@@ -93,8 +93,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   onHead(stream: Http2StreamView, isEnd: boolean): void {
     this.#guard(() => {
-      const bytes = asBytes(requestText(stream.head, isEnd, WEBSOCKET_KEY));
-      if (this.#decoder.decodeHead(bytes, 0, bytes.length) === REFUSED) return this.#refuse();
+      requestBytes(stream.head, isEnd, WEBSOCKET_KEY, headBytes);
+      if (this.#decoder.decodeHead(headBytes.bytes, 0, headBytes.length) === REFUSED) return this.#refuse();
       const { head } = this.#decoder;
       const hasBody = !isEnd && !head.isConnect && !head.upgrade;
       this.#hasEnded = isEnd;

@@ -2,7 +2,8 @@
 // afterwards, so one set of rules decides what a head may say, whoever said it. Not the rules of HTTP/2 itself: the
 // http2 room has refused what breaks those.
 import { FIELD as HTTP2_FIELD } from "../http2/field.ts";
-import type { Http2Head } from "../http2/head.ts";
+import { Http2Head } from "../http2/head.ts";
+import type { HeadBytes } from "./head-bytes.ts";
 
 /** Fields that HTTP/1.1 says of a connection: they have no place in HTTP/2 (RFC 9113 section 8.2.2). */
 const CONNECTION_FIELDS = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
@@ -14,33 +15,62 @@ const NO_BODY = "content-length: 0\r\n";
 const CHUNKED = "transfer-encoding: chunked\r\n";
 
 /**
- * A request as HTTP/1.1 text. Content of unknown length is said to be chunked; an extended CONNECT (RFC 8441) becomes
- * the upgrade that it stands for.
+ * A request as HTTP/1.1 bytes; see HeadBytes. Content of unknown length is said to be chunked; an extended CONNECT (RFC
+ * 8441) becomes the upgrade that it stands for.
  * @param isEnd no content follows
  * @param websocketKey for an upgrade to `websocket`, whose handshake needs one
  */
-export function requestText(head: Http2Head, isEnd: boolean, websocketKey: string): string {
+export function requestBytes(head: Http2Head, isEnd: boolean, websocketKey: string, out: HeadBytes): void {
   const isPlainConnect = head.method === "CONNECT" && head.protocol === "";
   const method = head.protocol === "" ? head.method : "GET";
-  let text = `${method} ${isPlainConnect ? head.authority : head.path} HTTP/1.1\r\nhost: ${head.authority}\r\n`;
-  text += fieldLines(head);
+  out.begin();
+  out.put(method);
+  out.put(" ");
+  out.put(isPlainConnect ? head.authority : head.path);
+  out.put(" HTTP/1.1\r\nhost: ");
+  out.put(head.authority);
+  out.put("\r\n");
+  putFields(head, out);
   if (head.protocol !== "") {
-    text += `connection: upgrade\r\nupgrade: ${head.protocol}\r\n`;
+    out.put(`connection: upgrade\r\nupgrade: ${head.protocol}\r\n`);
     if (head.protocol === "websocket" && head.value("sec-websocket-key") === undefined)
-      text += `sec-websocket-key: ${websocketKey}\r\n`;
+      out.put(`sec-websocket-key: ${websocketKey}\r\n`);
   } else if (!isPlainConnect && head.contentLength < 0) {
-    if (!isEnd) text += CHUNKED;
-    else if (BODY_METHODS.has(method)) text += NO_BODY;
+    if (!isEnd) out.put(CHUNKED);
+    else if (BODY_METHODS.has(method)) out.put(NO_BODY);
   }
-  return `${text}\r\n`;
+  out.put("\r\n");
 }
 
-/** An answer, final or interim, as HTTP/1.1 text. @param isEnd no content follows */
-export function responseText(head: Http2Head, isEnd: boolean): string {
+/** An answer, final or interim, as HTTP/1.1 bytes. @param isEnd no content follows */
+export function responseBytes(head: Http2Head, isEnd: boolean, out: HeadBytes): void {
   const { status } = head;
   const hasBody = !isEnd && status >= 200 && status !== 204 && status !== 304;
-  const framing = hasBody && head.contentLength < 0 ? CHUNKED : "";
-  return `HTTP/1.1 ${status} \r\n${fieldLines(head)}${framing}\r\n`;
+  out.begin();
+  out.put(statusLine(status));
+  putFields(head, out);
+  if (hasBody && head.contentLength < 0) out.put(CHUNKED);
+  out.put("\r\n");
+}
+
+const statusLines: string[] = [];
+
+function statusLine(status: number): string {
+  let line = statusLines[status];
+  if (line === undefined) {
+    line = `HTTP/1.1 ${status} \r\n`;
+    statusLines[status] = line;
+  }
+  return line;
+}
+
+function putFields({ names, values, count }: Http2Head, out: HeadBytes): void {
+  for (let index = 0; index < count; index++) {
+    out.put(names[index] as string);
+    out.put(": ");
+    out.put(values[index] as string);
+    out.put("\r\n");
+  }
 }
 
 /** Trailers as field lines and the empty line behind them; "" for none. */
@@ -85,9 +115,23 @@ export function readTrailersText(text: string, into: Http2Head): void {
   readFields(text, 0, into, false);
 }
 
+/** Lines that were added before: most are the same request after request. */
+const known = new Map<string, Http2Head>();
+const KNOWN_MAX = 512;
+
 /** Adds field lines that the sidecar made. */
 export function addLines(lines: string, into: Http2Head): void {
-  readFields(lines, 0, into, false);
+  let fields = known.get(lines);
+  if (fields === undefined) {
+    fields = new Http2Head();
+    readFields(lines, 0, fields, false);
+    if (known.size >= KNOWN_MAX) known.clear();
+    known.set(lines, fields);
+  }
+  for (let index = 0; index < fields.count; index++)
+    into.push(fields.nameAt(index), fields.valueAt(index), fields.kindAt(index), 0);
+  // They are cut out of the lines: whoever keeps one copies it.
+  into.ownsText = false;
 }
 
 /** Lines from `start` to the empty one, or to the end. */

@@ -14,7 +14,7 @@ import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { newAttempt } from "./new-attempt.ts";
-import { isHttp2To, protocolOf } from "./protocol.ts";
+import { isHttp2Hop, namedPort } from "./protocol.ts";
 
 /** Copies under way together in this process, and what their bodies hold together; more are dropped. */
 const MIRRORS_MAX = 128;
@@ -75,7 +75,8 @@ export class Mirror implements AttemptOwner {
     if (isBusy(member, entry)) return drop(path, filter.service, "busy", record);
     if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade", record);
     record.note("mirror", filter.service);
-    const isHttp2 = entry !== undefined && isHttp2To(protocolOf(entry.resource, filter.port), head);
+    const isHttp2 =
+      entry !== undefined && isHttp2Hop(namedPort(entry.resource, filter.port), entry.cluster.isMesh, head);
     const text = snapshot.mesh.headers.shadowHost ? withShadowHost(headText) : headText;
     const mirror = new Mirror(path, filter.service, member, head, text, isHttp2);
     if (isComplete) mirror.end("");
@@ -204,8 +205,8 @@ export class Mirror implements AttemptOwner {
  * Copies take what requests leave: none is sent to an endpoint where requests wait for a connection, or most connections
  * are taken.
  */
-function isBusy({ state: { pool } }: EndpointMember, entry: ServiceEntry | undefined): boolean {
-  if (pool.pendingCount > pool.connectingCount) return true;
+function isBusy({ state: { pool, streams } }: EndpointMember, entry: ServiceEntry | undefined): boolean {
+  if (pool.pendingCount > pool.connectingCount || streams.pendingCount > 0) return true;
   const bound = entry?.cluster.policy.connectionPool.maxConnections ?? 0;
   return pool.idleCount === 0 && (pool.leasedCount + pool.connectingCount) * 2 > bound;
 }

@@ -18,7 +18,7 @@ import { EgressClusters, egressOf } from "./egress.ts";
 import { isGrpc } from "./grpc.ts";
 import { HeadView } from "./head-view.ts";
 import { type Listener, startListener } from "./listener.ts";
-import { isHttp2To, isTcpTunnel, protocolOf } from "./protocol.ts";
+import { isHttp2Hop, isTcpTunnel, namedPort } from "./protocol.ts";
 import { failure } from "./reasons.ts";
 import { retryAfterLine } from "./respond.ts";
 
@@ -141,14 +141,14 @@ export class OutboundRouter implements Router {
   #toCluster(exchange: RoutedExchange, entry: ServiceEntry, target: ServiceEntry, port: number): void {
     const destination = exchange.destination;
     const { cluster } = target;
-    const protocol = protocolOf(target.resource, port);
+    const named = namedPort(target.resource, port);
     const { timeout } = cluster.policy;
     const own = destination.rule?.rule.timeouts;
     destination.cluster = cluster;
     destination.members = membersFor(cluster, port);
     destination.isGrpc = isGrpc(exchange.head);
-    destination.isHttp2 = isHttp2To(protocol, exchange.head);
-    destination.isRawTunnel = isTcpTunnel(protocol, exchange.head);
+    destination.isHttp2 = isHttp2Hop(named, cluster.isMesh, exchange.head);
+    destination.isRawTunnel = isTcpTunnel(named.protocol, exchange.head);
     destination.retry = retryPlanOf(entry, destination.rule, cluster);
     destination.requestTimeoutMs = own?.requestMs ?? (destination.isGrpc ? timeout.grpcRequestMs : timeout.requestMs);
     destination.perTryTimeoutMs = own?.backendRequestMs ?? timeout.perTryMs;

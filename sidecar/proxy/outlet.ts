@@ -3,7 +3,8 @@
 import type { Socket } from "node:net";
 import { latin1 } from "../../runtime/latin1.ts";
 import { CHUNK_END, chunkHeader, LAST_CHUNK } from "../http1/chunk.ts";
-import type { MessageOutlet } from "./contract.ts";
+import type { MessageOutlet, Trailers } from "./contract.ts";
+import { trailersText } from "./http2-text.ts";
 
 /** A socket as the outlet needs it; false means "no more until it has drained". */
 export interface ByteSink {
@@ -108,7 +109,8 @@ export class Outlet implements MessageOutlet {
     else if (text !== "") this.#addText(chunkHeader(text.length) + text + CHUNK_END);
   }
 
-  end(trailers: string): void {
+  end(given: Trailers): void {
+    const trailers = typeof given === "string" ? given : trailersText(given);
     if (this.#chunks) this.#addText(trailers === "" ? LAST_CHUNK : `0\r\n${trailers}`);
     else if (trailers !== "") this.#addText(trailers);
   }

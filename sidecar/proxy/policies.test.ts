@@ -107,7 +107,13 @@ test("the own zone is preferred while it is healthy", async () => {
       { id: "n", address: near.address, zone: "a" },
       { id: "f", address: far.address, zone: "b" },
     ],
-    rules: policy("  loadBalancer: { zonePreference: { enabled: true } }"),
+    rules: `
+apiVersion: weft.mesh/v1
+kind: Service
+metadata: { name: orders }
+spec: { ports: [{ port: 80, protocol: http }] }
+---
+${policy("  loadBalancer: { zonePreference: { enabled: true } }")}`,
   });
   for (let turn = 0; turn < 6; turn++) expect(bodyOf(await exchangeBytes(port, get()))).toBe("near");
   await near.stop();

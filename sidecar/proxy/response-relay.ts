@@ -7,7 +7,7 @@ import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
 import { Http2Head } from "../http2/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
-import type { Downstream } from "./contract.ts";
+import type { Downstream, Trailers } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers } from "./forwarding.ts";
@@ -92,8 +92,7 @@ export class ResponseRelay {
     this.#client.outlet.addBody(bytes, start, end);
   }
 
-  /** @param trailers as of MessageOutlet.end */
-  end(trailers: string): void {
+  end(trailers: Trailers): void {
     this.#kept?.keep(this.#clock.now());
     this.#kept = undefined;
     this.#client.outlet.end(this.#endsByClosing ? "" : trailers);

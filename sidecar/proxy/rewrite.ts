@@ -20,7 +20,9 @@ import { editHead } from "./http2-edits.ts";
 /** The heads that one client connection sends on; what repeats is made once. */
 export class ForwardedHeads {
   readonly #client: Downstream;
-  readonly #newRequestId: () => string;
+  readonly #path: DataPath;
+  #lastLines = "";
+  #lastRepeated = "";
   readonly #record: ExchangeRecord;
   readonly #sourceLine: string;
   readonly #edits = new HeadEdits();
@@ -30,10 +32,7 @@ export class ForwardedHeads {
     this.#client = client;
     this.#record = record;
     this.#sourceLine = `x-weft-source: ${path.service}\r\n`;
-    this.#newRequestId = () => {
-      record.requestId = path.newRequestId();
-      return record.requestId;
-    };
+    this.#path = path;
   }
 
   /** Of `fieldsOf`; kept for all attempts of a request. */
@@ -65,13 +64,25 @@ export class ForwardedHeads {
     edits.dropKinds = replacedKinds(destination.hopFields);
     // What is left of it is said anew by each attempt.
     if (destination.isGrpc && destination.hopFields !== "none") edits.remove("grpc-timeout");
-    edits.append = this.#lines.of(head, this.#newRequestId);
-    // For the figures of the service that is called: who calls it.
-    if (destination.hopFields === "all") edits.append += this.#sourceLine;
+    edits.append = this.#repeated(this.#lines.of(head), destination.hopFields === "all");
+    if (this.#lines.needsRequestId(head)) {
+      this.#record.requestId = this.#path.newRequestId();
+      edits.requestId = this.#record.requestId;
+    }
     if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
     return edits;
+  }
+
+  /** `lines`, and for the figures of the service that is called who calls it; the same string request after request. */
+  #repeated(lines: string, namesSource: boolean): string {
+    if (!namesSource) return lines;
+    if (lines !== this.#lastLines || this.#lastRepeated === "") {
+      this.#lastLines = lines;
+      this.#lastRepeated = lines + this.#sourceLine;
+    }
+    return this.#lastRepeated;
   }
 }
 

@@ -60,8 +60,16 @@ export class StreamPool implements StreamConnectionOwner {
     this.#connect = connect;
   }
 
-  get connectionCount(): number {
-    return this.#all.size;
+  /** Connections that stand and carry no request. */
+  get idleCount(): number {
+    return this.#all.size - this.#connecting - this.activeCount;
+  }
+
+  /** Connections that carry requests. */
+  get activeCount(): number {
+    let count = 0;
+    for (const connection of this.#all) if (connection.openStreams > 0) count++;
+    return count;
   }
 
   get connectingCount(): number {
@@ -70,13 +78,6 @@ export class StreamPool implements StreamConnectionOwner {
 
   get pendingCount(): number {
     return this.#waiters.size;
-  }
-
-  /** Requests under way. */
-  get streamCount(): number {
-    let count = 0;
-    for (const connection of this.#all) count += connection.openStreams;
-    return count;
   }
 
   configure(settings: PoolSettings): void {

@@ -10,5 +10,5 @@ test("clients that abort and endpoints that misbehave leave nothing behind, and 
   expect(report.aborted).toBeGreaterThan(20);
   expect(report.cut).toBeGreaterThan(0);
   for (const reason of ["client-closed", "circuit-open"])
-    expect(Object.keys(report.late.finished).some((key) => key.endsWith(` ${reason}`))).toBe(true);
+    expect(Object.keys(report.late.finished).join()).toContain(` ${reason}`);
 }, 90_000);

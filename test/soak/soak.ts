@@ -197,6 +197,8 @@ class Clients {
       const abort = random.next() < 0.15 ? setTimeout(() => give(), random.next() * 200) : undefined;
       const give = (): void => {
         isAborted = true;
+        // An end may only mean that nothing more is sent; a reset says that nobody is there.
+        if (random.next() < 0.5) outgoing.socket?.resetAndDestroy();
         outgoing.destroy();
       };
       let isWhole = false;

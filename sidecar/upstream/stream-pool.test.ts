@@ -1,0 +1,150 @@
+// The pool of connections that carry many requests: who waits, for which connection, and who is told what.
+import { expect, test } from "vitest";
+import type { PoolSettings } from "./pool.ts";
+import { type StreamConnection, type StreamConnectionOwner, StreamPool, type StreamWaiter } from "./stream-pool.ts";
+
+const SETTINGS: PoolSettings = {
+  maxConnections: 2,
+  maxPendingRequests: 2,
+  maxRequestsPerConnection: 0,
+  connectTimeoutMs: 1_000,
+  idleTimeoutMs: 1_000,
+};
+
+/** A connection that does what the test says. */
+class Line implements StreamConnection {
+  canOpen = false;
+  openStreams = 0;
+  requests = 0;
+  isDrained = false;
+  readonly owner: StreamConnectionOwner;
+
+  constructor(owner: StreamConnectionOwner) {
+    this.owner = owner;
+  }
+
+  stands(): void {
+    this.canOpen = true;
+    this.owner.onReady(this);
+  }
+
+  drain(): void {
+    this.isDrained = true;
+    this.canOpen = false;
+  }
+
+  destroy(): void {
+    this.canOpen = false;
+    this.owner.onGone(this, false, "");
+  }
+}
+
+class Waiter implements StreamWaiter {
+  line: StreamConnection | undefined = undefined;
+  error: string | undefined = undefined;
+
+  onStreamLeased(connection: StreamConnection): void {
+    this.line = connection;
+    (connection as Line).openStreams++;
+  }
+
+  onLeaseFailed(error: string): void {
+    this.error = error;
+  }
+}
+
+function poolOf(settings: Partial<PoolSettings> = {}): { pool: StreamPool; lines: Line[] } {
+  const lines: Line[] = [];
+  const pool = new StreamPool({ host: "h", port: 1 }, { ...SETTINGS, ...settings }, (_target, _settings, owner) => {
+    const line = new Line(owner);
+    lines.push(line);
+    return line;
+  });
+  return { pool, lines };
+}
+
+function waiting(pool: StreamPool): Waiter {
+  const waiter = new Waiter();
+  expect(pool.lease()).toBeUndefined();
+  expect(pool.enqueue(waiter)).toBe(true);
+  return waiter;
+}
+
+test("one connection serves all who wait while it is made, and those who come later", () => {
+  const { pool, lines } = poolOf();
+  const waiters = [waiting(pool), waiting(pool)];
+  expect([lines.length, pool.connectingCount, pool.pendingCount]).toEqual([1, 1, 2]);
+  lines[0]?.stands();
+  expect(waiters.map(({ line }) => line)).toEqual([lines[0], lines[0]]);
+  expect(pool.lease()).toBe(lines[0]);
+  expect([pool.activeCount, pool.idleCount, pool.connectingCount]).toEqual([1, 0, 0]);
+});
+
+test("another connection is made when there is no room, up to the bound; then requests wait for room", () => {
+  const { pool, lines } = poolOf();
+  waiting(pool);
+  lines[0]?.stands();
+  (lines[0] as Line).canOpen = false;
+  waiting(pool);
+  expect(lines).toHaveLength(2);
+  lines[1]?.stands();
+  (lines[1] as Line).canOpen = false;
+  const late = waiting(pool);
+  waiting(pool);
+  expect(lines).toHaveLength(2);
+  expect(pool.enqueue(new Waiter())).toBe(false);
+  (lines[0] as Line).canOpen = true;
+  lines[0]?.owner.onRoom(lines[0]);
+  expect(late.line).toBe(lines[0]);
+});
+
+test("a connection that cannot be made fails those who waited for it; the next one who comes tries again", () => {
+  const { pool, lines } = poolOf();
+  const waiter = waiting(pool);
+  lines[0]?.owner.onGone(lines[0], true, "connect ECONNREFUSED");
+  expect(waiter.error).toBe("connect ECONNREFUSED");
+  expect(pool.pendingCount).toBe(0);
+  waiting(pool);
+  expect(lines).toHaveLength(2);
+});
+
+test("a connection that drains takes no more, and one takes its place for who waits", () => {
+  const { pool, lines } = poolOf();
+  waiting(pool);
+  lines[0]?.stands();
+  (lines[0] as Line).canOpen = false;
+  lines[0]?.owner.onDraining(lines[0]);
+  const waiter = waiting(pool);
+  lines[1]?.stands();
+  expect(waiter.line).toBe(lines[1]);
+});
+
+test("a connection that has served as many requests as it may is drained", () => {
+  const { pool, lines } = poolOf({ maxRequestsPerConnection: 2 });
+  waiting(pool);
+  lines[0]?.stands();
+  const line = lines[0] as Line;
+  line.requests = 1;
+  pool.noteRequest(line);
+  expect(line.isDrained).toBe(false);
+  line.requests = 2;
+  pool.noteRequest(line);
+  expect([line.isDrained, pool.lease()]).toEqual([true, undefined]);
+});
+
+test("draining the pool drains its connections, also the one that is still being made, once it has served who waits", () => {
+  const { pool, lines } = poolOf();
+  const waiter = waiting(pool);
+  pool.drain();
+  lines[0]?.stands();
+  expect(waiter.line).toBe(lines[0]);
+  expect(lines[0]?.isDrained).toBe(true);
+});
+
+test("who gives up waiting is not served", () => {
+  const { pool, lines } = poolOf();
+  const waiter = waiting(pool);
+  pool.cancel(waiter);
+  lines[0]?.stands();
+  expect(waiter.line).toBeUndefined();
+});
