@@ -32,11 +32,18 @@ export async function watchRollout(call: RolloutCall, key: RolloutKey): Promise<
       screen.show(view);
     });
     if (end.outcome === "lost") {
-      const mayComeBack = end.error.code === status.UNAVAILABLE && clock.now() - heardMs < LOST_CONTACT_MAX_MS;
+      const mayComeBack = isLoss(end.error) && clock.now() - heardMs < LOST_CONTACT_MAX_MS;
       if (!mayComeBack) throw connection.failure(client, end.error, LOST_CONTACT_MAX_MS);
+      if (clock.now() >= untilMs) return screen.finish("timed-out");
+      screen.showLoss(connection.server);
       await sleep(clock, RETRY_MS);
     } else return screen.finish(end.outcome);
   }
+}
+
+/** CANCELLED: a control plane that is being stopped resets its streams. */
+function isLoss({ code }: ServiceError): boolean {
+  return code === status.UNAVAILABLE || code === status.CANCELLED;
 }
 
 function follow(
@@ -74,6 +81,7 @@ class Screen {
   #last: RolloutView | undefined;
   #lastLine = "";
   #linesAbove = 0;
+  #isLost = false;
 
   constructor(call: RolloutCall) {
     this.#call = call;
@@ -81,6 +89,7 @@ class Screen {
 
   show(view: RolloutView): void {
     this.#last = view;
+    this.#isLost = false;
     const { invocation } = this.#call;
     if (!isForPeople(invocation)) return;
     const { stdout } = invocation.shell;
@@ -94,6 +103,18 @@ class Screen {
     const line = rolloutLine(view);
     if (line !== this.#lastLine) stdout.write(`${line}\n`);
     this.#lastLine = line;
+  }
+
+  /** Says once that nothing new is known, until something is. */
+  showLoss(server: string): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    // The first word after it is drawn below, and said even if it is the same.
+    this.#linesAbove = 0;
+    this.#lastLine = "";
+    this.#call.invocation.shell.stderr.write(
+      `the control plane at ${server} is away; waiting ${LOST_CONTACT_MAX_MS / 1000} s for it to come back\n`,
+    );
   }
 
   async finish(outcome: "ended" | "timed-out" | "interrupted"): Promise<ExitCode> {

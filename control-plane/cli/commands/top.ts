@@ -12,6 +12,7 @@ import { NAMESPACE_DEFAULT } from "../options.ts";
 import { painter } from "../print/text.ts";
 import { topLines, topRecords } from "../print/top.ts";
 import { parseServiceName } from "../service-name.ts";
+import { warnOfUnknownService } from "../unknown-service.ts";
 
 const DIMENSIONS = ["service", "route", "version", "source"];
 /** Routes are counted from the moment on that somebody looks: the first answers know none yet. */
@@ -30,6 +31,7 @@ export function top(invocation: Invocation): Promise<ExitCode> {
   const service = args[0] === undefined ? "" : `${named.namespace}/${named.name}`;
   return withConnection(invocation, async (connection) => {
     const telemetry = connection.adopt(connection.create(TelemetryServiceClient));
+    await warnOfUnknownService(invocation, connection, service);
     const stream = telemetry.watchTraffic({ by, namespace: namespace ?? "", service });
     const show = isWatching ? new Screen(invocation) : undefined;
     let wanted = by === "route" ? ROUTE_ANSWERS : 1;
@@ -43,6 +45,7 @@ export function top(invocation: Invocation): Promise<ExitCode> {
       throw new CliFailure(
         "unreachable",
         `lost the control plane at ${connection.server}: ${error.details || error.message}`,
+        { next: ["begin again when it is back; see: weft check"] },
       );
     }
     if (last === undefined && !isWatching) throw lateAnswer(invocation);
