@@ -22,7 +22,11 @@ export async function releaseSource(call: RolloutCall): Promise<SourceFile | und
     if (source === undefined || others.length > 0) throw usageFailure("-f: one file with one Rollout is expected");
     return source;
   }
-  if (service === undefined && canary === undefined) return undefined;
+  const alone = ["stable", "steps", "hold"].find((flag) => flags.has(flag));
+  if (service === undefined && canary === undefined) {
+    if (alone !== undefined) throw usageFailure(`--${alone} goes with --service and --canary`);
+    return undefined;
+  }
   if (service === undefined || canary === undefined) throw usageFailure("--service and --canary belong together");
   const namespace = invocation.namespace ?? NAMESPACE_DEFAULT;
   const stable = flags.text("stable") ?? (await onlyOther(connection, service, canary, namespace));

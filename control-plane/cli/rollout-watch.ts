@@ -8,6 +8,7 @@ import { emit, isForPeople } from "./emit.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
 import { rolloutLine, rolloutLines } from "./print/rollout.ts";
 import { painter } from "./print/text.ts";
+import { Redraw } from "./redraw.ts";
 import type { RolloutCall } from "./rollout-call.ts";
 
 /** A control plane that restarts is waited for this long. */
@@ -80,11 +81,12 @@ class Screen {
   readonly #call: RolloutCall;
   #last: RolloutView | undefined;
   #lastLine = "";
-  #linesAbove = 0;
+  readonly #picture: Redraw;
   #isLost = false;
 
   constructor(call: RolloutCall) {
     this.#call = call;
+    this.#picture = new Redraw(call.invocation.shell.stdout);
   }
 
   show(view: RolloutView): void {
@@ -94,10 +96,7 @@ class Screen {
     if (!isForPeople(invocation)) return;
     const { stdout } = invocation.shell;
     if (stdout.isTTY) {
-      const lines = rolloutLines(view, painter(invocation.color));
-      const up = this.#linesAbove === 0 ? "" : `\u001b[${this.#linesAbove}A\u001b[J`;
-      stdout.write(`${up}${lines.join("\n")}\n`);
-      this.#linesAbove = lines.length;
+      this.#picture.draw(rolloutLines(view, painter(invocation.color)));
       return;
     }
     const line = rolloutLine(view);
@@ -110,7 +109,7 @@ class Screen {
     if (this.#isLost) return;
     this.#isLost = true;
     // The first word after it is drawn below, and said even if it is the same.
-    this.#linesAbove = 0;
+    this.#picture.leave();
     this.#lastLine = "";
     this.#call.invocation.shell.stderr.write(
       `the control plane at ${server} is away; waiting ${LOST_CONTACT_MAX_MS / 1000} s for it to come back\n`,

@@ -93,6 +93,17 @@ test("what is refused, and what is not there, names the command that tells more"
   expect(missing.stderr).toContain("default/order\n  see what there is: weft rollout list -A\n");
 });
 
+test.each([
+  [["abort", "orders", "--full"], "--full does nothing for abort; it goes with: promote"],
+  [["status", "-A"], "--all-namespaces does nothing for status; it goes with: list"],
+  [["list", "--watch"], "--watch does nothing for list; it goes with: status"],
+  [["start", "orders", "--steps", "5,50"], "--steps goes with --service and --canary"],
+])("rollout %j is bad usage", async (argv, message) => {
+  const result = await run(["rollout", ...argv]);
+  expect(result.code).toBe(2);
+  expect(result.stderr).toContain(message);
+});
+
 test("the last line of a watch has no verdict of the time before the end", async () => {
   const rollout = { ...RELEASE, phase: "promoted", weight: 100, message: "orders-v2 has all traffic" };
   const answers = { getRollout: () => ({ rollout }), watchRollout: () => [{ rollout }] };

@@ -34,11 +34,31 @@ const RUNS: Readonly<Record<RolloutAction, (call: RolloutCall) => Promise<ExitCo
     }),
 };
 
+/** What a flag would not act on is a mistake: `abort --full` is not what it says. */
+const ACTIONS_OF_FLAGS: Readonly<Record<string, readonly RolloutAction[]>> = {
+  ...{
+    filename: ["start"],
+    service: ["start"],
+    stable: ["start"],
+    canary: ["start"],
+    steps: ["start"],
+    hold: ["start"],
+  },
+  ...{ watch: ["status"], wait: ["start", "status"], full: ["promote"], limit: ["history"], allNamespaces: ["list"] },
+};
+
+function dashed(flag: string): string {
+  return flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
 export async function rollout(invocation: Invocation): Promise<ExitCode> {
   const [word = ""] = invocation.args;
   const action = ROLLOUT_ACTIONS.find((known) => known === word);
   if (action === undefined)
     throw usageFailure(`unknown action '${word}'${didYouMean(word, ROLLOUT_ACTIONS)}`, "see: weft rollout --help");
+  for (const [flag, actions] of Object.entries(ACTIONS_OF_FLAGS))
+    if (invocation.flags.has(flag) && !actions.includes(action))
+      throw usageFailure(`--${dashed(flag)} does nothing for ${action}; it goes with: ${actions.join(", ")}`);
   invocation.flags.durationMs("wait", 0);
   return withConnection(invocation, (connection) => {
     const client = connection.adopt(connection.create(RolloutsServiceClient));

@@ -11,6 +11,7 @@ import { didYouMean } from "../kinds.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 import { painter } from "../print/text.ts";
 import { topLines, topRecords } from "../print/top.ts";
+import { Redraw } from "../redraw.ts";
 import { parseServiceName } from "../service-name.ts";
 import { warnOfUnknownService } from "../unknown-service.ts";
 
@@ -97,11 +98,11 @@ function lateAnswer({ server, timeoutMs }: Invocation): CliFailure {
 /** What --watch shows each second. */
 class Screen {
   readonly #invocation: Invocation;
-  /** Of the last picture, on a terminal. */
-  #linesAbove = 0;
+  readonly #picture: Redraw;
 
   constructor(invocation: Invocation) {
     this.#invocation = invocation;
+    this.#picture = new Redraw(invocation.shell.stdout);
   }
 
   draw(view: TopView): void {
@@ -111,12 +112,7 @@ class Screen {
     if (output === "json") stdout.write(`${JSON.stringify(view)}\n`);
     else if (!stdout.isTTY) writeLines(stdout, topRecords(view));
     else {
-      const all = topLines(view, painter(color));
-      // What is above the terminal's upper edge cannot be drawn over. Some terminals do not say how high they are.
-      const lines = stdout.rows > 1 ? all.slice(0, stdout.rows - 1) : all;
-      const up = this.#linesAbove === 0 ? "" : `\u001b[${this.#linesAbove}A\u001b[J`;
-      stdout.write(`${up}${lines.join("\n")}\n`);
-      this.#linesAbove = lines.length;
+      this.#picture.draw(topLines(view, painter(color)));
     }
   }
 }
