@@ -149,7 +149,9 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   }
 
   onReset(stream: Http2StreamView): void {
-    this.fail(failureOf(stream));
+    // RST_STREAM is of this request, not the silent end of a connection that was idle.
+    if (stream.resetCause === "peer") this.hasAnswered = true;
+    this.fail(failureOf(stream, this.#connection));
   }
 
   onDrain(): void {
@@ -186,10 +188,14 @@ const DEAF: StreamHandler = {
 };
 
 /** Why a stream ended before its answer did. */
-function failureOf(stream: Http2StreamView): Failure {
+function failureOf(stream: Http2StreamView, connection: Http2Upstream | undefined): Failure {
   if (stream.resetCause === "refused") return failure("bad-response", stream.refusal?.detail ?? "");
   if (stream.isUnprocessed) return failure("refused-stream", `the endpoint refused the stream`);
   const code = errorName(stream.resetCode);
   if (stream.resetCause === "peer") return failure("upstream-reset", `the endpoint reset the stream: ${code}`);
+  const rule = connection?.brokenRule ?? "";
+  if (rule === "settings-missing") return failure("upstream-reset", "the endpoint does not speak HTTP/2");
+  if (rule !== "") return failure("upstream-reset", `the endpoint broke a rule of HTTP/2: ${rule}`);
+  if (stream.resetCode === ERROR.settingsTimeout) return failure("upstream-reset", "the endpoint sent no SETTINGS");
   return failure("upstream-reset", "the endpoint's connection ended");
 }

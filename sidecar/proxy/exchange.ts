@@ -142,7 +142,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     const refusal = lowerTimeout(this, this.#path.clock) ?? this.#seat.take(cluster, this.startedMs);
     if (refusal !== undefined) return this.answer(refusal, "");
     this.tries.begin();
-    this.retry.begin(this.destination.retry, this.head);
+    this.retry.begin(this.destination.retry, this.head, this.destination);
     this.request.begin(this.#heads, this.destination, this.#path, this.snapshot);
     this.tries.choice.begin(this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);

@@ -78,8 +78,11 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
     this.#connection.drain();
   }
 
+  /** Cuts what is there; clients that still wait for answers are told why there are none. */
   destroy(): void {
-    this.#socket.destroy();
+    for (const { handler } of this.#connection.streams.table.all()) if (handler instanceof Http2Seat) handler.cut();
+    this.#connection.close(ERROR.noError);
+    this.#socket.destroySoon();
   }
 
   /** No stream for the idle time: the client is asked to come again when it has something. */
@@ -134,10 +137,5 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
     this.#timer.release();
     for (const seat of this.#spare.splice(0)) seat.dispose();
     this.#owner.onLinkClosed(this);
-  }
-
-  /** An error of the sidecar that no exchange knows of. */
-  abandon(): void {
-    this.#connection.close(ERROR.internalError);
   }
 }

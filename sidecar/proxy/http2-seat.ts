@@ -28,6 +28,7 @@ export interface SeatOwner {
 
 /** Of a handshake whose answer nobody checks: the endpoint's end of it stops at the sidecar (RFC 8441 section 5). */
 const WEBSOCKET_KEY = "d2VmdC1zaWRlY2FyLWtleQ==";
+const DRAINING = failure("draining");
 const CONTENT: { readonly form: BodyForm; useWireForm(): void } = { form: "data", useWireForm: () => {} };
 
 /** "answered": the answer is out, the rest of the request is not wanted. */
@@ -47,6 +48,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   /** What a tunnel's client sent before there was a tunnel; at most a stream's window. */
   #early: Buffer[] = [];
   #hasEnded = false;
+  #isPaused = false;
 
   constructor(owner: SeatOwner, path: DataPath, router: Router) {
     this.#owner = owner;
@@ -81,6 +83,11 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   /** A stream begins. */
   take(stream: Http2StreamView): void {
     this.#stream = stream;
+  }
+
+  /** The connection is about to be cut: a client that waits for its answer is told why there is none. */
+  cut(): void {
+    if (this.#state === "answering" || this.#state === "body") this.#guard(() => this.#exchange.refuse(DRAINING));
   }
 
   /** The connection is gone: the seat is not used again. */
@@ -121,7 +128,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       } else if (this.#state === "tunnel") this.#passTunnel(bytes, start, end, isEnd);
       else if (this.#state === "answering" && end > start) this.#early.push(copyOf(bytes, start, end));
     } catch (error) {
-      this.#exchange.onInternalError("client", error);
+      this.#onError(error);
     }
   }
 
@@ -179,10 +186,12 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   }
 
   pauseReading(): void {
+    this.#isPaused = true;
     this.#stream?.pauseReading();
   }
 
   resumeReading(): void {
+    this.#isPaused = false;
     this.#stream?.resumeReading();
   }
 
@@ -238,6 +247,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     this.#stream = undefined;
     this.#state = "free";
     this.#early = [];
+    this.#isPaused = false;
     this.#decoder.reset();
     this.outlet.detach();
     this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs);
@@ -252,7 +262,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     if (phase !== "stream") return;
     this.#guard(() => {
       if (this.#state === "tunnel" || this.#state === "answered") this.#cut();
-      else if (this.#state === "body" && this.#exchange.state !== "idle")
+      else if (this.#state === "body" && !this.#isPaused)
         this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
       else this.#exchange.fail(failure("stream-idle-timeout"));
     });
@@ -267,8 +277,15 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     try {
       step();
     } catch (error) {
-      this.#exchange.onInternalError("client", error);
+      this.#onError(error);
     }
+  }
+
+  /** A bug: the exchange in progress is answered 500; without one only a reset ends the stream. */
+  #onError(error: unknown): void {
+    const wasIdle = this.#exchange.state === "idle";
+    this.#exchange.onInternalError("client", error);
+    if (wasIdle) this.reset();
   }
 }
 

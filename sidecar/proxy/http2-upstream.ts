@@ -71,6 +71,11 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
     return this.#connection.peerAllowsConnectProtocol;
   }
 
+  /** Why the connection was refused; "" where it was not. */
+  get brokenRule(): string {
+    return this.#connection.refusal?.detail ?? "";
+  }
+
   /** Sends a request. @returns undefined when it takes none any more */
   request(head: Http2Head, isEnd: boolean, handler: StreamHandler): Http2StreamView | undefined {
     if (!this.canOpen) return undefined;

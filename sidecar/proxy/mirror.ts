@@ -138,7 +138,8 @@ export class Mirror implements AttemptOwner {
     const { outlet } = this.#attempt;
     outlet.addHead(this.#headText, this.#chunks);
     this.#body.sendTo(outlet);
-    outlet.end(this.#trailers);
+    // HTTP/1.1 has a place for trailers behind chunks only.
+    outlet.end(outlet.form === "wire" && !this.#chunks ? "" : this.#trailers);
   }
 
   onInterimHead(): void {}

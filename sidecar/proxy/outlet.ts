@@ -110,6 +110,8 @@ export class Outlet implements MessageOutlet {
   }
 
   end(given: Trailers): void {
+    // Behind content of known length HTTP/1.1 has no place for fields: they would be read as the next message.
+    if (typeof given !== "string" && !this.#chunks) return;
     const trailers = typeof given === "string" ? given : trailersText(given);
     if (this.#chunks) this.#addText(trailers === "" ? LAST_CHUNK : `0\r\n${trailers}`);
     else if (trailers !== "") this.#addText(trailers);

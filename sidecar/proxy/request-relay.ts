@@ -78,7 +78,7 @@ export class RequestRelay {
       this.#log.sendTo(outlet);
       if (!this.#retry.keepsBody || this.#isTooLarge) this.#log.forget();
     }
-    if (isRequestComplete) outlet.end(this.#trailers);
+    if (isRequestComplete) outlet.end(this.#trailersFor(outlet));
     this.#client.resumeReading();
   }
 
@@ -86,7 +86,12 @@ export class RequestRelay {
   sendCopy(outlet: MessageOutlet, hopLines: string): void {
     this.#sendHead(outlet, hopLines);
     this.#log.sendTo(outlet);
-    outlet.end(this.#trailers);
+    outlet.end(this.#trailersFor(outlet));
+  }
+
+  /** Behind a body of known length HTTP/1.1 has no place for them: they would be read as the next request. */
+  #trailersFor(outlet: MessageOutlet): string {
+    return outlet.form === "wire" && this.#client.head.framing !== "chunked" ? "" : this.#trailers;
   }
 
   #sendHead(outlet: MessageOutlet, hopLines: string): void {
@@ -109,7 +114,8 @@ export class RequestRelay {
   end(trailers: string): void {
     this.#trailers = trailers;
     this.#record.requestBytes += trailers.length;
-    if (this.#holder.attempt.isOpen) this.#holder.attempt.outlet.end(trailers);
+    const { attempt } = this.#holder;
+    if (attempt.isOpen) attempt.outlet.end(this.#trailersFor(attempt.outlet));
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(trailers);
   }
 

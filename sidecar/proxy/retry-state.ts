@@ -64,10 +64,13 @@ export class RetryState {
   }
 
   /** The request goes out under this plan. */
-  begin(plan: RetryPlan | undefined, head: MessageHead): void {
+  begin(plan: RetryPlan | undefined, head: MessageHead, { isHttp2 }: Destination): void {
     this.plan = plan;
     this.canRepeat = plan !== undefined && isRepeatable(plan, head);
-    this.keepsBody = this.canRepeat || (plan !== undefined && plan.grpcCodes !== 0 && isGrpc(head));
+    this.keepsBody = this.canRepeat;
+    if (this.canRepeat || plan === undefined) return;
+    // What an endpoint of HTTP/2 says it has not seen goes elsewhere, whatever the method.
+    this.keepsBody = (isHttp2 && plan.onRefusedStream) || (plan.grpcCodes !== 0 && isGrpc(head));
   }
 
   clear(): void {

@@ -151,6 +151,8 @@ export class StreamPool implements StreamConnectionOwner {
       // All of them waited for this one; where others stand they may get room there.
       if (this.#open.length === 0 && this.#connecting === 0)
         this.#failWaiters(error === "" ? "closed while connecting" : error);
+      // Another one at once would fail as this one did: what stands is waited for.
+      else return;
     }
     this.#connectForWaiters();
   }

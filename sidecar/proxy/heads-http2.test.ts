@@ -1,0 +1,136 @@
+// Heads across protocols through the real ports: interim answers, hosts, cookies, targets, odd characters, sizes.
+import { afterEach, describe, expect, test } from "vitest";
+import { data, headers, lastHeaders, OK, type Pair } from "../http2/testing/frames.ts";
+import { closeRawClients, RawClient, rawAnswering, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
+import {
+  answering,
+  Client,
+  cleanUp,
+  exchangeBytes,
+  inboundRig,
+  ok,
+  outboundRig,
+  serviceOf,
+  startEndpoint,
+  until,
+} from "./testing/rig.ts";
+
+afterEach(async () => {
+  closeRawClients();
+  await cleanUp();
+});
+
+const GET = "GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n";
+const END = 1;
+
+describe("answers before the final one", () => {
+  test("100 and 103 of an endpoint of HTTP/2 reach clients of both, but not one of HTTP/1.0", async () => {
+    const endpoint = await rawAnswering((id) => [
+      headers(id, [
+        [":status", "103"],
+        ["link", "</a>"],
+      ]),
+      headers(id, OK),
+      data(id, "x", END),
+    ]);
+    const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
+    expect(await exchangeBytes(rig.port, GET)).toMatch(/^HTTP\/1.1 103 [\s\S]*link: <\/a>\r\n\r\nHTTP\/1.1 200/i);
+    expect(await exchangeBytes(rig.port, "GET / HTTP/1.0\r\nHost: orders\r\n\r\n")).toMatch(/^HTTP\/1.1 200/);
+    expect(await new RawClient(rig.port).get(1).ends(1)).toMatchObject({ interim: ["103"], body: "x" });
+  });
+
+  test("expect: 100-continue both ways across protocols", async () => {
+    const two = await rawEndpoint(({ type, flags, streamId }, socket) => {
+      if (type === 1 && (flags & 1) === 0) socket.write(headers(streamId, [[":status", "100"]]));
+      if (type === 0 && (flags & 1) === 1) socket.write(lastHeaders(streamId, OK));
+    });
+    const rig = await outboundRig({ rules: serviceOf2("h2c", two.port) });
+    const client = new Client(rig.port).send(
+      "POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+    );
+    await client.receives("HTTP/1.1 100 ");
+    expect(await client.send("ab").receives("HTTP/1.1 200 ")).toContain("100");
+
+    const one = await startEndpoint(({ socket }) => {
+      socket.on("data", (chunk: Buffer) =>
+        socket.write(chunk.includes("100-continue") ? "HTTP/1.1 100 Continue\r\n\r\n" : ok("x")),
+      );
+    });
+    const other = await outboundRig({ rules: serviceOf("orders", one.address) });
+    const h2 = new RawClient(other.port).send(
+      headers(1, request("POST", ["content-length", "2"], ["expect", "100-continue"])),
+    );
+    await until(() => h2.log.stream(1).interim.includes("100"));
+    expect(await h2.send(data(1, "ab", END)).ends(1)).toMatchObject({ body: "x", fields: { ":status": "200" } });
+  });
+});
+
+describe("heads", () => {
+  test("host alone, both, crumbs of cookies, OPTIONS *: as HTTP/1.1 says them", async () => {
+    const endpoint = await answering(ok("x"));
+    const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address) });
+    const client = new RawClient(rig.port);
+    const bare = request("GET").filter(([name]) => name !== ":authority");
+    client.send(lastHeaders(1, [...bare, ["host", "orders"], ["cookie", "a=1"], ["x-a", "1"], ["cookie", "b=2"]]));
+    expect((await client.ends(1)).fields[":status"]).toBe("200");
+    const first = endpoint.connections[0]?.received ?? "";
+    expect(first).toContain("cookie: a=1; b=2\r\n");
+    expect(first.match(/^host:/gim)).toHaveLength(1);
+    client.send(lastHeaders(3, request("GET", ["host", "orders"])));
+    expect((await client.ends(3)).fields[":status"]).toBe("200");
+    client.send(lastHeaders(5, request("OPTIONS", [":path", "*"])));
+    expect((await client.ends(5)).fields[":status"]).toBe("200");
+    expect(endpoint.connections[0]?.received).toContain("OPTIONS * HTTP/1.1\r\n");
+    client.send(lastHeaders(7, bare));
+    expect((await client.ends(7)).fields[":status"]).toBe("400");
+  });
+
+  test("targets and fields of HTTP/1.1 as HTTP/2 says them", async () => {
+    const endpoint = await rawAnswering((id) => [headers(id, OK), data(id, "x", END)]);
+    const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
+    const ask = async (target: string, method = "GET"): Promise<Record<string, string> | undefined> => {
+      const answer = await exchangeBytes(
+        rig.port,
+        `${method} ${target} HTTP/1.1\r\nHost: orders\r\nConnection: close, x-mine\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nTE: trailers, gzip\r\n\r\n`,
+      );
+      expect(answer).toMatch(/^HTTP\/1.1 200 /);
+      return [...(endpoint.logs[0]?.streams.values() ?? [])].at(-1)?.fields;
+    };
+    expect(await ask("http://orders/a?b")).toMatchObject({ ":path": "/a?b", ":authority": "orders", te: "trailers" });
+    expect(await ask("http://orders")).toMatchObject({ ":path": "/" });
+    expect(await ask("http://orders?x=1")).toMatchObject({ ":path": "/?x=1" });
+    expect(await ask("*", "OPTIONS")).toMatchObject({ ":path": "*" });
+    const fields = await ask("//a//b/../c");
+    expect(fields).toMatchObject({ ":path": "//a//b/../c" });
+    for (const name of ["connection", "x-mine", "keep-alive", "host"]) expect(fields).not.toHaveProperty(name);
+  });
+
+  test("what one protocol takes in a path the other takes as well", async () => {
+    const endpoint = await answering(ok("x"));
+    const two = await rawAnswering((id) => [lastHeaders(id, OK)]);
+    const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address) });
+    const rig2 = await outboundRig({ rules: serviceOf2("h2c", two.port) });
+    for (const character of "\"<>[]{}|^`\\'()!$&,;=@:%~\x80\xff\x7f\x01 \t#") {
+      const status = (await new RawClient(rig.port).get(1, [":path", `/a${character}b`]).ends(1)).fields[":status"];
+      const answer = await exchangeBytes(
+        rig2.port,
+        `GET /a${character}b HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n`,
+      );
+      expect([character, status]).toEqual([character, answer.slice(9, 12)]);
+    }
+  });
+
+  test("too large: 431, and the connection goes on", async () => {
+    const endpoint = await answering(ok("x"));
+    const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address) });
+    const client = new RawClient(rig.port);
+    const fields = Array.from({ length: 99 }, (_, index): Pair => [`x-${index}`, "v".repeat(100)]);
+    expect((await client.get(1, ...fields, ["x-more", "1"], ["x-most", "1"]).ends(1)).fields[":status"]).toBe("431");
+    expect(
+      (await client.get(3, ["x-large", "v".repeat(12_000)], ["y-large", "v".repeat(3_000)]).ends(3)).fields[":status"],
+    ).toBe("200");
+    expect((await client.get(5).ends(5)).fields[":status"]).toBe("200");
+    const inbound = await inboundRig(endpoint.address);
+    expect((await new RawClient(inbound.port).get(1).ends(1)).fields[":status"]).toBe("200");
+  });
+});
