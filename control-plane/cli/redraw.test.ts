@@ -1,3 +1,4 @@
+// The block that live views draw: how far up it goes, and what it may not do to the lines around it.
 import { expect, test } from "vitest";
 import { Redraw } from "./redraw.ts";
 
