@@ -10,6 +10,12 @@ interface Block {
 }
 
 const BLOCK_BYTES = 4096;
+/** From this on a piece goes into blocks that are used again: each read for a slow peer left 256 KiB to the collector. */
+const LARGE_MIN_BYTES = 16 * 1024;
+const LARGE_BYTES = 64 * 1024;
+const SPARES_MAX = 32;
+
+const spares: Buffer[] = [];
 
 export class SendQueue {
   /** Bytes that wait. */
@@ -28,18 +34,15 @@ export class SendQueue {
       last.end += taken;
       at += taken;
     }
-    if (at === end) return;
-    const length = end - at;
-    const block: Block = {
-      bytes: Buffer.allocUnsafeSlow(Math.max(length, BLOCK_BYTES)),
-      start: 0,
-      end: length,
-      next: undefined,
-    };
-    bytes.copy(block.bytes, 0, at, end);
-    if (this.#last === undefined) this.#first = block;
-    else this.#last.next = block;
-    this.#last = block;
+    while (at < end) {
+      const block = blockFor(end - at);
+      block.end = Math.min(end - at, block.bytes.length);
+      bytes.copy(block.bytes, 0, at, at + block.end);
+      at += block.end;
+      if (this.#last === undefined) this.#first = block;
+      else this.#last.next = block;
+      this.#last = block;
+    }
   }
 
   /** Moves the first `length` bytes, which are there, to `out` at `at`. */
@@ -60,6 +63,7 @@ export class SendQueue {
 
   clear(): void {
     this.length = 0;
+    for (let block = this.#first; block !== undefined; block = block.next) give(block);
     this.#first = undefined;
     this.#last = undefined;
   }
@@ -67,5 +71,18 @@ export class SendQueue {
   #dropFirst(block: Block): void {
     this.#first = block.next;
     if (this.#first === undefined) this.#last = undefined;
+    give(block);
   }
+}
+
+function blockFor(length: number): Block {
+  const isLarge = length >= LARGE_MIN_BYTES;
+  const bytes = isLarge
+    ? (spares.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES))
+    : Buffer.allocUnsafeSlow(Math.max(length, BLOCK_BYTES));
+  return { bytes, start: 0, end: 0, next: undefined };
+}
+
+function give({ bytes }: Block): void {
+  if (bytes.length === LARGE_BYTES && spares.length < SPARES_MAX) spares.push(bytes);
 }

@@ -51,6 +51,7 @@ function fallbackOf(cause: Failure, destination: Destination): FallbackResource 
     case "no-healthy-endpoint":
     case "connect-failure":
     case "upstream-reset":
+    case "refused-stream":
     case "bad-response":
     case "per-try-timeout":
     case "request-timeout":

@@ -133,10 +133,11 @@ export class RetryState {
   /** @returns undefined when another attempt shall be made, else what to answer. @param leftMs until the deadline */
   decide(cause: Failure, destination: Destination, isBodyWhole: boolean, leftMs: number): Failure | undefined {
     this.lastFailure = cause;
+    // Nobody has worked on it: what was sent before and could not be repeated would not have come this far.
+    if (cause.reason === "refused-stream") this.hasSent = false;
     const plan = this.plan;
     if (plan === undefined || !isWorthRetrying(plan, cause) || this.#retries >= plan.attempts) return cause;
-    const hasWorked = this.hasSent && cause.reason !== "refused-stream";
-    if (hasWorked ? !this.#isSafe(destination, isBodyWhole) : !isBodyWhole) return cause;
+    if (this.hasSent ? !this.#isSafe(destination, isBodyWhole) : !isBodyWhole) return cause;
     this.#drawDelay(plan);
     if (this.delayMs > leftMs) {
       this.skip(destination, "deadline");

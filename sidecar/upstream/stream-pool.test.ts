@@ -148,3 +148,18 @@ test("who gives up waiting is not served", () => {
   lines[0]?.stands();
   expect(waiter.line).toBeUndefined();
 });
+
+test("a connection that cannot be made beside one that stands: no other is tried at once, and who waits gets room", () => {
+  const { pool, lines } = poolOf();
+  waiting(pool);
+  lines[0]?.stands();
+  (lines[0] as Line).canOpen = false;
+  const waiter = waiting(pool);
+  expect(lines).toHaveLength(2);
+  lines[1]?.owner.onGone(lines[1], true, "connect ECONNREFUSED");
+  expect(lines).toHaveLength(2);
+  expect(waiter.error).toBeUndefined();
+  (lines[0] as Line).canOpen = true;
+  lines[0]?.owner.onRoom(lines[0]);
+  expect(waiter.line).toBe(lines[0]);
+});
