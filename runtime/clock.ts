@@ -11,7 +11,7 @@ export interface Clock {
   now(): number;
   /** Milliseconds since the epoch. */
   wall(): number;
-  /** Calls back once after `delayMs`. Does not keep the process alive. */
+  /** Calls back once after `delayMs`. Only that of `foregroundClock` keeps the process alive for it. */
   after(delayMs: number, callback: () => void): Timer;
 }
 
@@ -22,6 +22,15 @@ export const systemClock: Clock = {
   after: (delayMs, callback) => {
     const handle = setTimeout(callback, delayMs);
     handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+};
+
+/** The same for a program in the foreground, which may have nothing to do but wait: pending calls keep the process alive. */
+export const foregroundClock: Clock = {
+  ...systemClock,
+  after: (delayMs, callback) => {
+    const handle = setTimeout(callback, delayMs);
     return { cancel: () => clearTimeout(handle) };
   },
 };

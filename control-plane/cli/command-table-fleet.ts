@@ -42,7 +42,7 @@ export const FLEET_COMMANDS: readonly CommandSpec[] = [
     group: "Fleet",
     summary: "Show where a request would go and why, or with --trace where one went",
     details:
-      "Runs the lookup that the sidecars run. With -f, as if those documents were applied too. With --trace asks all\nsidecars what they decided about a request that has been.",
+      "Runs the lookup that the sidecars run. With -f, as if those documents were applied too. With --trace asks all sidecars what they decided about a request that has been.",
     arguments: [
       { syntax: "[method]", help: "request method, such as GET", values: "none" },
       {
@@ -89,7 +89,7 @@ export const FLEET_COMMANDS: readonly CommandSpec[] = [
     group: "Fleet",
     summary: "Show rate, errors and durations of the traffic now",
     details:
-      "As callers' sidecars see it: means of the last 10 seconds, percentiles of the last 10 to 20. SERVICE narrows it to\nrequests to one service. With --watch it goes on: redrawn on a terminal, lines with tabs in a pipe, with -o json a\ndocument a second.",
+      "As callers' sidecars see it: means of the last 10 seconds, percentiles of the last 10 to 20. SERVICE narrows it to requests to one service. With --watch it goes on: redrawn on a terminal, lines with tabs in a pipe, with -o json a document a second.",
     arguments: [{ syntax: "[service]", help: "name of a service", values: "service" }],
     options: [
       { flags: "--by <what>", help: "service (default), route, version or source (who calls)", values: "none" },
@@ -106,7 +106,7 @@ export const FLEET_COMMANDS: readonly CommandSpec[] = [
     group: "Fleet",
     summary: "Show live requests to a service as they end, with what was decided about each",
     details:
-      "SERVICE is the one that is called or that a rule sends to, NAME.NAMESPACE too; without it every request is shown.\nUnder load a sample is shown, and how many requests are not is said on stderr. With -o json: one document a line.",
+      "SERVICE is the one that is called or that a rule sends to, NAME.NAMESPACE too; without it every request is shown. Under load a sample is shown, and how many requests are not is said on stderr. With -o wide a line ends with the id that explain --trace takes, with -o json it is a document.",
     arguments: [{ syntax: "[service]", help: "name of a service", values: "service" }],
     options: [
       { flags: "--route <name>", help: "only requests that this route acted on", values: "name" },

@@ -93,7 +93,7 @@ export const RULES_COMMANDS: readonly CommandSpec[] = [
     group: "Rules",
     summary: "Check rule documents without a control plane",
     details:
-      "Runs the checks of apply. Services that exist only because a sidecar runs are unknown here: references to\nservices without a document are reported as warnings.",
+      "Runs the checks of apply. Services that exist only because a sidecar runs are unknown here: references to services without a document are reported as warnings.",
     options: [FILENAME, RECURSIVE, STRICT],
     examples: [
       ["weft validate -f rules/ -R", "check a tree of files, in CI say"],

@@ -12,7 +12,7 @@ enableCompileCache();
 await main();
 
 async function main(): Promise<void> {
-  const [{ runProgram }, { systemClock }] = await Promise.all([
+  const [{ runProgram }, { foregroundClock }] = await Promise.all([
     import("./program.ts"),
     import("../../runtime/clock.ts"),
   ]);
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
     },
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
-    clock: systemClock,
+    clock: foregroundClock,
     user: () => `${userName()}@${hostname()}`,
     onInterrupt: (callback) => {
       process.on("SIGINT", callback);

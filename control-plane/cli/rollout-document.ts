@@ -1,6 +1,8 @@
 // The Rollout document that `weft rollout start` begins with: the one of -f, or one made of flags.
 
-import { usageFailure } from "./failure.ts";
+import type { RolloutKey } from "../../proto/gen/weft/v1/rollouts.ts";
+import { hasEnded, rolloutView } from "../view/rollout.ts";
+import { CliFailure, usageFailure } from "./failure.ts";
 import { NAMESPACE_DEFAULT } from "./options.ts";
 import type { RolloutCall } from "./rollout-call.ts";
 import { parseServiceName } from "./service-name.ts";
@@ -9,7 +11,8 @@ import { readSources, type SourceFile } from "./sources.ts";
 const HOLD_DEFAULT = "2m";
 
 /** Undefined: start over the release that is named. */
-export async function releaseSource({ invocation, connection }: RolloutCall): Promise<SourceFile | undefined> {
+export async function releaseSource(call: RolloutCall): Promise<SourceFile | undefined> {
+  const { invocation, connection } = call;
   const { flags, shell } = invocation;
   const files = flags.texts("filename");
   const service = flags.text("service");
@@ -19,11 +22,16 @@ export async function releaseSource({ invocation, connection }: RolloutCall): Pr
     if (source === undefined || others.length > 0) throw usageFailure("-f: one file with one Rollout is expected");
     return source;
   }
-  if (service === undefined && canary === undefined) return undefined;
+  const alone = ["stable", "steps", "hold"].find((flag) => flags.has(flag));
+  if (service === undefined && canary === undefined) {
+    if (alone !== undefined) throw usageFailure(`--${alone} goes with --service and --canary`);
+    return undefined;
+  }
   if (service === undefined || canary === undefined) throw usageFailure("--service and --canary belong together");
   const namespace = invocation.namespace ?? NAMESPACE_DEFAULT;
   const stable = flags.text("stable") ?? (await onlyOther(connection, service, canary, namespace));
   const name = invocation.args[1] ?? service;
+  await refuseWhileUnderWay(call, { namespace, name });
   const document = {
     ...{ apiVersion: "weft.mesh/v1", kind: "Rollout", metadata: { name, namespace } },
     spec: { service, stable, canary, steps: stepsOf(flags.text("steps"), flags.text("hold") ?? HOLD_DEFAULT) },
@@ -36,6 +44,22 @@ function stepsOf(text = "5,25,50,100", hold: string): object[] {
   if (weights.some((weight) => !(weight >= 0 && weight <= 100)))
     throw usageFailure(`--steps: "${text}" is not valid; expected percentages such as 5,25,50,100`);
   return weights.map((weight, index) => (index === weights.length - 1 ? { weight } : { weight, hold }));
+}
+
+/**
+ * A file edits a release that goes on, as an apply does. Flags say nothing of bounds and notes, so they would take away
+ * those of the document that is there.
+ */
+async function refuseWhileUnderWay({ connection, client }: RolloutCall, key: RolloutKey): Promise<void> {
+  const { rollouts } = await connection.call(client, client.listRollouts, { namespace: key.namespace });
+  const known = rollouts.find((rollout) => rollout.key?.name === key.name);
+  if (known === undefined || hasEnded(rolloutView(known))) return;
+  throw new CliFailure("failed", `the release of ${known.canary} is under way already`, {
+    next: [
+      `see it: weft rollout status ${key.name}`,
+      `end it: weft rollout abort ${key.name}; change it: weft rollout start -f FILE`,
+    ],
+  });
 }
 
 /** The version that runs beside the canary, if it is the only one. */

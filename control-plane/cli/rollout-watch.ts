@@ -8,6 +8,7 @@ import { emit, isForPeople } from "./emit.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
 import { rolloutLine, rolloutLines } from "./print/rollout.ts";
 import { painter } from "./print/text.ts";
+import { Redraw } from "./redraw.ts";
 import type { RolloutCall } from "./rollout-call.ts";
 
 /** A control plane that restarts is waited for this long. */
@@ -32,11 +33,18 @@ export async function watchRollout(call: RolloutCall, key: RolloutKey): Promise<
       screen.show(view);
     });
     if (end.outcome === "lost") {
-      const mayComeBack = end.error.code === status.UNAVAILABLE && clock.now() - heardMs < LOST_CONTACT_MAX_MS;
+      const mayComeBack = isLoss(end.error) && clock.now() - heardMs < LOST_CONTACT_MAX_MS;
       if (!mayComeBack) throw connection.failure(client, end.error, LOST_CONTACT_MAX_MS);
+      if (clock.now() >= untilMs) return screen.finish("timed-out");
+      screen.showLoss(connection.server);
       await sleep(clock, RETRY_MS);
     } else return screen.finish(end.outcome);
   }
+}
+
+/** CANCELLED: a control plane that is being stopped resets its streams. */
+function isLoss({ code }: ServiceError): boolean {
+  return code === status.UNAVAILABLE || code === status.CANCELLED;
 }
 
 function follow(
@@ -73,27 +81,39 @@ class Screen {
   readonly #call: RolloutCall;
   #last: RolloutView | undefined;
   #lastLine = "";
-  #linesAbove = 0;
+  readonly #picture: Redraw;
+  #isLost = false;
 
   constructor(call: RolloutCall) {
     this.#call = call;
+    this.#picture = new Redraw(call.invocation.shell.stdout);
   }
 
   show(view: RolloutView): void {
     this.#last = view;
+    this.#isLost = false;
     const { invocation } = this.#call;
     if (!isForPeople(invocation)) return;
     const { stdout } = invocation.shell;
     if (stdout.isTTY) {
-      const lines = rolloutLines(view, painter(invocation.color));
-      const up = this.#linesAbove === 0 ? "" : `\u001b[${this.#linesAbove}A\u001b[J`;
-      stdout.write(`${up}${lines.join("\n")}\n`);
-      this.#linesAbove = lines.length;
+      this.#picture.draw(rolloutLines(view, painter(invocation.color)));
       return;
     }
     const line = rolloutLine(view);
     if (line !== this.#lastLine) stdout.write(`${line}\n`);
     this.#lastLine = line;
+  }
+
+  /** Says once that nothing new is known, until something is. */
+  showLoss(server: string): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    // The first word after it is drawn below, and said even if it is the same.
+    this.#picture.leave();
+    this.#lastLine = "";
+    this.#call.invocation.shell.stderr.write(
+      `the control plane at ${server} is away; waiting ${LOST_CONTACT_MAX_MS / 1000} s for it to come back\n`,
+    );
   }
 
   async finish(outcome: "ended" | "timed-out" | "interrupted"): Promise<ExitCode> {

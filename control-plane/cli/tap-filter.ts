@@ -38,6 +38,7 @@ function statusRange(text: string): StatusRange {
   const [, from, to = from] = /^(\d{3})(?:-(\d{3}))?$/.exec(text) ?? [];
   if (from === undefined)
     throw usageFailure(`--status: "${text}" is not valid; expected one such as 503, 5xx or 400-499`);
+  if (Number(from) > Number(to)) throw usageFailure(`--status: "${text}" holds nothing; expected ${to}-${from}`);
   return { from: Number(from), to: Number(to) };
 }
 

@@ -9,6 +9,7 @@ import {
   status,
 } from "@grpc/grpc-js";
 import * as fleet from "../../proto/gen/weft/v1/fleet.ts";
+import * as rollouts from "../../proto/gen/weft/v1/rollouts.ts";
 import * as rules from "../../proto/gen/weft/v1/rules.ts";
 import * as telemetry from "../../proto/gen/weft/v1/telemetry.ts";
 
@@ -52,7 +53,13 @@ export class FakeFailure extends Error {
 export async function startFakeControlPlane(answers: Readonly<Record<string, Answer>>): Promise<FakeControlPlane> {
   const requests: { method: string; request: unknown }[] = [];
   const server = new Server({ "grpc.max_receive_message_length": -1 });
-  for (const service of [rules.RulesServiceService, fleet.FleetServiceService, telemetry.TelemetryServiceService]) {
+  const services = [
+    rules.RulesServiceService,
+    fleet.FleetServiceService,
+    telemetry.TelemetryServiceService,
+    rollouts.RolloutsServiceService,
+  ];
+  for (const service of services) {
     const handlers = Object.fromEntries(
       Object.entries(service).map(([method, definition]) => [
         method,
@@ -114,6 +121,6 @@ function streaming(
 /** Fills the fields that a test left out with the wire's defaults. */
 function complete(method: string, response: unknown): unknown {
   const name = `${method.charAt(0).toUpperCase()}${method.slice(1)}Response`;
-  const codec = (rules as Record<string, unknown>)[name] ?? (fleet as Record<string, unknown>)[name];
+  const codec = ({ ...rollouts, ...telemetry, ...fleet, ...rules } as Record<string, unknown>)[name];
   return (codec as rules.MessageFns<unknown>).fromPartial(response as never);
 }

@@ -157,3 +157,29 @@ test("completion is silent without a control plane", async () => {
     stderr: "",
   });
 });
+
+test("a watch without a control plane ends with 3, like every command", async () => {
+  const result = await runProgram("weft", ["rollout", "status", "orders", "--watch", "--server", "127.0.0.1:1"]);
+  expect(result.stderr).toMatch(/^error: the control plane at 127\.0\.0\.1:1 cannot be reached/);
+  expect(result.code).toBe(3);
+});
+
+test("a watch waits for a control plane that goes away, and says so", async () => {
+  const rollout = { key: { namespace: "default", name: "orders" }, phase: "progressing", message: "step 1 of 2" };
+  const leaving = await startFakeControlPlane({
+    getRollout: () => ({ rollout }),
+    watchRollout: () => {
+      setImmediate(() => void leaving.stop());
+      return [{ rollout }];
+    },
+  });
+  const argv = ["rollout", "status", "orders", "--watch", "--wait=2s", "--server", leaving.address];
+  const result = await runProgram("weft", argv);
+  expect(result.stdout).toContain("orders progressing");
+  expect(result.stderr.split("\n")).toEqual([
+    expect.stringMatching(/is away; waiting 60 s for it to come back$/),
+    "error: the release goes on, but the time to wait for it is over",
+    "",
+  ]);
+  expect(result.code).toBe(4);
+});

@@ -34,16 +34,50 @@ const RUNS: Readonly<Record<RolloutAction, (call: RolloutCall) => Promise<ExitCo
     }),
 };
 
+/** What a flag would not act on is a mistake: `abort --full` is not what it says. */
+const ACTIONS_OF_FLAGS: Readonly<Record<string, readonly RolloutAction[]>> = {
+  ...{
+    filename: ["start"],
+    service: ["start"],
+    stable: ["start"],
+    canary: ["start"],
+    steps: ["start"],
+    hold: ["start"],
+  },
+  ...{ watch: ["status"], wait: ["start", "status"], full: ["promote"], limit: ["history"], allNamespaces: ["list"] },
+};
+
+function dashed(flag: string): string {
+  return flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
 export async function rollout(invocation: Invocation): Promise<ExitCode> {
   const [word = ""] = invocation.args;
   const action = ROLLOUT_ACTIONS.find((known) => known === word);
   if (action === undefined)
     throw usageFailure(`unknown action '${word}'${didYouMean(word, ROLLOUT_ACTIONS)}`, "see: weft rollout --help");
+  for (const [flag, actions] of Object.entries(ACTIONS_OF_FLAGS))
+    if (invocation.flags.has(flag) && !actions.includes(action))
+      throw usageFailure(`--${dashed(flag)} does nothing for ${action}; it goes with: ${actions.join(", ")}`);
   invocation.flags.durationMs("wait", 0);
   return withConnection(invocation, (connection) => {
     const client = connection.adopt(connection.create(RolloutsServiceClient));
-    return RUNS[action]({ invocation, connection, client });
+    return RUNS[action]({ invocation, connection, client }).catch((error: unknown) => {
+      throw advised(error, invocation);
+    });
   });
+}
+
+/** What was refused, and what is not there, with the command that tells more. */
+function advised(error: unknown, { args, namespace }: Invocation): unknown {
+  if (!(error instanceof CliFailure) || error.next.length > 0) return error;
+  const [, name = ""] = args;
+  const where = namespace === undefined ? "" : ` -n ${namespace}`;
+  if (error.code === "not-found")
+    return new CliFailure(error.code, error.message, { next: ["see what there is: weft rollout list -A"] });
+  if (error.code !== "failed") return error;
+  const next = [`see what can be done: weft rollout status${name === "" ? "" : ` ${name}`}${where}`];
+  return new CliFailure(error.code, error.message, { next });
 }
 
 async function start(call: RolloutCall): Promise<ExitCode> {
@@ -71,9 +105,8 @@ async function start(call: RolloutCall): Promise<ExitCode> {
 async function status(call: RolloutCall): Promise<ExitCode> {
   const { invocation, connection, client } = call;
   const key = await wantedKey(call);
-  if (invocation.flags.has("watch")) return watchRollout(call, key);
   const { rollout: found } = await connection.call(client, client.getRollout, { key });
-  return show(call, found);
+  return invocation.flags.has("watch") ? watchRollout(call, key) : show(call, found);
 }
 
 async function list({ invocation, connection, client }: RolloutCall): Promise<ExitCode> {

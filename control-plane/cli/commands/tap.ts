@@ -12,6 +12,7 @@ import { decisionLine } from "../print/decision.ts";
 import { counted, painter } from "../print/text.ts";
 import type { Shell } from "../shell.ts";
 import { tapFilter } from "../tap-filter.ts";
+import { warnOfUnknownService } from "../unknown-service.ts";
 
 /** What waits for a slow reader of stdout before decisions are left out. */
 const BACKLOG_BYTES_MAX = 1024 * 1024;
@@ -21,17 +22,22 @@ export function tap(invocation: Invocation): Promise<ExitCode> {
   const { flags, output, server } = invocation;
   if (output === "yaml") throw usageFailure("-o yaml: tap writes lines; expected table, wide or json");
   const filter = tapFilter(invocation);
-  const maxPerSecond = Math.min(flags.count("maxRps", 1) ?? 0, PER_SECOND_MAX);
+  const maxPerSecond = flags.count("maxRps", 1) ?? 0;
+  if (maxPerSecond > PER_SECOND_MAX)
+    throw usageFailure(`--max-rps: ${maxPerSecond} is too many; expected at most ${PER_SECOND_MAX}`);
   const limits = { count: flags.count("count", 1) ?? Number.POSITIVE_INFINITY, durationMs: flags.durationMs("for", 0) };
   return withConnection(invocation, async (connection) => {
     const telemetry = connection.adopt(connection.create(TelemetryServiceClient));
     const session = new TapSession(invocation, limits);
+    await warnOfUnknownService(invocation, connection, filter.service);
     const stream = telemetry.tap({ filter, maxPerSecond });
     const ended = await session.follow(stream);
     session.summarize();
     if (ended === undefined) return EXIT.done;
     if (session.hasBegun)
-      throw new CliFailure("unreachable", `lost the control plane at ${server}: ${ended.details || ended.message}`);
+      throw new CliFailure("unreachable", `lost the control plane at ${server}: ${ended.details || ended.message}`, {
+        next: ["begin again when it is back; see: weft check"],
+      });
     throw connection.failure(telemetry, ended, invocation.timeoutMs);
   });
 }
@@ -110,7 +116,7 @@ class TapSession {
 
   #line(view: ReturnType<typeof decisionView>): string {
     const { output, color } = this.#invocation;
-    return output === "json" ? JSON.stringify(view) : decisionLine(view, painter(color));
+    return output === "json" ? JSON.stringify(view) : decisionLine(view, painter(color), output === "wide");
   }
 
   #noteSidecars(sidecars: number): void {

@@ -11,7 +11,9 @@ import { didYouMean } from "../kinds.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 import { painter } from "../print/text.ts";
 import { topLines, topRecords } from "../print/top.ts";
+import { Redraw } from "../redraw.ts";
 import { parseServiceName } from "../service-name.ts";
+import { warnOfUnknownService } from "../unknown-service.ts";
 
 const DIMENSIONS = ["service", "route", "version", "source"];
 /** Routes are counted from the moment on that somebody looks: the first answers know none yet. */
@@ -30,6 +32,7 @@ export function top(invocation: Invocation): Promise<ExitCode> {
   const service = args[0] === undefined ? "" : `${named.namespace}/${named.name}`;
   return withConnection(invocation, async (connection) => {
     const telemetry = connection.adopt(connection.create(TelemetryServiceClient));
+    await warnOfUnknownService(invocation, connection, service);
     const stream = telemetry.watchTraffic({ by, namespace: namespace ?? "", service });
     const show = isWatching ? new Screen(invocation) : undefined;
     let wanted = by === "route" ? ROUTE_ANSWERS : 1;
@@ -43,6 +46,7 @@ export function top(invocation: Invocation): Promise<ExitCode> {
       throw new CliFailure(
         "unreachable",
         `lost the control plane at ${connection.server}: ${error.details || error.message}`,
+        { next: ["begin again when it is back; see: weft check"] },
       );
     }
     if (last === undefined && !isWatching) throw lateAnswer(invocation);
@@ -94,11 +98,11 @@ function lateAnswer({ server, timeoutMs }: Invocation): CliFailure {
 /** What --watch shows each second. */
 class Screen {
   readonly #invocation: Invocation;
-  /** Of the last picture, on a terminal. */
-  #linesAbove = 0;
+  readonly #picture: Redraw;
 
   constructor(invocation: Invocation) {
     this.#invocation = invocation;
+    this.#picture = new Redraw(invocation.shell.stdout);
   }
 
   draw(view: TopView): void {
@@ -108,12 +112,7 @@ class Screen {
     if (output === "json") stdout.write(`${JSON.stringify(view)}\n`);
     else if (!stdout.isTTY) writeLines(stdout, topRecords(view));
     else {
-      const all = topLines(view, painter(color));
-      // What is above the terminal's upper edge cannot be drawn over. Some terminals do not say how high they are.
-      const lines = stdout.rows > 1 ? all.slice(0, stdout.rows - 1) : all;
-      const up = this.#linesAbove === 0 ? "" : `\u001b[${this.#linesAbove}A\u001b[J`;
-      stdout.write(`${up}${lines.join("\n")}\n`);
-      this.#linesAbove = lines.length;
+      this.#picture.draw(topLines(view, painter(color)));
     }
   }
 }

@@ -116,8 +116,11 @@ function actText({ name, subject, value }: ActView): string {
 
 const TIME_OF_DAY = 11;
 
-/** `15:04:05.123  200    12.3ms  default/web -> orders-v1@10.0.0.1:80  GET orders/api  HTTPRoute default/orders 1  ...`. */
-export function decisionLine(view: DecisionView, paint: Paint): string {
+/**
+ * `15:04:05.123  200    12.3ms  default/web -> orders-v1@10.0.0.1:80  GET orders/api  HTTPRoute default/orders 1  ...`.
+ * @param isWide with the id that `weft explain --trace` takes, at the end
+ */
+export function decisionLine(view: DecisionView, paint: Paint, isWide: boolean): string {
   const {
     time: at,
     status,
@@ -143,6 +146,7 @@ export function decisionLine(view: DecisionView, paint: Paint): string {
     ...view.acts
       .filter(({ name }) => name !== "mirror" && name !== "resolve")
       .map((act) => paint("yellow", printable(actText(act)))),
+    ...(isWide ? [paint("dim", printable(view.traceId ?? view.requestId ?? "-"))] : []),
   ];
   return parts.join("  ");
 }

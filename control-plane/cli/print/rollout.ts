@@ -108,9 +108,12 @@ function latencyCell({ requests }: SideView, milliseconds: number): string {
 /** One line that changes only when something happens. */
 export function rolloutLine(view: RolloutView): string {
   const { name, phase, step, steps, weight, verdict, lastEvent } = view;
-  const where = hasEnded(view) ? "" : ` step ${step}/${steps.length}`;
+  const hasStopped = hasEnded(view);
+  const where = hasStopped ? "" : ` step ${step}/${steps.length}`;
+  // What was thought before the end says nothing about the end.
+  const judged = hasStopped ? "" : `, ${verdict}`;
   const message = lastEvent?.message ?? view.message;
-  return printable(`${name} ${phase}${where}, weight ${weight}%, ${verdict}: ${message}`);
+  return printable(`${name} ${phase}${where}, weight ${weight}%${judged}: ${message}`);
 }
 
 export function rolloutColumns(invocation: Invocation): Column<RolloutView>[] {

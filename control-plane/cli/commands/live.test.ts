@@ -1,0 +1,112 @@
+// Live views and releases: mistakes are told, with what to type next.
+import { status } from "@grpc/grpc-js";
+import { afterEach, expect, test } from "vitest";
+import { type FakeControlPlane, FakeFailure, startFakeControlPlane } from "../../../test/cli/fake-control-plane.ts";
+import { runInMemory } from "../../../test/cli/memory-shell.ts";
+
+let controlPlane: FakeControlPlane | undefined;
+
+afterEach(async () => {
+  await controlPlane?.stop();
+  controlPlane = undefined;
+});
+
+const ORDERS = { namespace: "default", name: "orders", versions: ["v1", "v2"] };
+const DECISION = { traceId: "", requestId: "request-7", method: "GET", target: "/", authority: "orders", status: 200 };
+const RELEASE = {
+  ...{ key: { namespace: "default", name: "orders" }, service: "orders", stable: "orders-v1", canary: "orders-v2" },
+  ...{ phase: "progressing", message: "step 1 of 2", step: 1, verdict: "not-yet" },
+};
+
+async function run(argv: readonly string[], answers: Parameters<typeof startFakeControlPlane>[0] = {}) {
+  controlPlane = await startFakeControlPlane({
+    listServices: () => ({ services: [ORDERS] }),
+    tap: () => [{ sidecars: 1 }, { sidecars: 1, decisions: [DECISION] }],
+    watchTraffic: () => [{ sidecars: 1, rows: [] }],
+    ...answers,
+  });
+  return runInMemory([...argv, "--server", controlPlane.address]);
+}
+
+test("tap says when nobody knows the service, and goes on", async () => {
+  const result = await run(["tap", "order", "--count", "1"]);
+  expect(result.code).toBe(0);
+  expect(result.stderr).toContain(
+    "warning: the mesh knows no service default/order yet (did you mean default/orders?); see: weft services",
+  );
+  expect(result.stdout).toContain("GET orders/");
+});
+
+test("top says when nobody knows the service; of a known one nothing is said", async () => {
+  expect((await run(["top", "nosuch"])).stderr).toContain("the mesh knows no service default/nosuch yet");
+  await controlPlane?.stop();
+  expect((await run(["top", "orders"])).stderr).toBe("");
+});
+
+test("tap -o wide ends the line with the id that explain --trace takes", async () => {
+  const result = await run(["tap", "orders", "-o", "wide", "--count", "1"]);
+  expect(result.stdout).toMatch(/ {2}request-7\n$/);
+  await controlPlane?.stop();
+  expect((await run(["tap", "orders", "--count", "1"])).stdout).not.toContain("request-7");
+});
+
+test.each([
+  [["--max-rps", "1001"], "--max-rps: 1001 is too many; expected at most 1000"],
+  [["--status", "500-400"], '--status: "500-400" holds nothing; expected 400-500'],
+])("tap %j is bad usage", async (flags, message) => {
+  const result = await run(["tap", "orders", ...flags]);
+  expect(result.code).toBe(2);
+  expect(result.stderr).toContain(message);
+});
+
+const FLAGS = ["rollout", "start", "--service", "orders", "--canary", "orders-v2"];
+
+test("rollout start with flags does not take a release that goes on its bounds away", async () => {
+  const result = await run(FLAGS, { listRollouts: () => ({ rollouts: [RELEASE] }) });
+  expect(result.code).toBe(1);
+  expect(result.stderr).toContain(
+    "the release of orders-v2 is under way already\n  see it: weft rollout status orders",
+  );
+  expect(controlPlane?.requests.map(({ method }) => method)).not.toContain("start");
+});
+
+test("rollout start with flags begins anew what has ended", async () => {
+  const ended = { ...RELEASE, phase: "rolled-back" };
+  const answers = { listRollouts: () => ({ rollouts: [ended] }), start: () => ({ rollout: RELEASE }) };
+  expect((await run(FLAGS, answers)).code).toBe(0);
+  expect(controlPlane?.requests.map(({ method }) => method)).toContain("start");
+});
+
+test("what is refused, and what is not there, names the command that tells more", async () => {
+  const promote = () => {
+    throw new FakeFailure(status.FAILED_PRECONDITION, "orders-v2 was promoted 3 s ago");
+  };
+  const refused = await run(["rollout", "promote", "orders", "-n", "shop"], { promote });
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain("promoted 3 s ago\n  see what can be done: weft rollout status orders -n shop\n");
+  await controlPlane?.stop();
+  const getRollout = () => {
+    throw new FakeFailure(status.NOT_FOUND, "there is no Rollout default/order");
+  };
+  const missing = await run(["rollout", "status", "order"], { getRollout });
+  expect(missing.code).toBe(1);
+  expect(missing.stderr).toContain("default/order\n  see what there is: weft rollout list -A\n");
+});
+
+test.each([
+  [["abort", "orders", "--full"], "--full does nothing for abort; it goes with: promote"],
+  [["status", "-A"], "--all-namespaces does nothing for status; it goes with: list"],
+  [["list", "--watch"], "--watch does nothing for list; it goes with: status"],
+  [["start", "orders", "--steps", "5,50"], "--steps goes with --service and --canary"],
+])("rollout %j is bad usage", async (argv, message) => {
+  const result = await run(["rollout", ...argv]);
+  expect(result.code).toBe(2);
+  expect(result.stderr).toContain(message);
+});
+
+test("the last line of a watch has no verdict of the time before the end", async () => {
+  const rollout = { ...RELEASE, phase: "promoted", weight: 100, message: "orders-v2 has all traffic" };
+  const answers = { getRollout: () => ({ rollout }), watchRollout: () => [{ rollout }] };
+  const result = await run(["rollout", "status", "orders", "--watch"], answers);
+  expect(result).toMatchObject({ code: 0, stdout: "orders promoted, weight 100%: orders-v2 has all traffic\n" });
+});

@@ -1,0 +1,29 @@
+// A block of lines on a terminal that is drawn over the one before it. Not for pipes: they get lines.
+import type { Output } from "./shell.ts";
+
+/** Lines wider than the terminal are cut by it: a wrapped line would be one more to go up by. */
+const WRAP_OFF = "\u001b[?7l";
+const WRAP_ON = "\u001b[?7h";
+
+export class Redraw {
+  readonly #output: Output;
+  #linesAbove = 0;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  draw(all: readonly string[]): void {
+    // What is above the terminal's upper edge cannot be drawn over. Some terminals do not say how high they are.
+    const { rows } = this.#output;
+    const lines = rows > 1 ? all.slice(0, rows - 1) : all;
+    const up = this.#linesAbove === 0 ? "" : `\u001b[${this.#linesAbove}A\u001b[J`;
+    this.#output.write(`${up}${WRAP_OFF}${lines.join("\n")}${WRAP_ON}\n`);
+    this.#linesAbove = lines.length;
+  }
+
+  /** Something else was written: the next block stands below it. */
+  leave(): void {
+    this.#linesAbove = 0;
+  }
+}
