@@ -25,6 +25,7 @@ const BACKEND_FAILURES: ReadonlySet<string> = new Set([
   "no-healthy-endpoint",
   "connect-failure",
   "upstream-reset",
+  "refused-stream",
   "bad-response",
   "per-try-timeout",
   "request-timeout",

@@ -76,7 +76,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   }
 
   onLeaseFailed(error: string): void {
-    this.fail(failure("connect-failure", error));
+    this.guard(() => this.fail(failure("connect-failure", error)));
   }
 
   readText(text: string, into: Http2Head): void {
@@ -151,7 +151,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   onReset(stream: Http2StreamView): void {
     // RST_STREAM is of this request, not the silent end of a connection that was idle.
     if (stream.resetCause === "peer") this.hasAnswered = true;
-    this.fail(failureOf(stream, this.#connection));
+    this.guard(() => this.fail(failureOf(stream, this.#connection)));
   }
 
   onDrain(): void {

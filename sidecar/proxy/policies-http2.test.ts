@@ -17,6 +17,7 @@ import {
   Client,
   cleanUp,
   exchangeBytes,
+  inboundRig,
   ok,
   outboundRig,
   REFUSING_ADDRESS,
@@ -199,3 +200,30 @@ test("a call of gRPC whose client speaks HTTP/1.1 keeps its connection whole", a
     ),
   ).toContain("x");
 });
+
+test("a sidecar that drains under load says GOAWAY, the callers' sidecar moves on: no request is lost", async () => {
+  const app = await startEndpoint(({ socket }) => {
+    socket.on("data", (chunk: Buffer) => {
+      if (chunk.includes("\r\n0\r\n\r\n")) socket.write(ok("fine"));
+    });
+  });
+  const inbound = [await inboundRig(app.address), await inboundRig(app.address)];
+  const ports = inbound.map(({ port }) => port);
+  const rig = await outboundRig({ rules: serviceOf2("h2c", ...ports) });
+  const client = new RawClient(rig.port);
+  const first = inbound[0]?.listener;
+  let isDrained = false;
+  let id = 1;
+  let pending: number[] = [];
+  while (!isDrained || id < 400) {
+    for (let count = 0; count < 4; count++, id += 2) {
+      client.send(headers(id, request("POST")), data(id, "body", END));
+      pending.push(id);
+    }
+    for (const each of pending) expect((await client.ends(each)).fields[":status"]).toBe("200");
+    pending = [];
+    if (id === 41) await first?.drain(8_000).then(() => (isDrained = true));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  expect(first?.connectionCount).toBe(0);
+}, 15_000);
