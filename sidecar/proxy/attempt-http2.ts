@@ -7,6 +7,7 @@ import type { Http1Limits } from "../http1/limits.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
 import { ERROR, errorName } from "../http2/error-code.ts";
 import type { Http2Head } from "../http2/head.ts";
+import { NO_HANDLER } from "../http2/stream.ts";
 import type { StreamConnection, StreamWaiter } from "../upstream/stream-pool.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./contract.ts";
@@ -63,7 +64,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     this.#stream = undefined;
     if (stream === undefined) return;
     if (stream.state !== "closed" && !(stream.isSent && stream.isReceived)) stream.reset(ERROR.cancel);
-    stream.handler = DEAF;
+    stream.handler = NO_HANDLER;
     stream.release();
   }
 
@@ -176,16 +177,6 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     return false;
   }
 }
-
-/** For streams that nobody listens to any more. */
-const DEAF: StreamHandler = {
-  onHead: () => {},
-  onInterimHead: () => {},
-  onData: () => {},
-  onTrailers: () => {},
-  onReset: () => {},
-  onDrain: () => {},
-};
 
 /** Why a stream ended before its answer did. */
 function failureOf(stream: Http2StreamView, connection: Http2Upstream | undefined): Failure {

@@ -7,6 +7,7 @@ import type { MessageHead } from "../http1/head.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
 import { ERROR } from "../http2/error-code.ts";
 import type { Http2Head } from "../http2/head.ts";
+import { NO_HANDLER } from "../http2/stream.ts";
 import type { Downstream, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
@@ -253,7 +254,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs);
     // All of the answer is out, and the rest of the request is not wanted (RFC 9113 section 8.1).
     if (stream.state !== "closed" && !stream.isReceived) stream.reset(ERROR.noError);
-    stream.handler = DEAF;
+    stream.handler = NO_HANDLER;
     stream.release();
     this.#owner.giveBack(this);
   }
@@ -288,13 +289,3 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     if (wasIdle) this.reset();
   }
 }
-
-/** For streams that nobody listens to any more. */
-const DEAF: StreamHandler = {
-  onHead: () => {},
-  onInterimHead: () => {},
-  onData: () => {},
-  onTrailers: () => {},
-  onReset: () => {},
-  onDrain: () => {},
-};

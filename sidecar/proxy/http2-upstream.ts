@@ -9,12 +9,10 @@ import type { CloseCause, Http2ConnectionHandler, Http2StreamView, StreamHandler
 import { ERROR } from "../http2/error-code.ts";
 import type { Http2Head } from "../http2/head.ts";
 import type { Refusal } from "../http2/refusal.ts";
-import type { PoolSettings } from "../upstream/pool.ts";
+import { TCP_KEEP_ALIVE } from "../upstream/connection.ts";
+import { type PoolSettings, TCP_KEEP_ALIVE_MS } from "../upstream/pool.ts";
 import type { StreamConnection, StreamConnectionOwner } from "../upstream/stream-pool.ts";
 import { type Http2Tools, SocketTransport } from "./http2-transport.ts";
-
-/** An endpoint that vanished without a word, behind a tunnel say, is noticed by TCP after this. */
-const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
 
 type State = "connecting" | "open" | "draining" | "closed";
 
@@ -174,5 +172,3 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
     this.#owner.onDraining(this);
   }
 }
-
-const TCP_KEEP_ALIVE_MS = 30_000;

@@ -7,7 +7,7 @@ import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { PoolTools } from "./tools.ts";
 
 /** An endpoint that vanished without a word, behind a tunnel say, is noticed by TCP after this. */
-const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
+export const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
 
 /** The attempt that a connection works for. */
 export interface ConnectionUser {

@@ -220,7 +220,7 @@ export class Pool implements ConnectionOwner {
 }
 
 /** An endpoint that vanished without a word is noticed by TCP after this. */
-const TCP_KEEP_ALIVE_MS = 30_000;
+export const TCP_KEEP_ALIVE_MS = 30_000;
 
 /** Remembers `Keep-Alive: timeout=N` of an answer. */
 export function learnIdleTime(connection: UpstreamConnection, seconds: number): void {
