@@ -5,7 +5,8 @@ import { join } from "node:path";
 
 /**
  * A young generation of 4 MiB: what requests leave behind dies at once, and RSS after a load stays lower than with V8's
- * own 16, at the same throughput. 1 MiB is too little where many calls are under way together. `--expose-gc`: what reading modules and rules left behind is given back once, at the start.
+ * own 16, at the same throughput. 1 MiB is too little where many calls are under way together. `--expose-gc`: what
+ * reading modules and rules left behind is given back once, at the start.
  */
 const FLAGS = ["--max-semi-space-size=4", "--expose-gc"];
 /** Whoever sets this one, in NODE_OPTIONS or on the command line, knows better. */
