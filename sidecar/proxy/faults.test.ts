@@ -62,7 +62,7 @@ describe("before anything of an answer is out: 500 internal-error", () => {
     ["when the answer's head comes", () => vi.spyOn(ResponseRelay.prototype, "head").mockImplementationOnce(throwOnce)],
     [
       "while retries are decided",
-      () => vi.spyOn(RetryState.prototype, "acceptsAnswer").mockImplementationOnce(throwOnce),
+      () => vi.spyOn(RetryState.prototype, "isUnwanted").mockImplementationOnce(throwOnce),
     ],
   ])("%s", async (_where, inject) => {
     const { rig, logged } = await faultyRig((await answering(ok("fine"))).address);
