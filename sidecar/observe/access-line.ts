@@ -41,6 +41,7 @@ function jsonLine(record: ExchangeRecord, time: string, headers: readonly Logged
     `"durationMs":${Math.round(record.durationMs * 1_000) / 1_000},"requestBytes":${record.requestBytes},` +
     `"responseBytes":${record.responseBytes},"remoteAddress":"${record.remoteAddress}",` +
     `"requestId":${quoted(record.requestId)}`;
+  if (record.grpcStatus !== "") line += `,"grpcStatus":"${record.grpcStatus}"`;
   if (record.detail !== "") line += `,"detail":${quoted(record.detail)}`;
   if (record.traceId !== "")
     line += `,"traceId":${quoted(record.traceId)},"spanId":${quoted(record.spanId)},"sampled":${record.isSampled}`;
@@ -113,6 +114,8 @@ function said(operator: TemplateOperator, record: ExchangeRecord, time: string):
     case "STATUS":
     case "RESPONSE_CODE":
       return String(record.status);
+    case "GRPC_STATUS":
+      return record.grpcStatus;
     case "REASON":
       return record.reason;
     case "DETAIL":
