@@ -85,6 +85,7 @@ function jsonFormat(headers: readonly LoggedHeader[]): LineFormat {
       `${routes.of(record.rule?.route ?? "")}${record.attemptCount},"durationMs":${milliseconds(record.durationMs)},` +
       `"requestBytes":${record.requestBytes},"responseBytes":${record.responseBytes},` +
       `"remoteAddress":"${record.remoteAddress}","requestId":${quoted(record.requestId)}`;
+    if (record.grpcStatus !== "") line += `,"grpcStatus":"${record.grpcStatus}"`;
     if (record.detail !== "") line += `,"detail":${quoted(record.detail)}`;
     if (record.traceId !== "")
       line += `,"traceId":${quoted(record.traceId)},"spanId":${quoted(record.spanId)},"sampled":${record.isSampled}`;
@@ -158,6 +159,8 @@ function said(operator: TemplateOperator, record: ExchangeRecord, time: string):
     case "STATUS":
     case "RESPONSE_CODE":
       return String(record.status);
+    case "GRPC_STATUS":
+      return record.grpcStatus;
     case "REASON":
       return record.reason;
     case "DETAIL":

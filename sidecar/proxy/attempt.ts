@@ -10,7 +10,7 @@ import type { MessageHead } from "../http1/head.ts";
 import { AttemptRecord } from "../observe/exchange-record.ts";
 import type { AttemptOwner, MessageOutlet, Trailers } from "./contract.ts";
 import type { Destination } from "./destination.ts";
-import { grpcStatusIn, grpcStatusOf, httpStatusOf, isGrpc } from "./grpc.ts";
+import { grpcCodeName, grpcStatusIn, grpcStatusOf, httpStatusOf, isGrpc } from "./grpc.ts";
 import { outcomeOfFailure, outcomeOfStatus } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
 
@@ -167,9 +167,15 @@ export abstract class Attempt implements TimerOwner {
   /** The outcome of a call is told by its trailers, or by its head if it has no messages. */
   #noteGrpcHead(head: MessageHead): void {
     this.grpcStatus = grpcStatusOf(head);
-    if (this.grpcStatus >= 0) this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
+    if (this.grpcStatus >= 0) this.#noteCode();
     else if (head.status !== 200) this.report(outcomeOfStatus(head.status));
     else this.#awaitsTrailers = true;
+  }
+
+  /** The call has ended with a code. */
+  #noteCode(): void {
+    this.record.grpcStatus = grpcCodeName(this.grpcStatus);
+    this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
   }
 
   /** Content of the answer came: an endpoint that sends messages works, however long its stream goes on. */
@@ -190,7 +196,7 @@ export abstract class Attempt implements TimerOwner {
     if (this.isOver) return;
     if (this.#awaitsTrailers) {
       this.grpcStatus = grpcStatusIn(trailers);
-      this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
+      this.#noteCode();
     }
     this.leave(isReusable);
     this.owner.onResponseEnd(trailers);
