@@ -123,7 +123,7 @@ test("a value is found in its bucket as by looking at each of them", () => {
     const buckets = BUCKETS_OF[unit];
     const bounds = [...buckets.bounds];
     fc.assert(
-      fc.property(fc.oneof(fc.double({ min: -1, max: most }), fc.constantFrom(...bounds)), (value) => {
+      fc.property(fc.oneof(fc.double({ min: -1, max: most, noNaN: true }), fc.constantFrom(...bounds)), (value) => {
         const plain = bounds.findIndex((bound) => value <= bound);
         expect(bucketIn(buckets, value)).toBe(plain < 0 ? bounds.length : plain);
       }),
@@ -131,5 +131,6 @@ test("a value is found in its bucket as by looking at each of them", () => {
     for (const bound of bounds)
       expect(bucketIn(buckets, bound + bound * Number.EPSILON)).toBe(bounds.indexOf(bound) + 1);
     expect(bucketIn(buckets, Number.POSITIVE_INFINITY)).toBe(bounds.length);
+    expect(bucketIn(buckets, Number.NaN)).toBe(0);
   }
 });
