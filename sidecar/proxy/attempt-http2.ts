@@ -106,6 +106,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
         return;
       }
       if (isEnd) head.framing = "none";
+      if (this.member !== undefined) this.member.state.outlier.connectFailures = 0;
       this.noteHead(head);
       if (this.owner.wantsRetry(head)) return this.giveWay(false, head.status);
       this.owner.onResponseHead(head, "data", stream.head);
@@ -150,9 +151,11 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   }
 
   onReset(stream: Http2StreamView): void {
-    // RST_STREAM is of this request, not the silent end of a connection that was idle.
-    if (stream.resetCause === "peer") this.hasAnswered = true;
-    this.guard(() => this.fail(failureOf(stream, this.#connection)));
+    const connection = this.#connection;
+    // Neither RST_STREAM nor silence is the end of a connection that was idle.
+    if (stream.resetCause === "peer" || connection?.wasSilent === true) this.hasAnswered = true;
+    const isBlamed = !stream.isUnprocessed || connection?.refusesAll(stream) !== false;
+    this.guard(() => this.fail(failureOf(stream, connection), isBlamed));
   }
 
   onDrain(): void {
@@ -185,8 +188,7 @@ function failureOf(stream: Http2StreamView, connection: Http2Upstream | undefine
   const code = errorName(stream.resetCode);
   if (stream.resetCause === "peer") return failure("upstream-reset", `the endpoint reset the stream: ${code}`);
   const rule = connection?.brokenRule ?? "";
-  if (rule === "settings-missing") return failure("upstream-reset", "the endpoint does not speak HTTP/2");
   if (rule !== "") return failure("upstream-reset", `the endpoint broke a rule of HTTP/2: ${rule}`);
-  if (stream.resetCode === ERROR.settingsTimeout) return failure("upstream-reset", "the endpoint sent no SETTINGS");
+  if (connection?.wasSilent === true) return failure("upstream-reset", "the endpoint did not answer PING or SETTINGS");
   return failure("upstream-reset", "the endpoint's connection ended");
 }

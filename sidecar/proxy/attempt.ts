@@ -132,7 +132,8 @@ export abstract class Attempt implements TimerOwner {
   protected open(isReused: boolean): void {
     this.state = "head";
     this.isReused = isReused;
-    if (!isReused && this.member !== undefined) this.member.state.outlier.connectFailures = 0;
+    // An endpoint of HTTP/2 may refuse everything on a connection that it has taken: there, answers count.
+    if (!isReused && this.form === "wire" && this.member !== undefined) this.member.state.outlier.connectFailures = 0;
     this.record.isReused = isReused;
     if (this.isRawTunnel) this.enterTunnel(0);
     this.owner.onAttemptOpen();
@@ -209,12 +210,14 @@ export abstract class Attempt implements TimerOwner {
     this.owner.onRetryableAnswer(status);
   }
 
-  protected fail(reason: Failure): void {
+  /** @param isBlamed it speaks against the endpoint */
+  protected fail(reason: Failure, isBlamed = true): void {
     if (this.isOver) return;
     // The close of a reused connection is most likely the end of its idle time, not a fault of the endpoint.
     const isRace = this.isReused && !this.hasAnswered && reason.reason === "upstream-reset";
-    this.report(isRace ? "none" : outcomeOfFailure(reason.reason));
-    if (reason.reason === "connect-failure" && this.member !== undefined)
+    const outcome = isRace || !isBlamed ? "none" : outcomeOfFailure(reason.reason);
+    this.report(outcome);
+    if (outcome === "connect-failure" && this.member !== undefined)
       this.#unwatched?.reportUnreachable(this.member.state);
     this.record.end(reason.reason, reason.detail, this.#wheel.now());
     this.leave(false);

@@ -105,13 +105,14 @@ describe("messages that HTTP/1.1 has no place for", () => {
 });
 
 describe("endpoints that do not speak as they should", () => {
-  test("HTTP/1.1 where HTTP/2 was asked for: 502 that says so, at once", async () => {
+  test("HTTP/1.1 where HTTP/2 was asked for: 503 that says so, at once, and no request was sent", async () => {
     const endpoint = await startEndpoint(({ socket }) => {
       socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
     });
     const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
     const answer = await exchangeBytes(rig.port, GET);
-    expect(answer).toMatch(/^HTTP\/1.1 502 [\s\S]*the endpoint does not speak HTTP\/2/);
+    expect(answer).toMatch(/^HTTP\/1.1 503 [\s\S]*the endpoint does not speak HTTP\/2/);
+    for (const { received } of endpoint.connections) expect(received).not.toContain("orders");
   });
 
   test("nothing, not even SETTINGS: the request's own time ends it", async () => {

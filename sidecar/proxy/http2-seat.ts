@@ -50,6 +50,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   #early: Buffer[] = [];
   #hasEnded = false;
   #isPaused = false;
+  /** The client takes nothing of what waits for it. */
+  #isStalled = false;
 
   constructor(owner: SeatOwner, path: DataPath, router: Router) {
     this.#owner = owner;
@@ -84,6 +86,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   /** A stream begins. */
   take(stream: Http2StreamView): void {
     this.#stream = stream;
+    this.#policyIdleMs = this.#path.limits.streamIdleTimeoutMs;
   }
 
   /** The connection is about to be cut: a client that waits for its answer is told why there is none. */
@@ -108,7 +111,6 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       this.#hasEnded = isEnd;
       this.#state = hasBody ? "body" : "answering";
       const { limits, clock } = this.#path;
-      this.#policyIdleMs = limits.streamIdleTimeoutMs;
       const nowMs = clock.now();
       this.#timer.arm("stream", hasBody ? limits.bodyIdleTimeoutMs : this.#policyIdleMs, nowMs);
       this.#exchange.begin(nowMs);
@@ -209,14 +211,16 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   onExchangeDone(): void {
     const stream = this.#stream;
     if (stream === undefined) return;
-    if (stream.queuedBytes > 0) {
+    if (this.#isStalled) this.reset();
+    else if (stream.queuedBytes > 0) {
       this.#state = "answered";
-      this.#timer.arm("stream", this.#path.limits.streamIdleTimeoutMs);
+      this.#timer.arm("stream", this.#policyIdleMs);
     } else this.#leave();
   }
 
   reset(): void {
-    this.#stream?.reset(ERROR.internalError);
+    if (this.#isStalled) this.#stream?.giveUp();
+    else this.#stream?.reset(ERROR.internalError);
     this.#leave();
   }
 
@@ -249,6 +253,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     this.#state = "free";
     this.#early = [];
     this.#isPaused = false;
+    this.#isStalled = false;
     this.#decoder.reset();
     this.outlet.detach();
     this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs);
@@ -261,6 +266,9 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   onTimeout(phase: Phase): void {
     if (phase !== "stream") return;
+    // A client that takes of what waits is slow, and no more than that.
+    if (this.#stream?.takeProgress() === true) return this.#timer.arm("stream", this.#timer.delayMs);
+    this.#isStalled = (this.#stream?.queuedBytes ?? 0) > 0;
     this.#guard(() => {
       if (this.#state === "tunnel" || this.#state === "answered") this.#cut();
       else if (this.#state === "body" && !this.#isPaused)
