@@ -1,7 +1,6 @@
 // An attempt over HTTP/2: one stream of a connection that others use as well.
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
-import { REFUSED } from "../http1/contract.ts";
 import { ResponseDecoder } from "../http1/decoder.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
@@ -11,9 +10,9 @@ import { NO_HANDLER } from "../http2/stream.ts";
 import type { StreamConnection, StreamWaiter } from "../upstream/stream-pool.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./contract.ts";
-import { headBytes } from "./head-bytes.ts";
+import { writeResponse } from "./http2-heads.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
-import { readRequestText, responseBytes } from "./http2-text.ts";
+import { readRequestText } from "./http2-text.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
 import { type Failure, failure } from "./reasons.ts";
 
@@ -171,8 +170,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
 
   /** @returns false when the head breaks a rule of HTTP: the attempt has failed */
   #decode(stream: Http2StreamView, isEnd: boolean): boolean {
-    responseBytes(stream.head, isEnd, headBytes);
-    if (this.#decoder.decodeHead(headBytes.bytes, 0, headBytes.length) !== REFUSED) return true;
+    writeResponse(stream.head, isEnd, this.#decoder.head);
+    if (this.#decoder.takeHead()) return true;
     this.fail(failure("bad-response", this.#decoder.refusal?.detail));
     return false;
   }

@@ -1,7 +1,6 @@
 // One stream of a client: its request is read for the exchange, and the exchange's answer goes out on it. Seats are used
 // for stream after stream. Not routing and not answers.
 import type { BodyForm } from "../http1/contract.ts";
-import { REFUSED } from "../http1/contract.ts";
 import { RequestDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
@@ -11,9 +10,9 @@ import { NO_HANDLER } from "../http2/stream.ts";
 import type { Downstream, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
-import { headBytes } from "./head-bytes.ts";
+import { writeRequest } from "./http2-heads.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
-import { readResponseText, requestBytes, trailersText } from "./http2-text.ts";
+import { readResponseText, trailersText } from "./http2-text.ts";
 import { copyOf } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { failure } from "./reasons.ts";
@@ -101,8 +100,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   onHead(stream: Http2StreamView, isEnd: boolean): void {
     this.#guard(() => {
-      requestBytes(stream.head, isEnd, WEBSOCKET_KEY, headBytes);
-      if (this.#decoder.decodeHead(headBytes.bytes, 0, headBytes.length) === REFUSED) return this.#refuse();
+      writeRequest(stream.head, isEnd, WEBSOCKET_KEY, this.#decoder.head);
+      if (!this.#decoder.takeHead()) return this.#refuse();
       const { head } = this.#decoder;
       const hasBody = !isEnd && !head.isConnect && !head.upgrade;
       this.#hasEnded = isEnd;
