@@ -14,9 +14,11 @@ import { writeResponse } from "./http2-heads.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
 import { readRequestText } from "./http2-text.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
+import { READ_END_MAX_BYTES, type ReadEnder } from "./read-end.ts";
 import { type Failure, failure } from "./reasons.ts";
 
-export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler, StreamSender {
+export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler, StreamSender, ReadEnder {
+  awaitsReadEnd = false;
   readonly outlet = new StreamOutlet(this, true);
   readonly form = "data";
   readonly #decoder: ResponseDecoder;
@@ -111,7 +113,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
       if (this.isOver) return;
       this.state = "body";
       if (isEnd) this.complete(true, "");
-      else this.owner.onReadDone();
+      else this.#connection?.readEnd.add(this);
     });
   }
 
@@ -134,7 +136,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
           this.owner.onResponseBody(bytes, start, end);
         }
         if (isEnd) this.complete(true, "");
-        else this.owner.onReadDone();
+        else if (end - start > READ_END_MAX_BYTES) this.owner.onReadDone();
+        else this.#connection?.readEnd.add(this);
       }
     } catch (error) {
       this.owner.onInternalError("attempt", error);
@@ -146,6 +149,15 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
       if (this.state === "tunnel") this.owner.tunnel?.onEndpointEnd();
       else this.complete(true, stream.trailers);
     });
+  }
+
+  onReadEnd(): void {
+    if (this.isOver) return;
+    try {
+      this.owner.onReadDone();
+    } catch (error) {
+      this.owner.onInternalError("attempt", error);
+    }
   }
 
   onReset(stream: Http2StreamView): void {

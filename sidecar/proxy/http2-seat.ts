@@ -15,6 +15,7 @@ import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
 import { readResponseText, trailersText } from "./http2-text.ts";
 import { copyOf } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
+import { READ_END_MAX_BYTES, type ReadEnd, type ReadEnder } from "./read-end.ts";
 import { failure } from "./reasons.ts";
 import { recordRefusal } from "./record.ts";
 import { ownAnswer, sendAnswer } from "./respond.ts";
@@ -23,6 +24,7 @@ import { ownAnswer, sendAnswer } from "./respond.ts";
 export interface SeatOwner {
   readonly remoteAddress: string;
   readonly isDraining: boolean;
+  readonly readEnd: ReadEnd;
   giveBack(seat: Http2Seat): void;
 }
 
@@ -34,7 +36,8 @@ const CONTENT: { readonly form: BodyForm; useWireForm(): void } = { form: "data"
 /** "answered": the answer is out, the rest of the request is not wanted. */
 type SeatState = "free" | "body" | "answering" | "tunnel" | "answered";
 
-export class Http2Seat implements Downstream, StreamHandler, StreamSender, PhaseOwner {
+export class Http2Seat implements Downstream, StreamHandler, StreamSender, PhaseOwner, ReadEnder {
+  awaitsReadEnd = false;
   readonly outlet = new StreamOutlet(this, false);
   readonly body = CONTENT;
   readonly #owner: SeatOwner;
@@ -111,7 +114,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       const nowMs = clock.now();
       this.#timer.arm("stream", hasBody ? limits.bodyIdleTimeoutMs : this.#policyIdleMs, nowMs);
       this.#exchange.begin(nowMs);
-      this.#exchange.request.flush();
+      this.#owner.readEnd.add(this);
     });
   }
 
@@ -124,7 +127,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       if (this.#state === "body") {
         if (end > start) this.#exchange.request.addBody(bytes, start, end);
         if (isEnd && this.#state === "body") this.#completeRequest("");
-        this.#exchange.request.flush();
+        if (end - start > READ_END_MAX_BYTES) this.#exchange.request.flush();
+        else this.#owner.readEnd.add(this);
       } else if (this.#state === "tunnel") this.#passTunnel(bytes, start, end, isEnd);
       else if (this.#state === "answering" && end > start) this.#early.push(copyOf(bytes, start, end));
     } catch (error) {
@@ -137,9 +141,17 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       this.#hasEnded = true;
       if (this.#state === "body") {
         this.#completeRequest(trailersText(stream.trailers));
-        this.#exchange.request.flush();
+        this.#owner.readEnd.add(this);
       } else if (this.#state === "tunnel") this.#exchange.tunnel.onClientEnd();
     });
+  }
+
+  onReadEnd(): void {
+    try {
+      this.#exchange.request.flush();
+    } catch (error) {
+      this.#onError(error);
+    }
   }
 
   onReset(): void {

@@ -13,11 +13,13 @@ import { TCP_KEEP_ALIVE } from "../upstream/connection.ts";
 import { type PoolSettings, TCP_KEEP_ALIVE_MS } from "../upstream/pool.ts";
 import type { StreamConnection, StreamConnectionOwner } from "../upstream/stream-pool.ts";
 import { type Http2Tools, SocketTransport } from "./http2-transport.ts";
+import { ReadEnd } from "./read-end.ts";
 
 type State = "connecting" | "open" | "draining" | "closed";
 
 export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, ByteReader, TimerOwner {
   requests = 0;
+  readonly readEnd = new ReadEnd();
   readonly #owner: StreamConnectionOwner;
   readonly #socket: Socket;
   readonly #connection: Http2Connection;
@@ -100,6 +102,7 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
     } catch (error) {
       this.#tools.onBug(error);
     }
+    this.readEnd.run();
   }
 
   onTimer(): void {
