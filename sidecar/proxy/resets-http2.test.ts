@@ -263,7 +263,7 @@ describe("an error of the sidecar itself ends one stream with 500", () => {
     [
       "while the head is read",
       -1,
-      () => vi.spyOn(RequestDecoder.prototype, "decodeHead").mockImplementationOnce(throwOnce),
+      () => vi.spyOn(RequestDecoder.prototype, "takeHead").mockImplementationOnce(throwOnce),
     ],
     [
       "while the head is made ready",
