@@ -207,7 +207,8 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
 
   setIdleTimeout(idleMs: number): void {
     this.#policyIdleMs = idleMs;
-    if (this.body.isDone && idleMs !== this.#timer.delayMs) this.#timer.arm("stream", idleMs);
+    if (this.body.isDone && idleMs !== this.#timer.delayMs)
+      this.#timer.arm("stream", idleMs, this.#path.wheel.recentMs);
   }
 
   onExchangeDone(mayKeepAlive: boolean): void {
