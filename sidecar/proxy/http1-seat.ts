@@ -173,12 +173,11 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
   /** What the client sent is not HTTP: answered where nothing is out yet, then closed. */
   #refuse(refusal: Refusal | undefined, end: number): number {
     const cause = failure(refusal?.reason ?? "bad-request", refusal?.detail, refusal?.status);
-    if (this.#exchange.state !== "idle") {
+    if (this.#exchange.state === "idle") this.#sayAndClose(cause);
+    else {
       this.#state = "closing";
       this.#exchange.refuse(cause);
-      return end;
     }
-    this.#sayAndClose(cause);
     return end;
   }
 
@@ -261,8 +260,8 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
 
   /** What was read is dealt with. */
   #settle(): void {
-    const isNeeded = !(this.#room.areMany && this.isIdle && this.#intake.held === undefined);
-    if (this.#state === "over" || !isNeeded) this.#leave(0);
+    const isSpare = this.#room.areMany && this.isIdle && this.#intake.held === undefined;
+    if (this.#state === "over" || isSpare) this.#leave(0);
     else this.#intake.update();
   }
 
@@ -361,8 +360,8 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
     switch (phase) {
       case "idle":
         // Half of an empty line: the rest of it has to come here.
-        if (this.#decoder.isInEmptyLine) return this.#timer.arm("head", this.#path.limits.headTimeoutMs);
-        return this.#leave(this.#quietMs);
+        if (!this.#decoder.isInEmptyLine) return this.#leave(this.#quietMs);
+        return this.#timer.arm("head", this.#path.limits.headTimeoutMs);
       case "head":
         return this.#sayAndClose(
           failure("client-timeout", `no complete head after ${this.#path.limits.headTimeoutMs} ms`),
