@@ -18,7 +18,7 @@ import { replacedKinds } from "./hop-fields.ts";
 import { editHead } from "./http2-edits.ts";
 import { readRequest } from "./http2-fields.ts";
 
-/** The heads that one client connection sends on; what repeats is made once. */
+/** The heads that one exchange after the other sends on; what repeats is made once. */
 export class ForwardedHeads {
   readonly #client: Downstream;
   readonly #path: DataPath;
@@ -59,7 +59,9 @@ export class ForwardedHeads {
   }
 
   #editsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): HeadEdits {
-    if (this.#lines?.settings !== settings) this.#lines = new HopLines(settings, this.#client.remoteAddress);
+    const { remoteAddress } = this.#client;
+    if (this.#lines?.settings !== settings || this.#lines.remoteAddress !== remoteAddress)
+      this.#lines = new HopLines(settings, remoteAddress);
     const edits = this.#edits;
     edits.clear();
     edits.isOpen = true;
