@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "proxy-bodies": () => import("./proxy-bodies.ts"),
   "proxy-memory": () => import("./proxy-memory.ts"),
   "proxy-grpc": () => import("./proxy-grpc.ts"),
+  "proxy-chain": () => import("./proxy-chain.ts"),
   telemetry: () => import("./telemetry.ts"),
   "telemetry-hung": () => import("./telemetry-hung.ts"),
   "telemetry-random": () => import("./telemetry-random.ts"),

@@ -52,6 +52,8 @@ export abstract class Attempt implements TimerOwner {
   grpcStatus = -1;
   #awaitsTrailers = false;
   #startedMs = 0;
+  #turnMs = 0;
+  protected isInTurn = false;
   #isReported = false;
 
   constructor(owner: AttemptOwner, wheel: TimerWheel, interimMax: number) {
@@ -89,9 +91,9 @@ export abstract class Attempt implements TimerOwner {
     this.grpcStatus = -1;
     this.#awaitsTrailers = false;
     this.#isReported = this.cluster === undefined;
-    if (this.cluster !== undefined) this.#startedMs = this.cluster.now();
+    this.#startedMs = this.record.startedMs;
     member.state.activeRequests++;
-    if (timeoutMs > 0) this.#wheel.arm(this.#timer, timeoutMs);
+    if (timeoutMs > 0) this.#wheel.arm(this.#timer, timeoutMs, this.record.startedMs);
     this.lease(member, method, upgrades, isFresh);
   }
 
@@ -130,7 +132,8 @@ export abstract class Attempt implements TimerOwner {
   protected open(isReused: boolean): void {
     this.state = "head";
     this.isReused = isReused;
-    if (!isReused && this.member !== undefined) this.member.state.outlier.connectFailures = 0;
+    // An endpoint of HTTP/2 may refuse everything on a connection that it has taken: there, answers count.
+    if (!isReused && this.form === "wire" && this.member !== undefined) this.member.state.outlier.connectFailures = 0;
     this.record.isReused = isReused;
     if (this.isRawTunnel) this.enterTunnel(0);
     this.owner.onAttemptOpen();
@@ -207,23 +210,39 @@ export abstract class Attempt implements TimerOwner {
     this.owner.onRetryableAnswer(status);
   }
 
-  protected fail(reason: Failure): void {
+  /** @param isBlamed it speaks against the endpoint */
+  protected fail(reason: Failure, isBlamed = true): void {
     if (this.isOver) return;
     // The close of a reused connection is most likely the end of its idle time, not a fault of the endpoint.
     const isRace = this.isReused && !this.hasAnswered && reason.reason === "upstream-reset";
-    this.report(isRace ? "none" : outcomeOfFailure(reason.reason));
-    if (reason.reason === "connect-failure" && this.member !== undefined)
+    const outcome = isRace || !isBlamed ? "none" : outcomeOfFailure(reason.reason);
+    this.report(outcome);
+    if (outcome === "connect-failure" && this.member !== undefined)
       this.#unwatched?.reportUnreachable(this.member.state);
     this.record.end(reason.reason, reason.detail, this.#wheel.now());
     this.leave(false);
     this.owner.onAttemptFailed(reason);
   }
 
+  /** The clock; within one read it is looked at once. */
+  get nowMs(): number {
+    if (!this.isInTurn) return this.#wheel.now();
+    if (this.#turnMs === 0) this.#turnMs = this.#wheel.now();
+    return this.#turnMs;
+  }
+
+  /** What an endpoint sent is being read: no time passes until that is done. */
+  protected beginTurn(): void {
+    this.#turnMs = 0;
+    this.isInTurn = true;
+  }
+
   /** Tells once: when the answer's head is there, or when there will be none. */
   protected report(outcome: AttemptOutcome): void {
     if (this.#isReported) return;
     this.#isReported = true;
-    if (this.member !== undefined) this.cluster?.report(this.member.state, this.tickets, outcome, this.#startedMs);
+    if (this.member !== undefined && this.cluster !== undefined)
+      this.cluster.report(this.member.state, this.tickets, outcome, this.#startedMs, this.nowMs);
   }
 
   /** Lets go of connection, queue and timer. `member` stays for the record. */

@@ -12,6 +12,7 @@ export function outcomeOfStatus(status: number): AttemptOutcome {
 export function outcomeOfFailure(reason: ReasonName): AttemptOutcome {
   switch (reason) {
     case "connect-failure":
+    case "refused-stream":
       return "connect-failure";
     case "upstream-reset":
     case "bad-response":
