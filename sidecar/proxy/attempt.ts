@@ -68,6 +68,9 @@ export abstract class Attempt implements TimerOwner {
   /** It has a way to the endpoint. */
   abstract readonly isOpen: boolean;
 
+  /** Something of what was written waits in the process. */
+  abstract readonly hasUnsent: boolean;
+
   /** The next `start` goes to an endpoint of `destination`, and is written down in `record`. */
   prepare({ cluster, isRawTunnel }: Destination, record: AttemptRecord): void {
     this.record = record;

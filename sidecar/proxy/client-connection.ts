@@ -10,6 +10,7 @@ import type { MessageHead } from "../http1/head.ts";
 import type { ClientLink, Downstream, LinkOwner, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
+import { linger } from "./linger.ts";
 import { copyOf, Outlet, SocketSink } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { type Failure, failure } from "./reasons.ts";
@@ -330,7 +331,7 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
     this.#held = undefined;
     this.#isPaused = false;
     this.#socket.end();
-    this.#timer.arm("linger", this.#path.limits.lingerMs);
+    linger(this.#socket, this.#timer, this.#path.limits);
     if (!this.#isConsuming) this.#updateReading();
   }
 
@@ -370,7 +371,7 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
   }
 
   #onStreamTimeout(): void {
-    if (this.#state === "tunnel" || this.#state === "full") this.reset();
+    if (this.#state === "full") this.reset();
     else if (this.#state === "body" && !this.#isPaused) {
       this.#state = "closing";
       this.#exchange.refuse(failure("client-timeout", "the request body stopped"));

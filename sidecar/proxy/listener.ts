@@ -34,11 +34,18 @@ export interface ListenOptions {
   readonly router: Router;
   /** Several processes share the port; the kernel spreads connections. */
   readonly reusePort?: boolean;
+  /** Takes over what was accepted; default: it is HTTP, and its first bytes tell which. */
+  readonly newLink?: NewLink;
 }
+
+/** The link for a connection. Tells its owner nothing before it has returned. */
+type NewLink = (socket: Socket, owner: LinkOwner) => ClientLink;
 
 /** Listens. Rejects with Node's error (`EADDRINUSE`, ...) when it cannot. */
 export function startListener(options: ListenOptions): Promise<Listener> {
-  const listener = new PortListener(options.path, options.router);
+  const { path, router, newLink } = options;
+  const greet: NewLink = (socket, owner) => new ClientGreeting(socket, owner, path, router);
+  const listener = new PortListener(path, router, newLink ?? greet);
   return listener.listen(options.listen, options.reusePort ?? false);
 }
 
@@ -49,12 +56,14 @@ class PortListener implements Listener, LinkOwner, Drainable {
   readonly #server: Server;
   readonly #path: DataPath;
   readonly #router: Router;
+  readonly #newLink: NewLink;
   readonly #connections = new Set<ClientLink>();
   #drain: Drain | undefined = undefined;
 
-  constructor(path: DataPath, router: Router) {
+  constructor(path: DataPath, router: Router, newLink: NewLink) {
     this.#path = path;
     this.#router = router;
+    this.#newLink = newLink;
     this.#server = createServer({
       pauseOnConnect: true,
       allowHalfOpen: true,
@@ -92,8 +101,8 @@ class PortListener implements Listener, LinkOwner, Drainable {
       return;
     }
     try {
-      this.#connections.add(new ClientGreeting(socket, this, this.#path, this.#router));
-      this.#path.metrics.clientConnectionsActive.cell(direction).value = this.#connections.size;
+      this.#connections.add(this.#newLink(socket, this));
+      this.#path.metrics.clientConnectionsActive.cell(direction).value++;
     } catch (error) {
       this.#path.log.error({ err: error }, "a connection could not be taken over");
       socket.destroy();
@@ -106,8 +115,7 @@ class PortListener implements Listener, LinkOwner, Drainable {
   }
 
   onLinkClosed(link: ClientLink): void {
-    this.#connections.delete(link);
-    this.#path.metrics.clientConnectionsActive.cell(this.#router.direction).value = this.#connections.size;
+    if (this.#connections.delete(link)) this.#path.metrics.clientConnectionsActive.cell(this.#router.direction).value--;
     this.#drain?.onConnectionClosed();
   }
 
