@@ -211,7 +211,8 @@ export abstract class Attempt implements TimerOwner {
     this.report(isRace ? "none" : outcomeOfFailure(reason.reason));
     if (reason.reason === "connect-failure" && this.member !== undefined)
       this.#unwatched?.reportUnreachable(this.member.state);
-    this.record.end(reason.reason, reason.detail, this.#wheel.now());
+    const isOrderly = this.state === "tunnel" && reason.detail === "";
+    this.record.end(isOrderly ? "" : reason.reason, reason.detail, this.#wheel.now());
     this.leave(false);
     this.owner.onAttemptFailed(reason);
   }

@@ -137,7 +137,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   /** Without a tunnel there is nothing to say: the client's connection is reset. */
   onExchangeDone(): void {
     if (this.#state === "waiting") {
-      this.#router.onRefused(this.#exchange.record);
+      this.#router.onRefused(this.outlet.refusal, this.#exchange.record);
       this.reset();
     } else if (this.#state === "tunnel") this.#close();
   }

@@ -5,6 +5,8 @@ import { type ByteSink, Outlet } from "./outlet.ts";
 
 export class TcpOutlet implements MessageOutlet {
   readonly form = "wire";
+  /** The head of the answer that the client does not get; "" before it, and in a tunnel. */
+  refusal = "";
   readonly #outlet = new Outlet();
   #isOpen = false;
 
@@ -19,13 +21,16 @@ export class TcpOutlet implements MessageOutlet {
   /** The tunnel stands: from now on bytes are the endpoint's. */
   open(): void {
     this.#isOpen = true;
+    this.refusal = "";
   }
 
   get isFull(): boolean {
     return this.#outlet.isFull;
   }
 
-  addHead(): void {}
+  addHead(text: string): void {
+    this.refusal = text;
+  }
 
   addBody(bytes: Buffer, start: number, end: number): void {
     if (this.#isOpen) this.#outlet.addBody(bytes, start, end);

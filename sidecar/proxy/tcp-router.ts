@@ -68,13 +68,18 @@ export class TcpRouter implements Router {
     exchange.answer(failure(reason, service), "");
   }
 
-  /** A connection was closed without a tunnel. @param record of it, complete where anybody observes exchanges */
-  onRefused({ reason, detail }: ExchangeRecord): void {
+  /**
+   * A connection is closed without a tunnel.
+   * @param answer head of what HTTP would have been told, by this sidecar or by the endpoint's
+   */
+  onRefused(answer: string, { detail }: ExchangeRecord): void {
     this.#refused++;
     const nowMs = this.#path.clock.now();
     if (nowMs - this.#toldMs < REFUSALS_EVERY_MS) return;
     const { name, service } = this.#asked;
-    this.#path.log.warn({ tcp: name, service, reason, detail, connections: this.#refused }, "tcp connections refused");
+    const reason = /^x-weft-reason: (\S+)/im.exec(answer)?.[1] ?? "";
+    const facts = { tcp: name, service, status: answer.slice(9, 12), reason, detail, connections: this.#refused };
+    this.#path.log.warn(facts, "tcp connections refused");
     this.#toldMs = nowMs;
     this.#refused = 0;
   }
