@@ -119,6 +119,17 @@ export const DEFAULTS = {
     unit: "ms",
     reason: "under the 5 s after which Node servers close, so that no request meets a closing connection",
   },
+  "TrafficPolicy.spec.connectionPool.keepAlive.interval": {
+    value: 300_000,
+    unit: "ms",
+    reason:
+      "gRFC A8: gRPC servers call more than one PING in 5 min a flood; without `keepAlive` other sidecars are asked after 10 s",
+  },
+  "TrafficPolicy.spec.connectionPool.keepAlive.timeout": {
+    value: 20_000,
+    unit: "ms",
+    reason: "gRFC A8; without `keepAlive` other sidecars have 10 s",
+  },
   "TrafficPolicy.spec.timeout.request": { value: 15_000, unit: "ms", reason: "as Envoy: retries included" },
   "TrafficPolicy.spec.timeout.perTry": {
     value: 0,

@@ -189,6 +189,7 @@ const trafficPolicy = object({
     maxRequestsPerConnection: count,
     connectTimeoutMs: milliseconds,
     idleTimeoutMs: milliseconds,
+    keepAlive: optional(object({ intervalMs: milliseconds, timeoutMs: milliseconds })),
   }),
   timeout: object({
     requestMs: milliseconds,

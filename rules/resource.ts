@@ -183,6 +183,8 @@ export interface TrafficPolicyResource {
     readonly maxRequestsPerConnection: number;
     readonly connectTimeoutMs: number;
     readonly idleTimeoutMs: number;
+    /** PING to endpoints of HTTP/2, where it is written; `intervalMs` 0: never. */
+    readonly keepAlive: { readonly intervalMs: number; readonly timeoutMs: number } | undefined;
   };
   readonly timeout: {
     readonly requestMs: number;

@@ -74,7 +74,7 @@ endpoints:
     "TrafficPolicy",
     `targetRef: { kind: Service, name: orders }
 loadBalancer: { algorithm: ring-hash, hashOn: { cookie: user }, slowStart: 30s, adaptive: true, zonePreference: { enabled: true, minHealthyPercent: 50 } }
-connectionPool: { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3, maxRequestsPerConnection: 0, connectTimeout: 1s, idleTimeout: 4s }
+connectionPool: { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3, maxRequestsPerConnection: 0, connectTimeout: 1s, idleTimeout: 4s, keepAlive: { interval: 30s, timeout: 5s } }
 timeout: { request: 15s, perTry: 0s, idle: 5m }
 retry: { attempts: 2, on: [connect-failure, 5xx, 503, unavailable], methods: [GET, PUT], backoff: { base: 25ms, max: 250ms }, budget: { percent: 20, minPerSecond: 0.5 }, maxBodyBytes: 65536, hops: every, hedge: { after: p95, max: 1 } }
 circuitBreaker: { errorThresholdPercentage: 50, volumeThreshold: 20, rollingWindow: 10s, resetTimeout: 5s, halfOpenProbes: 3, scope: endpoint }

@@ -18,6 +18,15 @@ export interface EndpointTools {
   readonly connectStreams: ConnectStreams;
 }
 
+/** Where an endpoint is, and what listens there. */
+export interface EndpointPlace {
+  readonly target: HostPort;
+  /** HOST:PORT. */
+  readonly address: string;
+  /** A sidecar. */
+  readonly isMesh: boolean;
+}
+
 /** What outlives snapshots of one endpoint address. */
 export class EndpointState implements ProbedHost {
   readonly target: HostPort;
@@ -38,11 +47,11 @@ export class EndpointState implements ProbedHost {
   /** 0..1 as the endpoint reports it; negative: it does not. */
   utilization = -1;
 
-  constructor(target: HostPort, address: string, policy: TrafficPolicyResource, tools: EndpointTools) {
+  constructor({ target, address, isMesh }: EndpointPlace, policy: TrafficPolicyResource, tools: EndpointTools) {
     this.target = target;
     this.address = address;
     this.pool = new Pool(target, policy.connectionPool, tools.pool);
-    this.streams = new StreamPool(target, policy.connectionPool, tools.connectStreams);
+    this.streams = new StreamPool(target, policy.connectionPool, tools.connectStreams, isMesh);
     this.outlier = new OutlierHost(address);
     this.healthySinceMs = tools.pool.clock.now();
   }

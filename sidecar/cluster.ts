@@ -78,7 +78,7 @@ export function buildCluster(
     if (known === undefined) {
       const target = parseHostPort(address);
       if (target === undefined) throw new AddressError(index, address);
-      known = new EndpointState(target, address, policy, tools);
+      known = new EndpointState({ target, address, isMesh: endpoint.mesh }, policy, tools);
     }
     states.set(key, known);
     return new EndpointMember(endpoint, address, known);

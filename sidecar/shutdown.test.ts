@@ -115,12 +115,20 @@ describe("SIGTERM beside an app that somebody else stops", () => {
     expect(at(events, "close")).toBeLessThan(2_200 + OUTBOUND_QUIET_MS);
   });
 
-  test("never longer than the drain time", async () => {
-    const { run, traffic } = setUp({ app: { hasGone: () => false } });
+  test("never longer than the drain time, the last of which is for its own calls to end in order", async () => {
+    const { run, traffic } = setUp({ app: { hasGone: () => false }, outboundMs: 1e9 });
     const events = await run("terminate", () => {
       traffic.total++;
     });
+    expect(events).toContain("25000 drain outbound in 5000");
     expect(at(events, "close")).toBe(DRAIN_MS);
+  });
+
+  test("and inbound requests that never end leave that last part to the app's own calls", async () => {
+    const { run } = setUp({ app: { hasGone: () => true }, inboundMs: 1e9, outboundMs: 300 });
+    const events = await run("terminate");
+    expect(events).toContain("25000 drain outbound in 5000");
+    expect(at(events, "close")).toBe(25_300);
   });
 });
 

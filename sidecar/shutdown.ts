@@ -9,6 +9,8 @@ export const WITHDRAW_MS = 250;
 export const OUTBOUND_QUIET_MS = 5_000;
 /** An app that ended by itself leaves nothing to wait for but the last bytes of what it asked for. */
 const APP_GONE_DRAIN_MS = 1_000;
+/** Kept of the time for what the app still calls, at most a quarter of it: those calls end in order, not by a cut. */
+const OUTBOUND_DRAIN_MAX_MS = 5_000;
 const LOOK_EVERY_MS = 50;
 
 /** The wrapped app, or the one beside the sidecar of which only its port is known; undefined where there is neither. */
@@ -46,13 +48,14 @@ export async function shutDown(parts: ShutdownParts, cause: ShutdownCause): Prom
   const { clock, log, app } = parts;
   const drainMs = cause === "app-gone" ? Math.min(APP_GONE_DRAIN_MS, parts.drainMs) : parts.drainMs;
   const endMs = clock.now() + drainMs;
+  const lastMs = endMs - Math.min(OUTBOUND_DRAIN_MAX_MS, drainMs / 4);
   log.info({ cause, drainMs }, "draining");
   if (parts.withdraw()) await sleep(clock, Math.min(WITHDRAW_MS, drainMs / 4));
   // An app that is to be told to stop needs a share of the time, however long its inbound streams would go on.
-  const inboundMs = app?.signal === undefined ? endMs - clock.now() : (endMs - clock.now()) / 2;
+  const inboundMs = app?.signal === undefined ? lastMs - clock.now() : (endMs - clock.now()) / 2;
   await parts.drainInbound(inboundMs);
   if (app?.signal !== undefined && !app.hasGone()) await stopApp(parts, app.signal, cause, endMs);
-  else if (cause === "terminate") await passing(clock, endMs, appIsDone(parts));
+  else if (cause === "terminate") await passing(clock, lastMs, appIsDone(parts));
   const leftMs = endMs - clock.now();
   if (leftMs > 0) await parts.drainOutbound(leftMs);
   else log.warn({ active: parts.outboundUse().active }, "drain time is over; cutting what is left");

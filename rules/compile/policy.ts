@@ -77,7 +77,16 @@ function compilePool(spec: Section<"connectionPool">): TrafficPolicyResource["co
     maxRequestsPerConnection: spec?.maxRequestsPerConnection ?? defaultOf(`${field}.maxRequestsPerConnection`),
     connectTimeoutMs: time(spec?.connectTimeout, `${field}.connectTimeout`),
     idleTimeoutMs: time(spec?.idleTimeout, `${field}.idleTimeout`),
+    keepAlive: compileKeepAlive(spec?.keepAlive),
   };
+}
+
+function compileKeepAlive(
+  spec: NonNullable<Section<"connectionPool">>["keepAlive"],
+): TrafficPolicyResource["connectionPool"]["keepAlive"] {
+  if (spec === undefined) return undefined;
+  const field = "TrafficPolicy.spec.connectionPool.keepAlive";
+  return { intervalMs: time(spec.interval, `${field}.interval`), timeoutMs: time(spec.timeout, `${field}.timeout`) };
 }
 
 function compileRetry(spec: Section<"retry">): TrafficPolicyResource["retry"] {

@@ -91,10 +91,12 @@ function loadBalancerInWords(loadBalancer: TrafficPolicyResource["loadBalancer"]
 }
 
 function poolInWords(pool: TrafficPolicyResource["connectionPool"]): string {
-  const { maxConnections, maxPendingRequests, maxRequests, connectTimeoutMs } = pool;
+  const { maxConnections, maxPendingRequests, maxRequests, connectTimeoutMs, keepAlive } = pool;
+  const asks =
+    keepAlive === undefined || keepAlive.intervalMs === 0 ? "" : `; PING after ${timeInWords(keepAlive.intervalMs)}`;
   return (
     `at most ${maxConnections} connections, ${maxRequests} requests, ${maxPendingRequests} waiting; ` +
-    `connect within ${timeInWords(connectTimeoutMs)}`
+    `connect within ${timeInWords(connectTimeoutMs)}${asks}`
   );
 }
 

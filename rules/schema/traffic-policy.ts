@@ -113,6 +113,15 @@ const loadBalancer = checked(
   },
 ).meta({ description: "How requests are spread over endpoints." });
 
+const keepAlive = z
+  .strictObject({
+    interval: duration(
+      "Requests are open and nothing has come for so long: the endpoint is asked; 0s: never.",
+    ).optional(),
+    timeout: positiveDuration("Time for the endpoint to answer that, or a new connection.").optional(),
+  })
+  .meta({ description: "PING to endpoints of HTTP/2: finds those that are frozen." });
+
 const connectionPool = z
   .strictObject({
     maxConnections: atLeastOne("Connections to one endpoint."),
@@ -122,6 +131,7 @@ const connectionPool = z
     maxRequestsPerConnection: count("Requests on one connection before it is closed; 0 for no bound."),
     connectTimeout: positiveDuration("Time to connect.").optional(),
     idleTimeout: positiveDuration("Life of an unused connection.").optional(),
+    keepAlive: keepAlive.optional(),
   })
   .meta({ description: "Bounds of connections and requests." });
 

@@ -15,6 +15,7 @@ import type { Flushable } from "./flush-queue.ts";
 import { STREAM_ID_MAX } from "./frame.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { Http2Head } from "./head.ts";
+import { Leftovers } from "./leftovers.ts";
 import type { Http2Limits } from "./limits.ts";
 import { ReceiveWindows } from "./receive-windows.ts";
 import { type Floods, Receiver, type ReceiverOwner } from "./receiver.ts";
@@ -54,9 +55,11 @@ export class Http2Connection
   lastAcceptedId: number = STREAM_ID_MAX;
   refusal: Refusal | undefined = undefined;
   goawayCode = -1;
+  closeCause: CloseCause | undefined = undefined;
   readonly #options: Http2ConnectionOptions;
   readonly #receiver: Receiver;
   readonly #reader: FrameReader;
+  readonly #leftovers: Leftovers;
   readonly #settingsTimer = new WheelTimer(this, SETTINGS_TIMER);
   readonly #keepAliveTimer = new WheelTimer(this, KEEP_ALIVE_TIMER);
   readonly #goawayTimer = new WheelTimer(this, GOAWAY_TIMER);
@@ -89,6 +92,7 @@ export class Http2Connection
     this.sender = new Sender(this, options.transport, limits, this.peer, this.isServer);
     this.windows = new ReceiveWindows(limits, this.sender);
     this.streams = new Streams(this);
+    this.#leftovers = new Leftovers(this.streams.table, options.wheel, limits.stallTimeoutMs);
     this.#receiver = new Receiver(this);
     this.#reader = new FrameReader(this.#receiver, limits, this.isServer);
   }
@@ -199,6 +203,14 @@ export class Http2Connection
   onDataSent(): void {
     this.floods.windowUpdates.allow(WINDOW_UPDATES_PER_DATA);
     this.floods.pings.allow(1);
+  }
+
+  onLeftWaiting(stream: Http2Stream): void {
+    this.#leftovers.add(stream);
+  }
+
+  hasOpenBelow(id: number): boolean {
+    return this.streams.hasOpenBelow(id);
   }
 
   onResetFlood(): void {
@@ -363,7 +375,9 @@ export class Http2Connection
 
   #end(cause: CloseCause, code: number): void {
     this.#state = "closed";
+    this.closeCause = cause;
     this.#reader.stop();
+    this.#leftovers.dispose();
     const { wheel } = this.#options;
     wheel.release(this.#settingsTimer);
     wheel.release(this.#keepAliveTimer);

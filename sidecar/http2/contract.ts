@@ -151,6 +151,8 @@ export interface Http2StreamView {
   readonly refusal: Refusal | undefined;
   /** Bytes given to `sendData` that wait for a window or the transport. */
   readonly queuedBytes: number;
+  /** Some of what waited has gone out since this was last asked. */
+  takeProgress(): boolean;
 
   // Without effect on a closed stream, so that owners need not look first.
 
@@ -165,10 +167,15 @@ export interface Http2StreamView {
   sendTrailers(trailers: Http2Head): void;
   /** Ends the stream at once; what waits is dropped and no handler is called any more. */
   reset(code: number): void;
+  /** The peer takes nothing of what waits: ends the stream as one that broke a rule, told like those. */
+  giveUp(): void;
   /** What comes from now on is still delivered, at most one stream window of it, but not given back to the peer. */
   pauseReading(): void;
   resumeReading(): void;
-  /** The owner is done with the object: once closed, it may be given out as another stream. Never use it after this. */
+  /**
+   * The owner is done with the object: once closed, it may be given out as another stream. Never use it after this. What
+   * still waits goes out, as long as the peer takes of it.
+   */
   release(): void;
 }
 
@@ -206,6 +213,10 @@ export interface Http2ConnectionView {
   readonly refusal: Refusal | undefined;
   /** Code of the peer's GOAWAY; -1 before one. */
   readonly goawayCode: number;
+  /** Why it is over; known before its streams are told. */
+  readonly closeCause: CloseCause | undefined;
+  /** Is a stream of a lower id still open? */
+  hasOpenBelow(id: number): boolean;
   /** Asks the peer whether it is there; the connection is closed if no answer comes in `keepAliveTimeoutMs`. */
   ping(): void;
 }

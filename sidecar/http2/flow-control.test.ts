@@ -9,8 +9,10 @@ import {
   GET,
   headers,
   lastHeaders,
+  OK,
   POST,
   rst,
+  SERVER_START,
   settings,
   windowUpdate,
 } from "./testing/frames.ts";
@@ -172,6 +174,46 @@ describe("sending", () => {
       expect(script.frames.filter((line) => line.startsWith("> DATA"))).toEqual([]);
       expect(script.connection.openStreams).toBe(1);
     }
+  });
+});
+
+describe("what an owner has left to go out", () => {
+  /** A request of which `waiting` octets wait, answered in full and released. */
+  function leftWaiting(waiting: number): Script {
+    const script = new Script({ role: "client", requests: ["POST"] });
+    script.send(Buffer.concat([SERVER_START, lastHeaders(1, OK)]));
+    const bytes = Buffer.alloc(65_535 + waiting);
+    script.streams[0]?.sendData(bytes, 0, bytes.length, true);
+    script.streams[0]?.release();
+    script.readWritten();
+    script.frames.length = 0;
+    return script;
+  }
+
+  it("goes out as the peer takes it, however slowly, and ends the stream", () => {
+    const script = leftWaiting(5);
+    script.send(windowUpdate(0, 100));
+    for (let step = 0; step < 5; step++) {
+      script.clock.advance(45_000);
+      script.send(windowUpdate(1, 1));
+    }
+    expect(script.lines.filter((line) => line.startsWith("> DATA"))).toEqual(["> DATA 1 \0\0\0\0\0 end"]);
+    script.clock.advance(120_000);
+    script.readWritten();
+    expect(script.lines.filter((line) => /RST|stalled/.test(line))).toEqual([]);
+    expect(script.connection.openStreams).toBe(0);
+  });
+
+  it("is given up where it stands still, with what it held", () => {
+    const script = leftWaiting(5);
+    script.send(windowUpdate(0, 100));
+    script.clock.advance(59_900);
+    script.readWritten();
+    expect([script.frames, script.connection.openStreams]).toEqual([[], 1]);
+    script.clock.advance(200);
+    script.readWritten();
+    expect(script.lines.slice(-2)).toEqual(["refused 1 stalled-stream", "> RST_STREAM 1 CANCEL"]);
+    expect(script.connection.openStreams).toBe(0);
   });
 });
 

@@ -55,6 +55,8 @@ export interface Http2Limits {
   readonly keepAliveIntervalMs: number;
   /** Nothing was read for so long after a PING: the peer is frozen, the connection is closed. */
   readonly keepAliveTimeoutMs: number;
+  /** Of what an owner has left to go out, the peer took nothing for so long: that stream is reset. */
+  readonly stallTimeoutMs: number;
   /** Draining server: at most so long between the first GOAWAY and the second. */
   readonly goawayGraceMs: number;
   /** After our last byte: so long for the peer to end its side, then the transport is cut; 60 times as long while bytes wait. */
@@ -80,6 +82,16 @@ export interface Http2Limits {
   readonly tableUpdates: FloodBound;
 }
 
+/** When a quiet peer is asked by PING, and how long it has to answer, in milliseconds. */
+export interface KeepAliveTimes {
+  /** 0: never. */
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+/** Of other sidecars, which take PINGs at that rate; Linkerd's proxies ask each other every 10 s as well. */
+export const MESH_KEEP_ALIVE: KeepAliveTimes = { intervalMs: 10_000, timeoutMs: 10_000 };
+
 /**
  * Peers: nghttp2 lets a client reset 1,000 streams and 33 a second, and takes 32 SETTINGS values; Go takes 250 streams
  * and 10,000 control frames; Envoy 100 KiB of heads at most. Streams and windows are for a mesh: many calls on few
@@ -104,6 +116,7 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   settingsTimeoutMs: 10_000,
   keepAliveIntervalMs: 300_000,
   keepAliveTimeoutMs: 20_000,
+  stallTimeoutMs: 60_000,
   goawayGraceMs: 1_000,
   lingerMs: 1_000,
   resets: { burst: 1000, perSecond: 33 },

@@ -48,6 +48,7 @@ const RULES = {
   "connection-window-exceeded": ["connection", flowControlError, "RFC 9113 6.9.1"],
   "window-overflow": ["stream", flowControlError, "RFC 9113 6.9.1"],
   "connection-window-overflow": ["connection", flowControlError, "RFC 9113 6.9.1"],
+  "stalled-stream": ["stream", ERROR.cancel, "RFC 9113 10.5"],
   "zero-window-update": ["stream", protocolError, "RFC 9113 6.9"],
   "connection-zero-window-update": ["connection", protocolError, "RFC 9113 6.9"],
   // Streams

@@ -222,6 +222,7 @@ export class Sender {
     this.#beginData(stream, length, isEnd);
     stream.queue.take(length, this.slab.bytes, this.slab.used);
     this.slab.used += length;
+    stream.hasProgress = true;
     if (!isAll) return this.#linkIfReady(stream);
     const { queuedEnd, handler } = stream;
     stream.wantsDrain = false;

@@ -11,8 +11,11 @@ export interface StreamHost {
   sendData(stream: Http2Stream, bytes: Buffer, start: number, end: number, isEnd: boolean): boolean;
   sendTrailers(stream: Http2Stream, trailers: Http2Head): void;
   resetStream(stream: Http2Stream, code: number): void;
+  giveUp(stream: Http2Stream): void;
   onResumed(stream: Http2Stream): void;
   onReleased(stream: Http2Stream): void;
+  /** Released while something of it waits. */
+  onLeftWaiting(stream: Http2Stream): void;
 }
 
 /** What ends our message once all that waits is out. */
@@ -67,6 +70,7 @@ export class Http2Stream implements Http2StreamView {
   queuedTrailers: Http2Head | undefined = undefined;
   /** `sendData` has said false, and onDrain has not been called since. */
   wantsDrain = false;
+  hasProgress = false;
   /** Neighbours among the streams that could send if the connection could. */
   isLinked = false;
   nextReady: Http2Stream | undefined = undefined;
@@ -103,6 +107,7 @@ export class Http2Stream implements Http2StreamView {
     this.sendWindow = sendWindow;
     this.queuedEnd = "none";
     this.wantsDrain = false;
+    this.hasProgress = false;
     this.isReleased = false;
   }
 
@@ -118,6 +123,12 @@ export class Http2Stream implements Http2StreamView {
 
   get queuedBytes(): number {
     return this.queue.length;
+  }
+
+  takeProgress(): boolean {
+    const has = this.hasProgress;
+    this.hasProgress = false;
+    return has;
   }
 
   get isClosed(): boolean {
@@ -145,6 +156,10 @@ export class Http2Stream implements Http2StreamView {
     if (!this.isClosed) this.#host.resetStream(this, code);
   }
 
+  giveUp(): void {
+    if (!this.isClosed) this.#host.giveUp(this);
+  }
+
   pauseReading(): void {
     this.isPaused = true;
   }
@@ -162,5 +177,6 @@ export class Http2Stream implements Http2StreamView {
     // Nobody else would read on, and what is dropped is taken.
     this.resumeReading();
     if (this.state === "closed") this.#host.onReleased(this);
+    else if (this.queue.length > 0) this.#host.onLeftWaiting(this);
   }
 }

@@ -5,7 +5,7 @@ import { ERROR } from "./error-code.ts";
 import type { FloodGuard } from "./flood.ts";
 import type { Http2Head } from "./head.ts";
 import type { ReceiveWindows } from "./receive-windows.ts";
-import type { Refusal } from "./refusal.ts";
+import { REFUSALS, type Refusal } from "./refusal.ts";
 import { ResetMemory } from "./reset-memory.ts";
 import type { Sender } from "./sender.ts";
 import type { PeerSettings } from "./settings.ts";
@@ -27,6 +27,7 @@ export interface StreamsOwner {
   /** Resets by the peer, or that it brought about. */
   readonly resets: FloodGuard;
   onResetFlood(): void;
+  onLeftWaiting(stream: Http2Stream): void;
 }
 
 export class Streams implements StreamHost {
@@ -46,6 +47,12 @@ export class Streams implements StreamHost {
 
   get count(): number {
     return this.table.count;
+  }
+
+  /** Is a stream of a lower id still open? */
+  hasOpenBelow(id: number): boolean {
+    for (const stream of this.table.all()) if (stream.id < id) return true;
+    return false;
   }
 
   /** Was a stream of this id never open? */
@@ -88,6 +95,14 @@ export class Streams implements StreamHost {
   resetStream(stream: Http2Stream, code: number): void {
     stream.resetCode = code;
     this.#reset(stream, code);
+  }
+
+  giveUp(stream: Http2Stream): void {
+    this.refuse(stream, REFUSALS["stalled-stream"]);
+  }
+
+  onLeftWaiting(stream: Http2Stream): void {
+    this.#owner.onLeftWaiting(stream);
   }
 
   onResumed(stream: Http2Stream): void {

@@ -1,7 +1,6 @@
 // An attempt over HTTP/2: one stream of a connection that others use as well.
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
-import { REFUSED } from "../http1/contract.ts";
 import { ResponseDecoder } from "../http1/decoder.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
@@ -11,13 +10,15 @@ import { NO_HANDLER } from "../http2/stream.ts";
 import type { StreamConnection, StreamWaiter } from "../upstream/stream-pool.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./contract.ts";
-import { headBytes } from "./head-bytes.ts";
+import { writeResponse } from "./http2-heads.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
-import { readRequestText, responseBytes } from "./http2-text.ts";
+import { readRequestText } from "./http2-text.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
+import { READ_END_MAX_BYTES, type ReadEnder } from "./read-end.ts";
 import { type Failure, failure } from "./reasons.ts";
 
-export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler, StreamSender {
+export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler, StreamSender, ReadEnder {
+  awaitsReadEnd = false;
   readonly outlet = new StreamOutlet(this, true);
   readonly form = "data";
   readonly #decoder: ResponseDecoder;
@@ -111,13 +112,14 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
         return;
       }
       if (isEnd) head.framing = "none";
+      if (this.member !== undefined) this.member.state.outlier.connectFailures = 0;
       this.noteHead(head);
       if (this.owner.wantsRetry(head)) return this.giveWay(false, head.status);
       this.owner.onResponseHead(head, "data", stream.head);
       if (this.isOver) return;
       this.state = "body";
       if (isEnd) this.complete(true, "");
-      else this.owner.onReadDone();
+      else this.#connection?.readEnd.add(this);
     });
   }
 
@@ -140,7 +142,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
           this.owner.onResponseBody(bytes, start, end);
         }
         if (isEnd) this.complete(true, "");
-        else this.owner.onReadDone();
+        else if (end - start > READ_END_MAX_BYTES) this.owner.onReadDone();
+        else this.#connection?.readEnd.add(this);
       }
     } catch (error) {
       this.owner.onInternalError("attempt", error);
@@ -154,10 +157,21 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     });
   }
 
+  onReadEnd(): void {
+    if (this.isOver) return;
+    try {
+      this.owner.onReadDone();
+    } catch (error) {
+      this.owner.onInternalError("attempt", error);
+    }
+  }
+
   onReset(stream: Http2StreamView): void {
-    // RST_STREAM is of this request, not the silent end of a connection that was idle.
-    if (stream.resetCause === "peer") this.hasAnswered = true;
-    this.guard(() => this.fail(failureOf(stream, this.#connection)));
+    const connection = this.#connection;
+    // Neither RST_STREAM nor silence is the end of a connection that was idle.
+    if (stream.resetCause === "peer" || connection?.wasSilent === true) this.hasAnswered = true;
+    const isBlamed = !stream.isUnprocessed || connection?.refusesAll(stream) !== false;
+    this.guard(() => this.fail(failureOf(stream, connection), isBlamed));
   }
 
   onDrain(): void {
@@ -176,8 +190,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
 
   /** @returns false when the head breaks a rule of HTTP: the attempt has failed */
   #decode(stream: Http2StreamView, isEnd: boolean): boolean {
-    responseBytes(stream.head, isEnd, headBytes);
-    if (this.#decoder.decodeHead(headBytes.bytes, 0, headBytes.length) !== REFUSED) return true;
+    writeResponse(stream.head, isEnd, this.#decoder.head);
+    if (this.#decoder.takeHead()) return true;
     this.fail(failure("bad-response", this.#decoder.refusal?.detail));
     return false;
   }
@@ -190,8 +204,7 @@ function failureOf(stream: Http2StreamView, connection: Http2Upstream | undefine
   const code = errorName(stream.resetCode);
   if (stream.resetCause === "peer") return failure("upstream-reset", `the endpoint reset the stream: ${code}`);
   const rule = connection?.brokenRule ?? "";
-  if (rule === "settings-missing") return failure("upstream-reset", "the endpoint does not speak HTTP/2");
   if (rule !== "") return failure("upstream-reset", `the endpoint broke a rule of HTTP/2: ${rule}`);
-  if (stream.resetCode === ERROR.settingsTimeout) return failure("upstream-reset", "the endpoint sent no SETTINGS");
+  if (connection?.wasSilent === true) return failure("upstream-reset", "the endpoint did not answer PING or SETTINGS");
   return failure("upstream-reset", "the endpoint's connection ended");
 }

@@ -10,7 +10,7 @@ import type { MessageHead } from "../http1/head.ts";
 import { AttemptRecord } from "../observe/exchange-record.ts";
 import type { AttemptOwner, MessageOutlet, Trailers } from "./contract.ts";
 import type { Destination } from "./destination.ts";
-import { grpcStatusIn, grpcStatusOf, httpStatusOf, isGrpc } from "./grpc.ts";
+import { grpcCodeName, grpcStatusIn, grpcStatusOf, httpStatusOf, isGrpc } from "./grpc.ts";
 import { outcomeOfFailure, outcomeOfStatus } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
 
@@ -52,6 +52,8 @@ export abstract class Attempt implements TimerOwner {
   grpcStatus = -1;
   #awaitsTrailers = false;
   #startedMs = 0;
+  #turnMs = 0;
+  protected isInTurn = false;
   #isReported = false;
 
   constructor(owner: AttemptOwner, wheel: TimerWheel, interimMax: number) {
@@ -92,9 +94,9 @@ export abstract class Attempt implements TimerOwner {
     this.grpcStatus = -1;
     this.#awaitsTrailers = false;
     this.#isReported = this.cluster === undefined;
-    if (this.cluster !== undefined) this.#startedMs = this.cluster.now();
+    this.#startedMs = this.record.startedMs;
     member.state.activeRequests++;
-    if (timeoutMs > 0) this.#wheel.arm(this.#timer, timeoutMs);
+    if (timeoutMs > 0) this.#wheel.arm(this.#timer, timeoutMs, this.record.startedMs);
     this.lease(member, method, upgrades, isFresh);
   }
 
@@ -133,7 +135,8 @@ export abstract class Attempt implements TimerOwner {
   protected open(isReused: boolean): void {
     this.state = "head";
     this.isReused = isReused;
-    if (!isReused && this.member !== undefined) this.member.state.outlier.connectFailures = 0;
+    // An endpoint of HTTP/2 may refuse everything on a connection that it has taken: there, answers count.
+    if (!isReused && this.form === "wire" && this.member !== undefined) this.member.state.outlier.connectFailures = 0;
     this.record.isReused = isReused;
     if (this.isRawTunnel) this.enterTunnel(0);
     this.owner.onAttemptOpen();
@@ -168,9 +171,15 @@ export abstract class Attempt implements TimerOwner {
   /** The outcome of a call is told by its trailers, or by its head if it has no messages. */
   #noteGrpcHead(head: MessageHead): void {
     this.grpcStatus = grpcStatusOf(head);
-    if (this.grpcStatus >= 0) this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
+    if (this.grpcStatus >= 0) this.#noteCode();
     else if (head.status !== 200) this.report(outcomeOfStatus(head.status));
     else this.#awaitsTrailers = true;
+  }
+
+  /** The call has ended with a code. */
+  #noteCode(): void {
+    this.record.grpcStatus = grpcCodeName(this.grpcStatus);
+    this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
   }
 
   /** Content of the answer came: an endpoint that sends messages works, however long its stream goes on. */
@@ -191,7 +200,7 @@ export abstract class Attempt implements TimerOwner {
     if (this.isOver) return;
     if (this.#awaitsTrailers) {
       this.grpcStatus = grpcStatusIn(trailers);
-      this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
+      this.#noteCode();
     }
     this.leave(isReusable);
     this.owner.onResponseEnd(trailers);
@@ -204,12 +213,14 @@ export abstract class Attempt implements TimerOwner {
     this.owner.onRetryableAnswer(status);
   }
 
-  protected fail(reason: Failure): void {
+  /** @param isBlamed it speaks against the endpoint */
+  protected fail(reason: Failure, isBlamed = true): void {
     if (this.isOver) return;
     // The close of a reused connection is most likely the end of its idle time, not a fault of the endpoint.
     const isRace = this.isReused && !this.hasAnswered && reason.reason === "upstream-reset";
-    this.report(isRace ? "none" : outcomeOfFailure(reason.reason));
-    if (reason.reason === "connect-failure" && this.member !== undefined)
+    const outcome = isRace || !isBlamed ? "none" : outcomeOfFailure(reason.reason);
+    this.report(outcome);
+    if (outcome === "connect-failure" && this.member !== undefined)
       this.#unwatched?.reportUnreachable(this.member.state);
     const isOrderly = this.state === "tunnel" && reason.detail === "";
     this.record.end(isOrderly ? "" : reason.reason, reason.detail, this.#wheel.now());
@@ -217,11 +228,25 @@ export abstract class Attempt implements TimerOwner {
     this.owner.onAttemptFailed(reason);
   }
 
+  /** The clock; within one read it is looked at once. */
+  get nowMs(): number {
+    if (!this.isInTurn) return this.#wheel.now();
+    if (this.#turnMs === 0) this.#turnMs = this.#wheel.now();
+    return this.#turnMs;
+  }
+
+  /** What an endpoint sent is being read: no time passes until that is done. */
+  protected beginTurn(): void {
+    this.#turnMs = 0;
+    this.isInTurn = true;
+  }
+
   /** Tells once: when the answer's head is there, or when there will be none. */
   protected report(outcome: AttemptOutcome): void {
     if (this.#isReported) return;
     this.#isReported = true;
-    if (this.member !== undefined) this.cluster?.report(this.member.state, this.tickets, outcome, this.#startedMs);
+    if (this.member !== undefined && this.cluster !== undefined)
+      this.cluster.report(this.member.state, this.tickets, outcome, this.#startedMs, this.nowMs);
   }
 
   /** Lets go of connection, queue and timer. `member` stays for the record. */

@@ -79,7 +79,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const base = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes };
   const http2: Http2Tools = {
     ...base,
-    limits: { ...DEFAULT_HTTP2_LIMITS, ...options.http2Limits },
+    limits: { ...DEFAULT_HTTP2_LIMITS, stallTimeoutMs: limits.bodyIdleTimeoutMs, ...options.http2Limits },
     flushes: new FlushQueue((run) => setImmediate(run)),
     onBug: (error) => {
       metrics.internalErrors.cell("http2-upstream").value++;
@@ -89,7 +89,8 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
       metrics.http2Refusals.cell("endpoint", rule).value++;
     },
   };
-  const connectStreams: ConnectStreams = (target, settings, owner) => new Http2Upstream(target, settings, owner, http2);
+  const connectStreams: ConnectStreams = (target, settings, owner, isMesh) =>
+    new Http2Upstream(target, settings, owner, http2, isMesh);
   const events = clusterLog(options.log, metrics);
   const noSnapshot = emptySnapshot({
     pool: base,

@@ -19,6 +19,8 @@ export interface PoolSettings {
   readonly maxRequestsPerConnection: number;
   readonly connectTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Of connections that carry many requests; undefined: what suits the endpoint. */
+  readonly keepAlive?: { readonly intervalMs: number; readonly timeoutMs: number } | undefined;
 }
 
 /** An attempt that waits for a connection. Told exactly one of the two, never from within `enqueue`. */

@@ -1,7 +1,13 @@
 // The pool of connections that carry many requests: who waits, for which connection, and who is told what.
 import { expect, test } from "vitest";
 import type { PoolSettings } from "./pool.ts";
-import { type StreamConnection, type StreamConnectionOwner, StreamPool, type StreamWaiter } from "./stream-pool.ts";
+import {
+  type ConnectStreams,
+  type StreamConnection,
+  type StreamConnectionOwner,
+  StreamPool,
+  type StreamWaiter,
+} from "./stream-pool.ts";
 
 const SETTINGS: PoolSettings = {
   maxConnections: 2,
@@ -55,11 +61,12 @@ class Waiter implements StreamWaiter {
 
 function poolOf(settings: Partial<PoolSettings> = {}): { pool: StreamPool; lines: Line[] } {
   const lines: Line[] = [];
-  const pool = new StreamPool({ host: "h", port: 1 }, { ...SETTINGS, ...settings }, (_target, _settings, owner) => {
+  const connect: ConnectStreams = (_target, _settings, owner) => {
     const line = new Line(owner);
     lines.push(line);
     return line;
-  });
+  };
+  const pool = new StreamPool({ host: "h", port: 1 }, { ...SETTINGS, ...settings }, connect, false);
   return { pool, lines };
 }
 
@@ -162,4 +169,23 @@ test("a connection that cannot be made beside one that stands: no other is tried
   (lines[0] as Line).canOpen = true;
   lines[0]?.owner.onRoom(lines[0]);
   expect(waiter.line).toBe(lines[0]);
+});
+
+test("a connection on which nothing may begin is not joined by another; it gets room, or fails who waits", () => {
+  const { pool, lines } = poolOf();
+  const first = waiting(pool);
+  const line = lines[0] as Line;
+  line.owner.onReady(line);
+  const second = waiting(pool);
+  expect([lines.length, first.line, pool.pendingCount]).toEqual([1, undefined, 2]);
+  line.canOpen = true;
+  line.owner.onRoom(line);
+  expect([first.line, second.line]).toEqual([line, line]);
+  line.canOpen = false;
+  line.openStreams = 0;
+  const late = waiting(pool);
+  line.owner.onShut(line, "nothing is allowed");
+  expect([late.error, pool.pendingCount, lines.length]).toEqual(["nothing is allowed", 0, 1]);
+  waiting(pool);
+  expect(lines).toHaveLength(2);
 });

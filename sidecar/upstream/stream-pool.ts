@@ -26,15 +26,18 @@ export interface StreamConnectionOwner {
   onRoom(connection: StreamConnection): void;
   /** It takes no more requests; those under way go on. */
   onDraining(connection: StreamConnection): void;
+  /** It stands, but the endpoint allows no request on it, and that has not changed in the time to connect. */
+  onShut(connection: StreamConnection, error: string): void;
   /** It is closed. @param wasConnecting it never stood */
   onGone(connection: StreamConnection, wasConnecting: boolean, error: string): void;
 }
 
-/** Begins to connect. Tells its owner nothing before it has returned. */
+/** Begins to connect. Tells its owner nothing before it has returned. @param isMesh the endpoint is a sidecar */
 export type ConnectStreams = (
   target: HostPort,
   settings: PoolSettings,
   owner: StreamConnectionOwner,
+  isMesh: boolean,
 ) => StreamConnection;
 
 /** An attempt that waits for a stream. Told exactly one of the two, never from within `enqueue`. */
@@ -47,6 +50,7 @@ export class StreamPool implements StreamConnectionOwner {
   readonly target: HostPort;
   #settings: PoolSettings;
   readonly #connect: ConnectStreams;
+  readonly #isMesh: boolean;
   /** Those that stand and take requests. */
   readonly #open: StreamConnection[] = [];
   readonly #waiters = new Set<StreamWaiter>();
@@ -54,10 +58,12 @@ export class StreamPool implements StreamConnectionOwner {
   #connecting = 0;
   #isDraining = false;
 
-  constructor(target: HostPort, settings: PoolSettings, connect: ConnectStreams) {
+  /** @param isMesh the endpoint is a sidecar */
+  constructor(target: HostPort, settings: PoolSettings, connect: ConnectStreams, isMesh: boolean) {
     this.target = target;
     this.#settings = settings;
     this.#connect = connect;
+    this.#isMesh = isMesh;
   }
 
   /** Connections that stand and carry no request. */
@@ -97,7 +103,7 @@ export class StreamPool implements StreamConnectionOwner {
   enqueue(waiter: StreamWaiter): boolean {
     const canConnect = this.#all.size < this.#settings.maxConnections;
     // One connection that is being made will have room for many: it is enough until it stands.
-    if (canConnect && this.#connecting === 0) this.#begin();
+    if (canConnect && this.#connecting === 0 && !this.#isShut) this.#begin();
     else if (this.#waiters.size >= this.#settings.maxPendingRequests) return false;
     this.#waiters.add(waiter);
     return true;
@@ -143,6 +149,12 @@ export class StreamPool implements StreamConnectionOwner {
     this.#connectForWaiters();
   }
 
+  onShut(connection: StreamConnection, error: string): void {
+    this.#forget(connection);
+    if (this.#open.length === 0 && this.#connecting === 0) this.#failWaiters(error);
+    else this.#connectForWaiters();
+  }
+
   onGone(connection: StreamConnection, wasConnecting: boolean, error: string): void {
     this.#all.delete(connection);
     this.#forget(connection);
@@ -173,13 +185,19 @@ export class StreamPool implements StreamConnectionOwner {
   }
 
   #connectForWaiters(): void {
-    if (this.#waiters.size > 0 && this.#connecting === 0 && this.#all.size < this.#settings.maxConnections)
-      this.#begin();
+    if (this.#waiters.size === 0 || this.#connecting > 0 || this.#isShut) return;
+    if (this.#all.size < this.#settings.maxConnections) this.#begin();
+  }
+
+  /** A connection stands on which the endpoint allows nothing: it would on another one neither. */
+  get #isShut(): boolean {
+    for (const connection of this.#open) if (!connection.canOpen && connection.openStreams === 0) return true;
+    return false;
   }
 
   #begin(): void {
     this.#connecting++;
-    this.#all.add(this.#connect(this.target, this.#settings, this));
+    this.#all.add(this.#connect(this.target, this.#settings, this, this.#isMesh));
   }
 
   #forget(connection: StreamConnection): void {

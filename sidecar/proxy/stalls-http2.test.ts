@@ -1,0 +1,186 @@
+// Streams of HTTP/2 whose peer never opens its window: each is ended in its configured time, counted, and holds nothing
+// after it, while others of the connection go on. Those that are only slow go on.
+import { afterEach, describe, expect, test } from "vitest";
+import {
+  CLIENT_START,
+  data,
+  headers,
+  lastHeaders,
+  OK,
+  type Pair,
+  SETTINGS_ACK,
+  settings,
+  windowUpdate,
+} from "../http2/testing/frames.ts";
+import {
+  closeRawClients,
+  FRAME_TYPE,
+  RawClient,
+  type RawEndpoint,
+  rawAnswering,
+  rawEndpoint,
+  request,
+  serviceOf2,
+} from "./testing/raw-http2.ts";
+import { answering, cleanUp, ok, outboundRig, type Rig, until } from "./testing/rig.ts";
+
+afterEach(async () => {
+  closeRawClients();
+  await cleanUp();
+});
+
+const END = 1;
+const CANCEL = 8;
+/** Less than a stream's window of ours: endpoints send it without waiting. */
+const LARGE = Buffer.alloc(250_000, "x");
+/** A client whose streams get nothing until it says so; the connection's window is open. */
+const SHUT = Buffer.concat([CLIENT_START.subarray(0, 24), settings([4, 0]), SETTINGS_ACK, windowUpdate(0, 2 ** 30)]);
+const ACCEPTING = Buffer.concat([settings([4, 2 ** 20]), SETTINGS_ACK, windowUpdate(0, 2 ** 30)]);
+
+function idle(after: string): string {
+  return `
+apiVersion: weft.mesh/v1
+kind: TrafficPolicy
+metadata: { name: orders }
+spec: { targetRef: { kind: Service, name: orders }, timeout: { idle: ${after} } }
+`;
+}
+
+/** Content in frames that a peer takes without a word. */
+function content(id: number, bytes: Buffer, flags = END): Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += 16_384) {
+    const part = bytes.subarray(at, at + 16_384);
+    frames.push(data(id, part, at + part.length === bytes.length ? flags : 0));
+  }
+  return frames;
+}
+
+const refusals = ({ path }: Rig, direction: string): number =>
+  path.metrics.http2Refusals.cell(direction, "stalled-stream").value;
+
+async function expectNothingHeld({ path }: Rig): Promise<void> {
+  await until(() => path.metrics.requestsActive.cell("outbound").value === 0);
+  for (const { cluster } of path.snapshots.current.services.values())
+    for (const { activeRequests, streams } of cluster.states.values())
+      await until(() => activeRequests === 0 && streams.activeCount === 0);
+}
+
+describe("a client that never opens a stream's window", () => {
+  const large = async (): Promise<{ port: number; raw?: RawEndpoint }> => {
+    const raw = await rawAnswering((id) => [headers(id, OK), ...content(id, LARGE)]);
+    return { port: raw.port, raw };
+  };
+  const endless = async (): Promise<{ port: number; raw?: RawEndpoint }> => {
+    const raw = await rawAnswering((id) => [headers(id, OK), ...content(id, LARGE.subarray(0, 200_000), 0)]);
+    return { port: raw.port, raw };
+  };
+  const ofHttp1 = async (): Promise<{ port: number; raw?: RawEndpoint }> => ({
+    port: (await answering(ok(LARGE.toString("latin1")))).port,
+  });
+
+  test.each([
+    ["an answer that is whole here, from an endpoint of HTTP/2", "h2c", large],
+    ["an answer that is not, from an endpoint of HTTP/2", "h2c", endless],
+    ["an answer of HTTP/1.1", "http", ofHttp1],
+  ])("%s: CANCEL, counted, and its other streams go on", async (_what, protocol, start) => {
+    const { port, raw } = await start();
+    const rig = await outboundRig({ rules: `${serviceOf2(protocol, port)}${idle("150ms")}` });
+    const client = new RawClient(rig.port, SHUT).get(1);
+    client.get(3).send(windowUpdate(3, 2 ** 20));
+    await until(() => client.log.stream(3).bytes >= 200_000);
+    const stalled = await client.ends(1);
+    expect(stalled).toMatchObject({ fields: { ":status": "200" }, bytes: 0, isWhole: false, reset: CANCEL });
+    expect(refusals(rig, "outbound")).toBe(1);
+    client.get(5).send(windowUpdate(5, 2 ** 20));
+    await until(() => client.log.stream(5).bytes >= 200_000);
+    expect(client.isClosed).toBe(false);
+    client.socket.destroy();
+    await expectNothingHeld(rig);
+    // What the endpoint was still to send is not wanted any more.
+    if (start === endless) await until(() => raw?.logs[0]?.stream(1).reset === CANCEL);
+  });
+
+  test("a call of gRPC: no status waits behind the messages for ever", async () => {
+    const grpc: Pair[] = [...OK, ["content-type", "application/grpc"]];
+    const endpoint = await rawAnswering((id) => [headers(id, grpc), ...content(id, LARGE, 0)]);
+    const rig = await outboundRig({ rules: `${serviceOf2("grpc", endpoint.port)}${idle("100ms")}` });
+    const client = new RawClient(rig.port, SHUT).get(1, ["content-type", "application/grpc"]);
+    expect(await client.ends(1)).toMatchObject({ bytes: 0, reset: CANCEL });
+    expect(refusals(rig, "outbound")).toBe(1);
+    await expectNothingHeld(rig);
+  });
+
+  test("an answer of the mesh itself", async () => {
+    const rig = await outboundRig({ limits: { streamIdleTimeoutMs: 50 } });
+    const client = new RawClient(rig.port, SHUT).get(1);
+    expect(await client.ends(1)).toMatchObject({ fields: { ":status": "404" }, bytes: 0, reset: CANCEL });
+    expect(refusals(rig, "outbound")).toBe(1);
+  });
+
+  test("one that takes a little at a time is only slow", async () => {
+    const endpoint = await rawAnswering((id) => [headers(id, OK), ...content(id, LARGE)]);
+    const rig = await outboundRig({ rules: `${serviceOf2("h2c", endpoint.port)}${idle("1s")}` });
+    const client = new RawClient(rig.port, SHUT).get(1);
+    // Two and a half times the idle time, in steps of a fifth of it.
+    for (let step = 1; step <= 12; step++) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      client.send(windowUpdate(1, 10));
+      await until(() => client.log.stream(1).bytes === step * 10);
+    }
+    client.send(windowUpdate(1, 2 ** 20));
+    expect(await client.ends(1)).toMatchObject({ bytes: LARGE.length, isWhole: true, reset: -1 });
+    expect(refusals(rig, "outbound")).toBe(0);
+  });
+});
+
+describe("an endpoint that never opens a stream's window", () => {
+  test("a request that waits for it: 504, the stream is given up, the others go on", async () => {
+    const endpoint = await rawEndpoint(({ type, flags, streamId }, socket) => {
+      if (type === FRAME_TYPE.headers && (flags & 1) === 1) socket.write(lastHeaders(streamId, OK));
+    });
+    const rig = await outboundRig({ rules: `${serviceOf2("h2c", endpoint.port)}${idle("100ms")}` });
+    const client = new RawClient(rig.port).send(headers(1, request("POST")), ...content(1, LARGE.subarray(0, 120_000)));
+    expect((await client.get(3).ends(3)).fields[":status"]).toBe("200");
+    const { fields } = await client.ends(1);
+    expect(fields).toMatchObject({ ":status": "504", "x-weft-reason": "stream-idle-timeout" });
+    await until(() => endpoint.logs[0]?.stream(1).reset === CANCEL);
+    expect((await client.get(5).ends(5)).fields[":status"]).toBe("200");
+    expect(endpoint.logs).toHaveLength(1);
+    await expectNothingHeld(rig);
+  });
+
+  /** Answers each request with its head, and takes what its windows say. */
+  const early = (): Promise<RawEndpoint> =>
+    rawEndpoint(({ type, streamId }, socket) => {
+      if (type === FRAME_TYPE.headers) socket.write(Buffer.concat([lastHeaders(streamId, OK)]));
+    });
+
+  test("what is left of a request whose answer is complete: CANCEL, counted", async () => {
+    const endpoint = await early();
+    const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port), limits: { bodyIdleTimeoutMs: 100 } });
+    const body = content(1, LARGE.subarray(0, 120_000));
+    const client = new RawClient(rig.port).send(headers(1, request("POST")), ...body);
+    expect((await client.ends(1)).fields[":status"]).toBe("200");
+    await until(() => endpoint.logs[0]?.stream(1).reset === CANCEL);
+    expect(endpoint.logs[0]?.stream(1).bytes).toBe(65_535);
+    expect(refusals(rig, "endpoint")).toBeLessThanOrEqual(1);
+    await expectNothingHeld(rig);
+    expect((await client.get(3).ends(3)).fields[":status"]).toBe("200");
+  });
+});
+
+test("many streams of one client that all stall are ended one by one, and nothing of them stays", async () => {
+  const endpoint = await rawEndpoint(({ type, flags, streamId }, socket) => {
+    if (type === FRAME_TYPE.headers && (flags & 1) === 1) {
+      socket.write(headers(streamId, OK));
+      socket.write(Buffer.concat(content(streamId, LARGE, 0)));
+    }
+  }, ACCEPTING);
+  const rig = await outboundRig({ rules: `${serviceOf2("h2c", endpoint.port)}${idle("200ms")}` });
+  const client = new RawClient(rig.port, SHUT);
+  for (let id = 1; id < 41; id += 2) client.get(id);
+  for (let id = 1; id < 41; id += 2) expect(await client.ends(id)).toMatchObject({ bytes: 0, reset: CANCEL });
+  expect(refusals(rig, "outbound")).toBe(20);
+  await expectNothingHeld(rig);
+});
