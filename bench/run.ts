@@ -14,7 +14,10 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "proxy-bodies": () => import("./proxy-bodies.ts"),
   "proxy-memory": () => import("./proxy-memory.ts"),
   "proxy-grpc": () => import("./proxy-grpc.ts"),
+  "proxy-chain": () => import("./proxy-chain.ts"),
   telemetry: () => import("./telemetry.ts"),
+  "telemetry-hung": () => import("./telemetry-hung.ts"),
+  "telemetry-random": () => import("./telemetry-random.ts"),
   "slow-reader": () => import("./slow-reader.ts"),
   resilience: () => import("./resilience.ts"),
   deciders: () => import("./deciders.ts"),
@@ -26,18 +29,44 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchModule>>> = {
   cli: () => import("./cli.ts"),
 };
 
-process.exitCode = await main();
+const USAGE = `usage: npm run bench -- [--json] [--scale N] [NAME ...]
 
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    options: { json: { type: "boolean", default: false }, scale: { type: "string", default: "1" } },
-    allowPositionals: true,
-  });
+  --json      one JSON document instead of tables
+  --scale N   durations and counts times N (default 1): 0.1 to see that it runs, 10 for the longest of the targets
+
+benches, all of them without a NAME:
+  ${Object.keys(BENCHES).join("\n  ")}
+
+Ends with 1 when a figure misses its bound.`;
+
+const OPTIONS = {
+  json: { type: "boolean", default: false },
+  scale: { type: "string", default: "1" },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
+/** @throws Error saying what is wrong */
+function parse() {
+  const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
   const scale = Number(values.scale);
   const unknown = positionals.filter((name) => !Object.hasOwn(BENCHES, name));
-  if (unknown.length > 0 || !(scale > 0)) {
-    console.error(`usage: npm run bench -- [--json] [--scale N] [${Object.keys(BENCHES).join(" | ")}]`);
+  if (unknown.length > 0) throw new Error(`there is no bench ${unknown.join(", ")}`);
+  if (!(scale > 0)) throw new Error(`--scale ${values.scale}: a number above 0 is expected`);
+  return { values, positionals, scale };
+}
+
+async function main(): Promise<number> {
+  let parsed: ReturnType<typeof parse>;
+  try {
+    parsed = parse();
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
     return 2;
+  }
+  const { values, positionals, scale } = parsed;
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
   }
   const results: BenchResult[] = [];
   for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) {
@@ -71,3 +100,5 @@ function targetOf(figure: Figure): string {
   const sign = figure.target.kind === "at-most" ? "<=" : ">=";
   return `(${meetsTarget(figure) ? "kept" : "MISSED"}: ${sign} ${figure.target.value})`;
 }
+
+process.exitCode = await main();

@@ -92,9 +92,9 @@ export function addProcessGauges(metrics: MetricsRegistry, usage: () => Usage): 
     () => reading.eventLoopUtilization,
   );
   metrics.gauge("nodejs_eventloop_delay_seconds", "Lateness of timers since the last reading.", () => [
-    [{ quantile: "0.5" }, reading.eventLoopDelay.p50],
-    [{ quantile: "0.99" }, reading.eventLoopDelay.p99],
-    [{ quantile: "1" }, reading.eventLoopDelay.max],
+    [{ percentile: "50" }, reading.eventLoopDelay.p50],
+    [{ percentile: "99" }, reading.eventLoopDelay.p99],
+    [{ percentile: "100" }, reading.eventLoopDelay.max],
   ]);
   const byKind = (read: "runs" | "seconds") => () =>
     Object.entries(reading.gc).map(([kind, gc]) => [{ kind }, gc[read]] as const);

@@ -1,16 +1,13 @@
 // The control plane's own figures, as Prometheus text and OpenMetrics (runtime/metrics-format.ts). A handful of them, read now and then: nothing
 // here is on a hot path.
-import { boundText, type ExpositionFormat, familyName } from "../runtime/metrics-format.ts";
+import { boundText, type ExpositionFormat, type Metadata, metadataLines } from "../runtime/metrics-format.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
 /** Upper bounds in seconds. */
 const SECONDS_BUCKETS: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-interface Family {
-  readonly name: string;
-  readonly help: string;
-  readonly type: "counter" | "gauge" | "histogram";
+interface Family extends Metadata {
   lines(format: ExpositionFormat): Iterable<string>;
 }
 
@@ -96,10 +93,7 @@ export class MetricsRegistry {
 
   render(format: ExpositionFormat = "prometheus"): string {
     const text: string[] = [];
-    for (const { name, help, type, lines } of this.#families) {
-      const shown = familyName(name, type, format);
-      text.push(`# HELP ${shown} ${help}`, `# TYPE ${shown} ${type}`, ...lines(format));
-    }
+    for (const family of this.#families) text.push(...metadataLines(family, format), ...family.lines(format));
     if (format === "openmetrics") text.push("# EOF");
     return `${text.join("\n")}\n`;
   }

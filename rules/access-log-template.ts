@@ -4,7 +4,19 @@
 /** What a line can say. Two names of one thing are Envoy's name and ours. */
 export const TEMPLATE_OPERATORS = [
   ...["TIME", "START_TIME", "DIRECTION", "METHOD", "AUTHORITY", "TARGET", "PATH", "QUERY", "STATUS", "RESPONSE_CODE"],
-  ...["REASON", "DETAIL", "SERVICE", "BACKEND", "VERSION", "ENDPOINT", "UPSTREAM_HOST", "ROUTE", "TRIES", "DURATION"],
+  ...[
+    "GRPC_STATUS",
+    "REASON",
+    "DETAIL",
+    "SERVICE",
+    "BACKEND",
+    "VERSION",
+    "ENDPOINT",
+    "UPSTREAM_HOST",
+    "ROUTE",
+    "TRIES",
+    "DURATION",
+  ],
   ...["REQUEST_ID", "TRACE_ID", "SPAN_ID", "SAMPLED", "REMOTE_ADDRESS", "BYTES_RECEIVED", "BYTES_SENT"],
 ] as const;
 

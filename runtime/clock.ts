@@ -15,9 +15,12 @@ export interface Clock {
   after(delayMs: number, callback: () => void): Timer;
 }
 
+/** The global of that name is a getter, which costs as much as the clock. */
+const monotonic = performance;
+
 /** The machine's own clock. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: () => monotonic.now(),
   wall: () => Date.now(),
   after: (delayMs, callback) => {
     const handle = setTimeout(callback, delayMs);

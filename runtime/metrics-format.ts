@@ -23,9 +23,25 @@ export function negotiateFormat(accept: string | undefined): ExpositionFormat {
   return openMetrics > 0 && openMetrics >= text ? "openmetrics" : "prometheus";
 }
 
-/** How a family is named in its HELP and TYPE: in OpenMetrics a counter's is without the suffix of its samples. */
-export function familyName(name: string, type: string, format: ExpositionFormat): string {
-  return format === "openmetrics" && type === "counter" ? name.replace(/_total$/, "") : name;
+export interface Metadata {
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "gauge" | "histogram";
+}
+
+/** The lines before the samples of a family. In OpenMetrics a counter's family is without the suffix of its samples. */
+export function metadataLines({ name, help, type }: Metadata, format: ExpositionFormat): string[] {
+  if (format === "prometheus") return [`# HELP ${name} ${escaped(help)}`, `# TYPE ${name} ${type}`];
+  const family = type === "counter" ? name.replace(/_total$/, "") : name;
+  const unit = /_(seconds|bytes)$/.exec(family)?.[1];
+  const lines = [`# TYPE ${family} ${type}`];
+  if (unit !== undefined) lines.push(`# UNIT ${family} ${unit}`);
+  lines.push(`# HELP ${family} ${escaped(help).replaceAll('"', '\\"')}`);
+  return lines;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }
 
 /** The bound of a bucket. OpenMetrics writes whole numbers as floats: 1.0. */

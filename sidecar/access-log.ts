@@ -1,19 +1,18 @@
 // The access log: one line per finished request, on standard output, in a file, or as records to a collector, when the
 // Mesh document asks for it. Never slows traffic: lines gather and go out together, and when the reader is too slow they
 // are dropped and counted. What a line says is observe/access-line.ts.
-import { createWriteStream } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import type { AccessLogResource, OtlpTarget } from "../rules/telemetry-resource.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Random } from "../runtime/random.ts";
+import { BACKLOG_BYTES_MAX, type LineTarget, LogFile } from "./log-file.ts";
 import { type LineFormat, lineFormat } from "./observe/access-line.ts";
 import type { ExchangeObserver, ExchangeRecord } from "./observe/exchange-record.ts";
+import { GRPC_FAILURES } from "./observe/grpc-failures.ts";
 import type { ItemOutcome } from "./observe/otlp/batch-queue.ts";
 import type { LogWriter } from "./observe/otlp/log-writer.ts";
 
-/** Bytes that wait for a slow reader before lines are dropped. */
-const BACKLOG_BYTES_MAX = 4 * 1024 * 1024;
 /** Gathered before they go out without waiting for the time below. */
 const GATHER_LENGTH_MAX = 64 * 1024;
 const FLUSH_EVERY_MS = 100;
@@ -37,8 +36,7 @@ export interface AccessLogOptions {
 
 export class AccessLog implements ExchangeObserver {
   readonly #options: AccessLogOptions;
-  #sink: LineSink | undefined;
-  #close: (() => unknown) | undefined;
+  #target: LineTarget | undefined;
   #writer: LogWriter | undefined;
   #settings: AccessLogResource | undefined;
   #format: LineFormat = () => "";
@@ -46,6 +44,8 @@ export class AccessLog implements ExchangeObserver {
   #pendingLines = 0;
   #isFlushSet = false;
   #dropped = 0;
+  #timeMs = Number.NaN;
+  #time = "";
 
   constructor(options: AccessLogOptions) {
     this.#options = options;
@@ -58,7 +58,7 @@ export class AccessLog implements ExchangeObserver {
     const { enabled, file, otlp } = settings;
     const isSame = before?.enabled === true && before.file === file && isSameTarget(before, settings);
     if (!enabled) void this.close();
-    else if (!isSame || (this.#sink === undefined && otlp === undefined)) this.#open(settings);
+    else if (!isSame || (this.#target === undefined && otlp === undefined)) this.#open(settings);
     this.#format = lineFormat(settings);
     return enabled;
   }
@@ -66,12 +66,16 @@ export class AccessLog implements ExchangeObserver {
   /** Writes what is there; resolves when what goes to a collector is out, or after a short while. */
   async close(): Promise<void> {
     this.#flush();
-    const writer = this.#writer;
-    this.#close?.();
-    this.#close = undefined;
-    this.#sink = undefined;
+    const parts = [this.#target, this.#writer];
+    this.#target = undefined;
     this.#writer = undefined;
-    await writer?.close();
+    await Promise.all(parts.map((part) => part?.close()));
+  }
+
+  /** Begins a new file where the old one was moved away. */
+  async reopen(): Promise<void> {
+    this.#flush();
+    await this.#target?.reopen();
   }
 
   onExchange(record: ExchangeRecord): void {
@@ -82,7 +86,7 @@ export class AccessLog implements ExchangeObserver {
       else this.#writer.write(record, clock.wall());
       return;
     }
-    this.#pending += this.#format(record, new Date(clock.wall()).toISOString());
+    this.#pending += this.#format(record, this.#timeText(clock.wall()));
     this.#pendingLines++;
     if (this.#pending.length >= GATHER_LENGTH_MAX) this.#flush();
     else if (!this.#isFlushSet) {
@@ -94,12 +98,21 @@ export class AccessLog implements ExchangeObserver {
     }
   }
 
-  #isWanted({ status, reason, durationMs }: ExchangeRecord): boolean {
+  /** Many requests end in one millisecond, and writing a date costs as much as the rest of a line. */
+  #timeText(wallMs: number): string {
+    if (wallMs !== this.#timeMs) {
+      this.#timeMs = wallMs;
+      this.#time = new Date(wallMs).toISOString();
+    }
+    return this.#time;
+  }
+
+  #isWanted({ status, reason, grpcStatus, durationMs }: ExchangeRecord): boolean {
     const filter = this.#settings?.filter;
     if (filter === undefined) return false;
     const { errors, slowerThanMs, samplingPercent } = filter;
     if (samplingPercent >= 100) return true;
-    if (errors && (status >= 500 || (reason !== "" && status >= 400))) return true;
+    if (errors && (status >= 500 || (reason !== "" && status >= 400) || GRPC_FAILURES.has(grpcStatus))) return true;
     if (slowerThanMs > 0 && durationMs > slowerThanMs) return true;
     return samplingPercent > 0 && this.#options.random.next() * 100 < samplingPercent;
   }
@@ -107,18 +120,8 @@ export class AccessLog implements ExchangeObserver {
   #open({ file, otlp, headers }: AccessLogResource): void {
     void this.close();
     if (otlp !== undefined) void this.#openOtlp(otlp, headers);
-    else if (file === "") this.#sink = this.#options.stdout;
-    else this.#openFile(file);
-  }
-
-  #openFile(file: string): void {
-    const stream = createWriteStream(file, { flags: "a" });
-    stream.on("error", (error) => {
-      this.#options.log.error({ file, reason: error.message }, "cannot write the access log");
-      if (this.#sink === stream) this.#sink = undefined;
-    });
-    this.#sink = stream;
-    this.#close = () => stream.end();
+    else if (file === "") this.#target = new StandardOutput(this.#options);
+    else this.#target = new LogFile({ ...this.#options, file });
   }
 
   async #openOtlp(target: OtlpTarget, headers: readonly string[]): Promise<void> {
@@ -140,14 +143,41 @@ export class AccessLog implements ExchangeObserver {
     this.#pendingLines = 0;
     if (lines === 0) return;
     const { count, log } = this.#options;
-    if (this.#sink === undefined || this.#sink.writableLength >= BACKLOG_BYTES_MAX) {
+    if (this.#target === undefined || this.#target.isFull) {
       this.#dropped += lines;
       return count("dropped", lines);
     }
-    this.#sink.write(text);
-    count("exported", lines);
+    this.#target.write(text, lines);
     if (this.#dropped > 0) log.warn({ lines: this.#dropped }, "access log lines were dropped: slow reader");
     this.#dropped = 0;
+  }
+}
+
+/** Belongs to the process, and ends with it. */
+class StandardOutput implements LineTarget {
+  readonly #stdout: LineSink;
+  readonly #count: AccessLogOptions["count"];
+
+  constructor({ stdout, count }: AccessLogOptions) {
+    this.#stdout = stdout;
+    this.#count = count;
+  }
+
+  get isFull(): boolean {
+    return this.#stdout.writableLength >= BACKLOG_BYTES_MAX;
+  }
+
+  write(text: string, lines: number): void {
+    this.#stdout.write(text);
+    this.#count("exported", lines);
+  }
+
+  reopen(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
   }
 }
 

@@ -110,8 +110,13 @@ export class ClusterState {
   }
 
   /** An attempt at `endpoint` that began at `startedMs` failed, or its answer began. */
-  report(endpoint: EndpointState, tickets: BreakerTickets, outcome: AttemptOutcome, startedMs: number): void {
-    const nowMs = this.#clock.now();
+  report(
+    endpoint: EndpointState,
+    tickets: BreakerTickets,
+    outcome: AttemptOutcome,
+    startedMs: number,
+    nowMs: number = this.#clock.now(),
+  ): void {
     const verdict = verdictOf(outcome);
     this.breaker?.settle(tickets.service, verdict, nowMs);
     endpoint.breaker?.settle(tickets.endpoint, verdict, nowMs);

@@ -4,7 +4,7 @@ import type { MeshResource } from "../rules/resource.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { CellFamily, type HistogramFamily } from "./observe/families.ts";
-import { resourceAttributes, type TelemetryIdentity } from "./observe/otlp/identity.ts";
+import { type PendingIdentity, resourceAttributes } from "./observe/otlp/identity.ts";
 import type { MetricsPush } from "./observe/otlp/metrics-push.ts";
 
 type Settings = MeshResource["metrics"]["otlp"];
@@ -12,7 +12,7 @@ type Settings = MeshResource["metrics"]["otlp"];
 export interface MetricsPushSources {
   readonly clock: Clock;
   readonly log: Log;
-  readonly identity: TelemetryIdentity;
+  readonly identity: PendingIdentity;
   readonly families: () => Promise<readonly (CellFamily | HistogramFamily)[]>;
 }
 
@@ -55,7 +55,7 @@ export class MetricsPushSwitch {
       const { endpoint, intervalMs } = wanted;
       const push = await startMetricsPush({
         ...{ target: wanted, intervalMs, clock, families },
-        attributes: resourceAttributes(identity, {}),
+        attributes: resourceAttributes(await identity.whole, {}),
         count: (outcome, pushes) => {
           this.pushes.cell(outcome).value += pushes;
         },

@@ -13,6 +13,8 @@ import { StartFailure } from "./start-failure.ts";
 /** How long the app waits for a configuration before it is started without one: calls are then answered 503. */
 const APP_START_WAIT_MS = 10_000;
 const CODE_SIGNAL_BASE = 128;
+/** What logrotate's scripts send: the first to most programs, the second to nginx and Envoy. */
+const REOPEN_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set(["SIGHUP", "SIGUSR1"]);
 /** What was read at the start is let go of by then. */
 const COMPACT_AFTER_MS = 250;
 
@@ -33,7 +35,7 @@ export interface RunFloor extends StartFloor {
   readonly onExit: (last: () => void) => void;
   /** From now on an error that nobody caught is told to `report` instead of ending the process. */
   readonly surviveBugs: (report: (error: unknown) => void) => void;
-  /** Signals that mean nothing to the sidecar and may mean something to the app. */
+  /** Signals that may mean something to the app, too. */
   readonly onAppSignal: (pass: (signal: NodeJS.Signals) => void) => void;
 }
 
@@ -85,7 +87,10 @@ class Run {
     void sidecar.configured.then(() => clock.after(COMPACT_AFTER_MS, compactMemory));
     if (this.#stopSignal !== undefined) void this.#end(this.#stopSignal);
     else if (this.#settings.command.length > 0) void this.#runApp(sidecar);
-    onAppSignal((signal) => this.#app?.signal(signal));
+    onAppSignal((signal) => {
+      this.#app?.signal(signal);
+      if (REOPEN_SIGNALS.has(signal)) void sidecar.reopenLogs();
+    });
     return this.#ended.promise;
   }
 

@@ -27,7 +27,7 @@ import { MetricsPushSwitch } from "./metrics-push.ts";
 import type { Decision } from "./observe/decision.ts";
 import { renderMetrics } from "./observe/exposition.ts";
 import type { CellFamily, HistogramFamily } from "./observe/families.ts";
-import type { TelemetryIdentity } from "./observe/otlp/identity.ts";
+import { type KnownIdentity, PendingIdentity } from "./observe/otlp/identity.ts";
 import { Readiness } from "./readiness.ts";
 import type { AppToStop, ShutdownParts } from "./shutdown.ts";
 import { bindFailure, StartFailure } from "./start-failure.ts";
@@ -67,6 +67,8 @@ export interface Sidecar {
   /** The app that somebody else started and stops. */
   readonly appBeside: AppToStop | undefined;
   readonly shutdownParts: Omit<ShutdownParts, "app" | "clock" | "log" | "drainMs">;
+  /** Access logs in files begin anew where the files were moved away. */
+  reopenLogs(): Promise<void>;
   /** An error that nobody caught: counted and logged. What it struck may not be told, but the rest goes on. */
   onBug(error: unknown): void;
   /** The process ends now: so do its workers. */
@@ -93,13 +95,12 @@ export async function startSidecar(settings: SidecarSettings, floor: StartFloor,
 }
 
 /** How collectors know this sidecar. */
-function telemetryIdentity({ service, namespace, version, id, zone }: SidecarSettings): TelemetryIdentity {
-  const instance = id ?? randomUUID();
-  return { service: qualifiedName(namespace, service), version, instance, zone, programVersion: PROGRAM_VERSION };
+function telemetryIdentity({ service, namespace, version, zone }: SidecarSettings): KnownIdentity {
+  return { service: qualifiedName(namespace, service), version, zone, programVersion: PROGRAM_VERSION };
 }
 
 /** One process carries the traffic itself; to carry it in several, workers are started. */
-function createTraffic(settings: SidecarSettings, floor: StartFloor, identity: TelemetryIdentity): Promise<Traffic> {
+function createTraffic(settings: SidecarSettings, floor: StartFloor, identity: KnownIdentity): Promise<Traffic> {
   const { clock, random, log, stdout, usage } = floor;
   const { namespace, concurrency, limits, http1Limits, logLevel, zone } = settings;
   const service = qualifiedName(namespace, settings.service);
@@ -129,7 +130,7 @@ async function sourceFactory({ source, version }: SidecarSettings, random: Rando
 interface SidecarTools {
   readonly createSource: CreateSource;
   readonly quit: () => void;
-  readonly identity: TelemetryIdentity;
+  readonly identity: KnownIdentity;
 }
 
 class RunningSidecar implements Sidecar {
@@ -141,6 +142,7 @@ class RunningSidecar implements Sidecar {
   readonly #source: Source;
   readonly #readiness: Readiness;
   readonly #condition: ConditionMetrics;
+  readonly #identity: PendingIdentity;
   readonly #push: MetricsPushSwitch;
   readonly #probe: AppProbe | undefined;
   readonly #configured = Promise.withResolvers<void>();
@@ -196,7 +198,8 @@ class RunningSidecar implements Sidecar {
       isAppListening: () => this.#probe?.isListening,
     });
     const { clock, log } = floor;
-    this.#push = new MetricsPushSwitch({ clock, log, identity, families: () => this.#families() });
+    this.#identity = new PendingIdentity(identity);
+    this.#push = new MetricsPushSwitch({ clock, log, identity: this.#identity, families: () => this.#families() });
     this.#registration = registration(settings, "");
     this.#readyLine = { ready: true, program: "weft-sidecar", service: this.#service, id: this.#registration.id };
   }
@@ -234,6 +237,10 @@ class RunningSidecar implements Sidecar {
     this.#traffic.countBug();
   }
 
+  reopenLogs(): Promise<void> {
+    return this.#traffic.reopenLogs();
+  }
+
   cut(): void {
     if (this.#traffic instanceof Fleet) this.#traffic.cut();
   }
@@ -252,6 +259,8 @@ class RunningSidecar implements Sidecar {
       ...addresses,
       ...(advertise === "" ? {} : { advertise }),
     };
+    this.#traffic.identify(this.#registration.id);
+    this.#identity.complete(this.#registration.id);
     this.#probe?.start();
     await this.#source.begin(this.#registration);
   }
@@ -289,11 +298,13 @@ class RunningSidecar implements Sidecar {
       decisions: (id) => this.#findDecisions(id),
       logLevel: () => log.level,
       setLogLevel: (level) => this.#traffic.setLogLevel(level),
+      reopenLogs: () => this.#traffic.reopenLogs(),
       drain: () => {
         this.#withdraw();
         void this.#traffic.drain("inbound", this.#settings.drainMs);
       },
       quit: this.#quit,
+      hasWorkers: this.#traffic instanceof Fleet,
       profileWorker: (number, order) =>
         this.#traffic instanceof Fleet ? this.#traffic.profile(number, order) : undefined,
       sleep: (delayMs) => sleep(clock, delayMs),
@@ -352,6 +363,7 @@ class RunningSidecar implements Sidecar {
   async #close(): Promise<void> {
     this.#probe?.stop();
     await this.#source.stop("shutting down");
+    this.#identity.complete(this.#registration.id);
     await this.#push.close();
     await this.#traffic.close();
     await Promise.all(this.#pages.map((server) => server.close()));

@@ -6,7 +6,7 @@ import type { OtlpTarget, TracingResource } from "../rules/telemetry-resource.ts
 import { AccessLog, type LineSink } from "./access-log.ts";
 import type { ExchangeObserver } from "./observe/exchange-record.ts";
 import type { ItemOutcome } from "./observe/otlp/batch-queue.ts";
-import { resourceAttributes, type TelemetryIdentity } from "./observe/otlp/identity.ts";
+import { type PendingIdentity, resourceAttributes } from "./observe/otlp/identity.ts";
 import type { Signal } from "./observe/otlp/targets.ts";
 import { type SpanWriter, Tracing } from "./observe/tracing/tracing.ts";
 import type { DataPath } from "./proxy/data-path.ts";
@@ -19,14 +19,14 @@ export function observe({ observers }: DataPath, observer: ExchangeObserver, isO
 }
 
 /** The access log of a process, not told anything yet. */
-export function accessLogOf(path: DataPath, identity: TelemetryIdentity, stdout: LineSink): AccessLog {
+export function accessLogOf(path: DataPath, identity: PendingIdentity, stdout: LineSink): AccessLog {
   const { clock, random, log } = path;
   const count = counterOf(path, "logs");
   return new AccessLog({
     ...{ stdout, clock, random, log, count },
     openOtlp: async (target, headers) => {
       const { startLogWriter } = await import("./observe/otlp/log-writer.ts");
-      const attributes = resourceAttributes(identity, {});
+      const attributes = resourceAttributes(await identity.whole, {});
       return startLogWriter({ target, attributes, headers, clock, count, onChange: reporterOf(path, "logs", target) });
     },
   });
@@ -49,7 +49,7 @@ function reporterOf({ log }: DataPath, signal: Signal, { endpoint }: OtlpTarget)
 
 export interface TelemetryOptions {
   readonly path: DataPath;
-  readonly identity: TelemetryIdentity;
+  readonly identity: PendingIdentity;
   /** Processes that carry the sidecar's traffic together. */
   readonly processes: number;
 }
@@ -102,7 +102,7 @@ export class TraceSwitch {
       const { startSpanWriter } = await import("./observe/otlp/span-writer.ts");
       const writer = await startSpanWriter({
         target: wanted,
-        attributes: resourceAttributes(identity, wanted.attributes),
+        attributes: resourceAttributes(await identity.whole, wanted.attributes),
         clock: path.clock,
         count: counterOf(path, "traces"),
         onChange: reporterOf(path, "traces", wanted),

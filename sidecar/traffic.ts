@@ -11,7 +11,7 @@ import type { ClusterView } from "./admin/cluster-view.ts";
 import { type DecisionKeeper, LocalDecisions } from "./decisions.ts";
 import { clusterViews } from "./inspect.ts";
 import type { CellFamily, HistogramFamily } from "./observe/families.ts";
-import type { TelemetryIdentity } from "./observe/otlp/identity.ts";
+import { type KnownIdentity, PendingIdentity } from "./observe/otlp/identity.ts";
 import { ProcessMetrics } from "./observe/process-metrics.ts";
 import { SWEEP_EVERY_MS } from "./observe/series-budget.ts";
 import { createDataPath, type DataPath, type DataPathOptions } from "./proxy/data-path.ts";
@@ -41,6 +41,10 @@ export interface Traffic {
   /** Who is asked for services that the snapshot does not hold. */
   setResolver(resolver: ServiceResolver): void;
   setLogLevel(level: LogLevel): void;
+  /** Access logs in files begin anew where the files were moved away. */
+  reopenLogs(): Promise<void>;
+  /** The registry's name for this sidecar is known: collectors are told it. */
+  identify(instance: string): void;
   /** @returns the address it is bound to */
   openOutbound(listen: HostPort): Promise<string>;
   openInbound(listen: HostPort, app: HostPort): Promise<string>;
@@ -63,7 +67,7 @@ export interface Traffic {
 
 export interface SharedTraffic {
   /** How this sidecar tells collectors who it is. */
-  readonly identity: TelemetryIdentity;
+  readonly identity: KnownIdentity;
   /** Processes that carry the sidecar's traffic together: they listen on the same ports, and the kernel spreads connections. */
   readonly processes: number;
   /** What this process has used. */
@@ -74,6 +78,7 @@ export interface SharedTraffic {
 export class LocalTraffic implements Traffic {
   readonly decisions: LocalDecisions;
   readonly #path: DataPath;
+  readonly #identity: PendingIdentity;
   readonly #accessLog: AccessLog;
   readonly #traces: TraceSwitch;
   readonly #sweeps: Timer;
@@ -84,8 +89,9 @@ export class LocalTraffic implements Traffic {
   private constructor(path: DataPath, stdout: LineSink, { identity, processes, usage }: SharedTraffic) {
     this.#path = path;
     this.#reusePort = processes > 1;
-    this.#traces = new TraceSwitch({ path, identity, processes });
-    this.#accessLog = accessLogOf(path, identity, stdout);
+    this.#identity = new PendingIdentity(identity);
+    this.#traces = new TraceSwitch({ path, identity: this.#identity, processes });
+    this.#accessLog = accessLogOf(path, this.#identity, stdout);
     this.decisions = new LocalDecisions(path.observers, path.clock);
     this.#ownFigures = new ProcessMetrics(new ProcessFigures(usage));
     this.#sweeps = every(path.clock, SWEEP_EVERY_MS, () => path.metrics.budget.sweep());
@@ -121,6 +127,14 @@ export class LocalTraffic implements Traffic {
 
   setLogLevel(level: LogLevel): void {
     this.#path.log.level = level;
+  }
+
+  reopenLogs(): Promise<void> {
+    return this.#accessLog.reopen();
+  }
+
+  identify(instance: string): void {
+    this.#identity.complete(instance);
   }
 
   async openOutbound(listen: HostPort): Promise<string> {
@@ -169,6 +183,7 @@ export class LocalTraffic implements Traffic {
 
   async close(): Promise<void> {
     await Promise.all([this.#listeners.outbound?.close(), this.#listeners.inbound?.close()]);
+    this.#identity.complete("");
     this.decisions.close();
     this.#sweeps.cancel();
     await Promise.all([this.#accessLog.close(), this.#traces.close()]);

@@ -67,8 +67,10 @@ export interface LoadReport {
   readonly seconds: number;
   /** Body bytes of requests and answers together. */
   readonly bodyBytes: number;
-  /** Of the processes named in the target. */
+  /** Of the processes named in the target, together. */
   readonly cpu: CpuTime;
+  /** The same of each, in their order. */
+  readonly cpuOfEach: readonly CpuTime[];
   /** Of the load process itself. */
   readonly loadCpu: CpuTime;
   readonly latencyMs: { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number };

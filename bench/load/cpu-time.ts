@@ -7,21 +7,29 @@ const TICK_US = 10_000;
 const USER_FIELD = 11;
 const SYSTEM_FIELD = 12;
 
-/** CPU time of these processes together, threads included, since they began. */
-export function cpuTimeOf(pids: readonly number[]): CpuTime {
-  let userUs = 0;
-  let systemUs = 0;
-  for (const pid of pids) {
+/** CPU time of each of these processes, threads included, since it began. */
+export function cpuTimesOf(pids: readonly number[]): CpuTime[] {
+  return pids.map((pid) => {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    userUs += Number(fields[USER_FIELD]) * TICK_US;
-    systemUs += Number(fields[SYSTEM_FIELD]) * TICK_US;
-  }
-  return { userUs, systemUs };
+    return { userUs: Number(fields[USER_FIELD]) * TICK_US, systemUs: Number(fields[SYSTEM_FIELD]) * TICK_US };
+  });
 }
 
-export function cpuBetween(before: CpuTime, after: CpuTime): CpuTime {
-  return { userUs: after.userUs - before.userUs, systemUs: after.systemUs - before.systemUs };
+/** What was used from `before` on, by all together and by each. */
+export function cpuSince(
+  before: readonly CpuTime[],
+  pids: readonly number[],
+): { readonly cpu: CpuTime; readonly cpuOfEach: readonly CpuTime[] } {
+  const cpuOfEach = cpuTimesOf(pids).map(({ userUs, systemUs }, index) => ({
+    userUs: userUs - (before[index]?.userUs ?? 0),
+    systemUs: systemUs - (before[index]?.systemUs ?? 0),
+  }));
+  const cpu = cpuOfEach.reduce(
+    (sum, one) => ({ userUs: sum.userUs + one.userUs, systemUs: sum.systemUs + one.systemUs }),
+    { userUs: 0, systemUs: 0 },
+  );
+  return { cpu, cpuOfEach };
 }
 
 /** Resident memory of these processes together, in bytes. */

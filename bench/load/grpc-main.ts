@@ -17,7 +17,7 @@ import { DEFAULT_HTTP2_LIMITS } from "../../sidecar/http2/limits.ts";
 import { NO_HANDLER } from "../../sidecar/http2/stream.ts";
 import { SocketTransport } from "../../sidecar/proxy/http2-transport.ts";
 import type { Calls, Command, LoadReport, Reply, Target } from "./contract.ts";
-import { cpuBetween, cpuTimeOf } from "./cpu-time.ts";
+import { cpuSince, cpuTimesOf } from "./cpu-time.ts";
 import { Latencies } from "./latencies.ts";
 import { routePath } from "./messages.ts";
 
@@ -174,14 +174,14 @@ class Run {
     this.#count = 0;
     this.#messages = 0;
     this.#latencies.clear();
-    const cpu = cpuTimeOf(target.pids);
+    const before = cpuTimesOf(target.pids);
     const own = process.cpuUsage();
     const startMs = performance.now();
     await new Promise((settle) => setTimeout(settle, durationMs));
-    return this.#report(startMs, cpuBetween(cpu, cpuTimeOf(target.pids)), process.cpuUsage(own));
+    return this.#report(startMs, cpuSince(before, target.pids), process.cpuUsage(own));
   }
 
-  #report(startMs: number, cpu: LoadReport["cpu"], own: NodeJS.CpuUsage): LoadReport {
+  #report(startMs: number, used: Pick<LoadReport, "cpu" | "cpuOfEach">, own: NodeJS.CpuUsage): LoadReport {
     const seconds = (performance.now() - startMs) / 1000;
     this.#isOver = true;
     for (const { socket } of this.#wires) socket.destroy();
@@ -193,7 +193,7 @@ class Run {
       firstError: this.#firstError,
       seconds,
       bodyBytes: this.#messages * calls.messageBytes,
-      cpu,
+      ...used,
       loadCpu: { userUs: own.user, systemUs: own.system },
       latencyMs: { p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999), max: this.#latencies.maxMs },
     };

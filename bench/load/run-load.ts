@@ -1,8 +1,8 @@
 // The loads: closed loop, constant rate, and connections that are only held. Each ends with a report.
 
 import { Client, type ClientOwner } from "./client.ts";
-import type { Command, LoadReport, Workload } from "./contract.ts";
-import { cpuBetween, cpuTimeOf } from "./cpu-time.ts";
+import type { Command, CpuTime, LoadReport, Workload } from "./contract.ts";
+import { cpuSince, cpuTimesOf } from "./cpu-time.ts";
 import { Latencies } from "./latencies.ts";
 
 type Load = Extract<Command, { kind: "closed-loop" | "constant-rate" }>;
@@ -32,7 +32,7 @@ abstract class Run implements ClientOwner {
   #isOver = false;
   #settle: (report: LoadReport) => void = () => {};
   #windowStartMs = 0;
-  #cpuAtStart = { userUs: 0, systemUs: 0 };
+  #cpuAtStart: readonly CpuTime[] = [];
   #ownCpuAtStart = process.cpuUsage();
 
   constructor(load: Load, workload: Workload) {
@@ -68,7 +68,7 @@ abstract class Run implements ClientOwner {
   #openWindow(): void {
     this.#requests = 0;
     this.latencies.clear();
-    this.#cpuAtStart = cpuTimeOf(this.load.target.pids);
+    this.#cpuAtStart = cpuTimesOf(this.load.target.pids);
     this.#ownCpuAtStart = process.cpuUsage();
     this.#windowStartMs = performance.now();
     setTimeout(() => this.#closeWindow(), this.load.durationMs);
@@ -76,7 +76,7 @@ abstract class Run implements ClientOwner {
 
   #closeWindow(): void {
     const seconds = (performance.now() - this.#windowStartMs) / 1000;
-    const cpu = cpuBetween(this.#cpuAtStart, cpuTimeOf(this.load.target.pids));
+    const used = cpuSince(this.#cpuAtStart, this.load.target.pids);
     const own = process.cpuUsage(this.#ownCpuAtStart);
     this.#isOver = true;
     for (const client of this.#clients) client.close();
@@ -88,7 +88,7 @@ abstract class Run implements ClientOwner {
       firstError: this.#firstError,
       seconds,
       bodyBytes: this.#requests * (requestBytes + responseBytes),
-      cpu,
+      ...used,
       loadCpu: { userUs: own.user, systemUs: own.system },
       latencyMs: { p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999), max: this.latencies.maxMs },
     });

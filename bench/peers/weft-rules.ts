@@ -24,7 +24,7 @@ export interface Features {
   /** One line for every request, into nothing. */
   readonly accessLog: boolean;
   /** Of the services' ports. */
-  readonly protocol?: "http" | "grpc";
+  readonly protocol?: "http" | "h2c" | "grpc";
 }
 
 export const NO_FEATURES: Features = {
@@ -58,10 +58,11 @@ const POOL = { maxConnections: 16_384, maxPendingRequests: 16_384, maxRequests: 
 /** The documents, as one YAML text. */
 export function weftRules(features: Features, endpointPorts: readonly number[]): string {
   const addresses = endpointPorts.map((port) => ({ address: `127.0.0.1:${port}` }));
-  const [first = { address: "" }, second = first] = addresses;
+  const [first = { address: "" }, ...others] = addresses;
+  const second = others[0] ?? first;
   const documents = [
     ...service("orders", [first], features),
-    ...service("orders-v1", [first, second], features),
+    ...service("orders-v1", [first, ...others], features),
     ...service("orders-v2", [second], features),
     mesh(features),
     ...(features.routes ? routes(features) : []),

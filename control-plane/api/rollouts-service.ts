@@ -15,6 +15,7 @@ import type { RolloutStore } from "../store/contract.ts";
 import type { Rulebook } from "../store/rulebook.ts";
 import { planApply } from "./apply.ts";
 import { ApiError, StreamWriter, unary } from "./call.ts";
+import { wireDiagnostic } from "./wire.ts";
 
 /** A watcher gets a message this often while nothing happens but time and traffic. */
 const WATCH_INTERVAL_MS = 1_000;
@@ -72,7 +73,7 @@ async function start(
 ): Promise<wire.StartResponse> {
   const author = bounded(request.author);
   if (request.document.length === 0)
-    return { rollout: describe(await told(controller.restart(requireKey(request.key), author))), problems: [] };
+    return { rollout: describe(await told(controller.restart(requireKey(request.key), author))), ...findingsOf([]) };
   const applied = await rulebook.exclusively(async () => {
     const plan = await planApply(rulebook, impliedServices(), {
       sources: [{ name: request.file || "-", content: request.document }],
@@ -92,12 +93,16 @@ async function start(
       operation: change.operation,
     };
   });
-  const problems = applied.problems.map((problem: Diagnostic) => formatDiagnostic(problem));
-  if (applied.key === undefined) return { rollout: undefined, problems };
+  const findings = findingsOf(applied.problems);
+  if (applied.key === undefined) return { rollout: undefined, ...findings };
   await controller.sync();
   const release = controller.release(applied.key);
   const isOver = applied.operation === "unchanged" && hasEnded(release.state);
-  return { rollout: describe(isOver ? await told(controller.restart(applied.key, author)) : release), problems };
+  return { rollout: describe(isOver ? await told(controller.restart(applied.key, author)) : release), ...findings };
+}
+
+function findingsOf(found: readonly Diagnostic[]): Pick<wire.StartResponse, "problems" | "diagnostics"> {
+  return { problems: found.map((problem) => formatDiagnostic(problem)), diagnostics: found.map(wireDiagnostic) };
 }
 
 /** The release at once, after every change and every second, until it has ended. */

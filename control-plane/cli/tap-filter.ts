@@ -1,7 +1,9 @@
 // The flags of `weft tap` as a filter that sidecars understand.
 import type { StatusRange, TapFilter, TapHeader } from "../../proto/gen/weft/v1/telemetry.ts";
+import { REASON_NAMES } from "../../rules/reason-names.ts";
 import type { Invocation } from "./command.ts";
 import { usageFailure } from "./failure.ts";
+import { didYouMean } from "./kinds.ts";
 import { NAMESPACE_DEFAULT } from "./options.ts";
 import { parseServiceName } from "./service-name.ts";
 
@@ -14,7 +16,7 @@ export function tapFilter({ args, flags, namespace = NAMESPACE_DEFAULT }: Invoca
     direction: directionOf(flags.text("direction") ?? "outbound"),
     route: route === "" ? "" : qualified(route, namespace),
     statuses: flags.texts("status").map(statusRange),
-    reason: flags.text("reason") ?? "",
+    reason: reasonOf(flags.text("reason")),
     slowerMs: flags.durationMs("slower", 0),
     headers: flags.texts("header").map(headerOf),
   };
@@ -29,6 +31,17 @@ function directionOf(text: string): string {
   if (text === "both") return "";
   if (text === "outbound" || text === "inbound") return text;
   throw usageFailure(`--direction: "${text}" is not valid; expected outbound, inbound or both`);
+}
+
+const REASONS: readonly string[] = [...REASON_NAMES, "any"];
+
+/** A word that no request will ever have would show nothing and look as if there were none. */
+function reasonOf(text = ""): string {
+  if (text === "" || REASONS.includes(text)) return text;
+  throw usageFailure(
+    `--reason: "${text}" is no reason${didYouMean(text, REASONS)}`,
+    `reasons are: ${REASONS.join(", ")}`,
+  );
 }
 
 /** `503`, `5xx`, `500-599`. */

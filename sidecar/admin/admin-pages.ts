@@ -5,11 +5,11 @@ import { CONTENT_TYPES } from "../../runtime/metrics-format.ts";
 import type { Decision } from "../observe/decision.ts";
 import { type ClusterView, clustersText } from "./cluster-view.ts";
 import { jsonPage, type Page, type PageRequest, type Route, textPage } from "./http-server.ts";
-import { type ProfileKind, type ProfileOrder, Profiler } from "./profiler.ts";
+import { PROFILER_BUSY, type ProfileKind, type ProfileOrder, Profiler } from "./profiler.ts";
 
 const PROFILE_SECONDS_DEFAULT = 5;
 const PROFILE_SECONDS_MAX = 60;
-const PROFILE_OPTIONS = `?seconds=N, at most ${PROFILE_SECONDS_MAX}; ?worker=N with --concurrency`;
+const PROFILE_OPTIONS = `?seconds=N, at most ${PROFILE_SECONDS_MAX}; with --concurrency ?worker=N (default 1; 0: their parent)`;
 
 export interface AdminSources {
   readonly configDump: () => unknown;
@@ -19,11 +19,14 @@ export interface AdminSources {
   readonly decisions: (id: string) => Promise<readonly Decision[]>;
   readonly logLevel: () => string;
   readonly setLogLevel: (level: LogLevel) => void;
+  readonly reopenLogs: () => Promise<void>;
   /** Stops taking inbound traffic; the process goes on. */
   readonly drain: () => void;
   /** Ends the process as SIGTERM does. */
   readonly quit: () => void;
-  /** A profile of the worker process of this number; undefined when there is none. */
+  /** There are worker processes: this one carries no traffic. */
+  readonly hasWorkers: boolean;
+  /** A profile of the worker process of this number; undefined when there is none now. */
   readonly profileWorker: (number: number, order: ProfileOrder) => Promise<object> | undefined;
   /** Resolves after so many milliseconds. */
   readonly sleep: (delayMs: number) => Promise<void>;
@@ -71,6 +74,15 @@ export function adminRoutes(sources: AdminSources): Route[] {
       method: "post",
       does: `?level=LEVEL sets it: ${LOG_LEVELS.join(" ")}`,
       answer: (request) => setLogLevel(sources, request),
+    },
+    {
+      path: "/reopen_logs",
+      method: "post",
+      does: "begins a new access log file where the old one was moved away",
+      answer: async () => {
+        await sources.reopenLogs();
+        return textPage("reopened");
+      },
     },
     {
       path: "/drain",
@@ -135,19 +147,28 @@ function statsPage(exposition: string, { query }: PageRequest): Page {
 async function profile(
   profiler: Profiler,
   kind: ProfileKind,
-  { sleep, profileWorker }: AdminSources,
+  { sleep, hasWorkers, profileWorker }: AdminSources,
   { query }: PageRequest,
 ): Promise<Page> {
   const seconds = Number(query.get("seconds") ?? PROFILE_SECONDS_DEFAULT);
   if (!(seconds > 0 && seconds <= PROFILE_SECONDS_MAX)) {
     return textPage(`seconds must be a number above 0 and at most ${PROFILE_SECONDS_MAX}`, 400);
   }
-  const worker = query.get("worker");
-  if (worker !== null) {
+  const worker = query.get("worker") ?? (hasWorkers ? "1" : "0");
+  if (worker !== "0") {
     const taken = profileWorker(Number(worker), { kind, durationMs: seconds * 1_000 });
-    return taken === undefined ? textPage(`no worker process ${worker}`, 404) : jsonPage(await taken);
+    return taken === undefined ? textPage(`no worker process ${worker}`, 404) : workerProfile(worker, taken);
   }
   if (profiler.isRunning) return textPage("a profile is being taken already", 409);
   const body = JSON.stringify(await profiler.take(kind, () => sleep(seconds * 1_000)));
   return { status: 200, contentType: "application/json", body };
+}
+
+async function workerProfile(worker: string, taken: Promise<object>): Promise<Page> {
+  try {
+    return { status: 200, contentType: "application/json", body: JSON.stringify(await taken) };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return textPage(`worker process ${worker}: ${message}`, code === PROFILER_BUSY ? 409 : 503);
+  }
 }

@@ -49,8 +49,10 @@ const sources: AdminSources = {
   decisions: (id) => Promise.resolve(id === "known" ? [{ requestId: id } as Decision] : []),
   logLevel: () => "info",
   setLogLevel: (level) => calls.push(`level ${level}`),
+  reopenLogs: () => Promise.resolve(void calls.push("reopen")),
   drain: () => calls.push("drain"),
   quit: () => calls.push("quit"),
+  hasWorkers: false,
   profileWorker: (number) => (number === 1 ? Promise.resolve({ nodes: [] }) : undefined),
   sleep: (delayMs) => new Promise((wake) => setTimeout(wake, delayMs)),
 };

@@ -4,6 +4,9 @@ import { Session } from "node:inspector/promises";
 /** "cpu": where time goes. "heap": who allocated what is still there, by samples; a full snapshot would stop traffic. */
 export type ProfileKind = "cpu" | "heap";
 
+/** Code of the error of who asks while another profile is taken. */
+export const PROFILER_BUSY = "EBUSY";
+
 export interface ProfileOrder {
   readonly kind: ProfileKind;
   readonly durationMs: number;

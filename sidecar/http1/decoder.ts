@@ -67,6 +67,14 @@ class HeadReader {
     return start + stop - before;
   }
 
+  /** Of a head that was filled in by others. @returns the bound that it is past */
+  tooLarge(): RefusalDetail | undefined {
+    const { fields, fieldsStart } = this.head;
+    if (fieldsStart > this.#limits.startLineBytesMax + 2) return "start-line-too-long";
+    if (fields.count > this.#limits.fieldsMax) return "too-many-fields";
+    return fields.text.length > this.#limits.headBytesMax ? "head-too-large" : undefined;
+  }
+
   #scan(bytes: Buffer, start: number, end: number, base: number): number {
     let at = start;
     if (this.#part === START_LINE) {
@@ -141,6 +149,17 @@ export class RequestDecoder implements HeadDecoder {
     return fault === undefined ? at : this.#refuse(fault);
   }
 
+  /**
+   * `head` was filled in, text and table, by who read it in another protocol: bounds and meaning are the same here.
+   * @returns false where it is refused
+   */
+  takeHead(): boolean {
+    this.hasBegun = true;
+    const fault = this.#reader.tooLarge() ?? readRequest(this.head);
+    if (fault !== undefined) this.#refuse(fault);
+    return fault === undefined;
+  }
+
   reset(): void {
     this.#reader.reset();
     this.hasBegun = false;
@@ -205,6 +224,14 @@ export class ResponseDecoder implements HeadDecoder {
     if (at === NEEDS_MORE) return at;
     const fault = readResponse(this.head, this.#method, this.#upgradeAsked);
     return fault === undefined ? at : this.#refuse(fault);
+  }
+
+  /** As RequestDecoder.takeHead. */
+  takeHead(): boolean {
+    this.hasBegun = true;
+    const fault = this.#reader.tooLarge() ?? readResponse(this.head, this.#method, this.#upgradeAsked);
+    if (fault !== undefined) this.#refuse(fault);
+    return fault === undefined;
   }
 
   reset(): void {

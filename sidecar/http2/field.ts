@@ -87,6 +87,9 @@ const NAMES = [
   "x-content-type-options",
   "grpc-status-details-bin",
   "x-envoy-attempt-count",
+  "x-weft-source",
+  "x-weft-retry",
+  "x-weft-debug",
 ] as const;
 
 export type KnownName = Exclude<(typeof NAMES)[number], "">;

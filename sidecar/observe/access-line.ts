@@ -2,6 +2,7 @@
 // lines go is access-log.ts. Own serialization, because JSON.stringify of an object made for it cost three times as much.
 import { parseTemplate, type TemplateOperator, type TemplatePiece } from "../../rules/access-log-template.ts";
 import type { AccessLogResource } from "../../rules/telemetry-resource.ts";
+import { ownCopy } from "../../runtime/latin1.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { isSecretField, REDACTED, safeQuery, safeTarget } from "./redaction.ts";
 
@@ -10,7 +11,7 @@ export type LineFormat = (record: ExchangeRecord, time: string) => string;
 
 export function lineFormat({ format, template, headers }: AccessLogResource): LineFormat {
   const names = headers.map((name) => ({ name, isSecret: isSecretField(name) }));
-  if (format === "json") return (record, time) => jsonLine(record, time, names);
+  if (format === "json") return jsonFormat(names);
   if (template === "") return textLine;
   const parsed = parseTemplate(template);
   // The document was checked; one of another version of the language still gives lines.
@@ -22,6 +23,8 @@ interface LoggedHeader {
   readonly isSecret: boolean;
 }
 
+const MEMO_MAX = 1_024;
+
 /** Nothing that JSON escapes. */
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
@@ -29,23 +32,66 @@ function quoted(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
-function jsonLine(record: ExchangeRecord, time: string, headers: readonly LoggedHeader[]): string {
-  const { head } = record;
-  const attempt = record.lastAttempt;
-  let line =
-    `{"time":"${time}","direction":"${record.direction}","method":${quoted(head.method)},` +
-    `"target":${quoted(safeTarget(head.target))},"authority":${quoted(head.authority)},"status":${record.status},` +
-    `"reason":"${record.reason}","service":${quoted(record.service)},"backend":${quoted(record.backend)},` +
-    `"version":${quoted(attempt?.version ?? "")},"endpoint":"${attempt?.address ?? ""}",` +
-    `"route":${quoted(record.rule?.route ?? "")},"tries":${record.attemptCount},` +
-    `"durationMs":${Math.round(record.durationMs * 1_000) / 1_000},"requestBytes":${record.requestBytes},` +
-    `"responseBytes":${record.responseBytes},"remoteAddress":"${record.remoteAddress}",` +
-    `"requestId":${quoted(record.requestId)}`;
-  if (record.detail !== "") line += `,"detail":${quoted(record.detail)}`;
-  if (record.traceId !== "")
-    line += `,"traceId":${quoted(record.traceId)},"spanId":${quoted(record.spanId)},"sampled":${record.isSampled}`;
-  if (headers.length > 0) line += `,"headers":{${headerMembers(record, headers)}}`;
-  return `${line}}\n`;
+/** Texts of which a mesh has few and requests repeat: written once. Begun anew when callers make up too many. */
+class TextMemo {
+  readonly #make: (text: string) => string;
+  readonly #made = new Map<string, string>();
+  #last = "";
+  #lastMade = "";
+
+  constructor(make: (text: string) => string) {
+    this.#make = make;
+    this.#lastMade = make("");
+  }
+
+  of(text: string): string {
+    if (text === this.#last) return this.#lastMade;
+    let made = this.#made.get(text);
+    if (made === undefined) {
+      made = this.#make(text);
+      if (this.#made.size >= MEMO_MAX) this.#made.clear();
+      this.#made.set(ownCopy(text), made);
+    }
+    this.#last = text;
+    this.#lastMade = made;
+    return made;
+  }
+}
+
+/** Ends of a number with up to three decimals, as JSON writes it. */
+const DECIMALS = Array.from({ length: 1_000 }, (_, thousandths) => String(thousandths / 1_000).slice(1));
+
+/** Milliseconds with whole microseconds. Own digits: the shortest form of a fraction costs more than the rest of a line. */
+function milliseconds(value: number): string {
+  const micros = Math.round(value * 1_000);
+  if (!(micros >= 0 && micros < 1e9)) return String(micros / 1_000);
+  const whole = (micros / 1_000) | 0;
+  return `${whole}${DECIMALS[micros - whole * 1_000]}`;
+}
+
+function jsonFormat(headers: readonly LoggedHeader[]): LineFormat {
+  const methods = new TextMemo((method) => `"method":${quoted(method)},"target":`);
+  const authorities = new TextMemo((authority) => `,"authority":${quoted(authority)},"status":`);
+  const services = new TextMemo((service) => `","service":${quoted(service)},"backend":`);
+  const names = new TextMemo(quoted);
+  const routes = new TextMemo((route) => `","route":${quoted(route)},"tries":`);
+  return (record, time) => {
+    const { head, lastAttempt: attempt } = record;
+    const endpoint = attempt?.address ?? "";
+    let line =
+      `{"time":"${time}","direction":"${record.direction}",${methods.of(head.method)}${quoted(safeTarget(head.target))}` +
+      `${authorities.of(head.authority)}${record.status},"reason":"${record.reason}${services.of(record.service)}` +
+      `${names.of(record.backend)},"version":${quoted(attempt?.version ?? "")},"endpoint":"${endpoint}` +
+      `${routes.of(record.rule?.route ?? "")}${record.attemptCount},"durationMs":${milliseconds(record.durationMs)},` +
+      `"requestBytes":${record.requestBytes},"responseBytes":${record.responseBytes},` +
+      `"remoteAddress":"${record.remoteAddress}","requestId":${quoted(record.requestId)}`;
+    if (record.grpcStatus !== "") line += `,"grpcStatus":"${record.grpcStatus}"`;
+    if (record.detail !== "") line += `,"detail":${quoted(record.detail)}`;
+    if (record.traceId !== "")
+      line += `,"traceId":${quoted(record.traceId)},"spanId":${quoted(record.spanId)},"sampled":${record.isSampled}`;
+    if (headers.length > 0) line += `,"headers":{${headerMembers(record, headers)}}`;
+    return `${line}}\n`;
+  };
 }
 
 function headerMembers({ head }: ExchangeRecord, headers: readonly LoggedHeader[]): string {
@@ -113,6 +159,8 @@ function said(operator: TemplateOperator, record: ExchangeRecord, time: string):
     case "STATUS":
     case "RESPONSE_CODE":
       return String(record.status);
+    case "GRPC_STATUS":
+      return record.grpcStatus;
     case "REASON":
       return record.reason;
     case "DETAIL":

@@ -93,6 +93,8 @@ export class AttemptRecord {
   outcome = "";
   /** What went wrong in words; may be empty. */
   detail = "";
+  /** Name of the code with which a call of gRPC ended; "" for other requests, and where none came. */
+  grpcStatus = "";
   /** On a connection that had served before. */
   isReused = false;
   /** Of the client span that it is; "" where nothing is traced. */
@@ -109,6 +111,7 @@ export class AttemptRecord {
     this.status = 0;
     this.outcome = "";
     this.detail = "";
+    this.grpcStatus = "";
     this.isReused = false;
     this.spanId = "";
   }

@@ -1,6 +1,6 @@
 // Metrics as text: the Prometheus exposition format 0.0.4, which every scraper reads, and OpenMetrics 1.0.0, which has
 // exemplars (https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md).
-import { boundText, type ExpositionFormat, familyName } from "../../runtime/metrics-format.ts";
+import { boundText, type ExpositionFormat, metadataLines } from "../../runtime/metrics-format.ts";
 import { CellFamily, type HistogramFamily } from "./families.ts";
 import type { Exemplar, Histogram } from "./histogram.ts";
 
@@ -23,9 +23,8 @@ export function renderPrometheus(metrics: Exposed): string {
 }
 
 function renderFamily(family: CellFamily | HistogramFamily, format: ExpositionFormat, lines: string[]): void {
-  const { name, help, type } = family;
-  const shown = familyName(name, type, format);
-  lines.push(`# HELP ${shown} ${escapeHelp(help)}`, `# TYPE ${shown} ${type}`);
+  const { name } = family;
+  lines.push(...metadataLines(family, format));
   if (family instanceof CellFamily) {
     for (const { values, value } of family.cells.entries.values())
       lines.push(`${name}${labelText(family.labels, values)} ${value.value}`);
@@ -88,8 +87,4 @@ function labelText(labels: readonly string[], values: readonly string[]): string
 
 function escapeLabel(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
-}
-
-function escapeHelp(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }

@@ -5,7 +5,7 @@ import { BUCKETS_OF, type Buckets, bucketIn } from "./buckets.ts";
 
 /** The bucket of a duration in milliseconds. */
 export function bucketOf(durationMs: number): number {
-  return bucketIn(BUCKETS_OF.seconds.bounds, durationMs);
+  return bucketIn(BUCKETS_OF.seconds, durationMs);
 }
 
 /** A request that stands for others in its bucket (OpenMetrics section "Exemplars"). */
@@ -30,7 +30,7 @@ export class Histogram {
   }
 
   record(value: number): void {
-    const bucket = bucketIn(this.buckets.bounds, value);
+    const bucket = bucketIn(this.buckets, value);
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
     this.sum += value;
   }
@@ -38,7 +38,7 @@ export class Histogram {
   /** The request of `exemplar` has been recorded. */
   mark(exemplar: Exemplar): void {
     this.exemplars ??= new Map();
-    this.exemplars.set(bucketIn(this.buckets.bounds, exemplar.value), exemplar);
+    this.exemplars.set(bucketIn(this.buckets, exemplar.value), exemplar);
   }
 
   /** Adds what another histogram counted. */

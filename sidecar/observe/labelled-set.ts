@@ -63,7 +63,7 @@ export class LabelledSet<Value> implements BudgetedSet {
   }
 
   get(values: readonly string[]): Value {
-    const key = values.join(SEPARATOR);
+    const key = values.length === 1 ? (values[0] ?? "") : values.join(SEPARATOR);
     const known = this.#entries.get(key);
     if (this.#shared !== undefined) this.#shared.budget.isOther = false;
     if (known !== undefined) return known.value;

@@ -1,7 +1,9 @@
 // The figures and their exposition.
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { BUCKET_BOUNDS_MS } from "../../rules/latency-buckets.ts";
 import { negotiateFormat } from "../../runtime/metrics-format.ts";
+import { BUCKETS_OF, bucketIn } from "./buckets.ts";
 import { renderMetrics, renderPrometheus } from "./exposition.ts";
 import { CELLS_MAX, CellFamily } from "./families.ts";
 import { bucketOf, Histogram } from "./histogram.ts";
@@ -111,4 +113,24 @@ test("series of services that are gone are forgotten", () => {
   expect(text).not.toContain("default/gone");
   expect(text).toContain("default/kept");
   expect(text).toContain('service="other"');
+});
+
+test("a value is found in its bucket as by looking at each of them", () => {
+  for (const { unit, most } of [
+    { unit: "seconds", most: 200_000 },
+    { unit: "bytes", most: 5e9 },
+  ] as const) {
+    const buckets = BUCKETS_OF[unit];
+    const bounds = [...buckets.bounds];
+    fc.assert(
+      fc.property(fc.oneof(fc.double({ min: -1, max: most, noNaN: true }), fc.constantFrom(...bounds)), (value) => {
+        const plain = bounds.findIndex((bound) => value <= bound);
+        expect(bucketIn(buckets, value)).toBe(plain < 0 ? bounds.length : plain);
+      }),
+    );
+    for (const bound of bounds)
+      expect(bucketIn(buckets, bound + bound * Number.EPSILON)).toBe(bounds.indexOf(bound) + 1);
+    expect(bucketIn(buckets, Number.POSITIVE_INFINITY)).toBe(bounds.length);
+    expect(bucketIn(buckets, Number.NaN)).toBe(0);
+  }
 });

@@ -325,18 +325,29 @@ export class Metrics {
     return [...attempts, this.circuitTransitions, this.circuits, this.ejections, this.ejectionsRefused, this.probes];
   }
 
+  /** What was counted of services that are gone stays in the sums, without their names. */
+  #foldExpired(isStale: (values: readonly string[]) => boolean): void {
+    const named = [...this.expiredRequests.cells.entries.values()].filter(({ values }) => isStale(values));
+    this.expiredRequests.cells.drop(isStale);
+    for (const { values, value } of named)
+      this.expiredRequests.cell("outbound", UNKNOWN_SERVICE, "", "", values[4] ?? "", values[5] ?? "").value +=
+        value.value;
+    const timed = [...this.expiredDuration.histograms.entries.values()].filter(({ values }) => isStale(values));
+    this.expiredDuration.histograms.drop(isStale);
+    for (const { value } of timed)
+      this.expiredDuration.histogram("outbound", UNKNOWN_SERVICE, "", "").add(value.counts, value.sum);
+  }
+
   /** Forgets the series of services that `isKnown` denies; called after a swap removed some. */
   retain(isKnown: (service: string) => boolean): void {
     const isStale = (service: string): boolean => service !== UNKNOWN_SERVICE && !isKnown(service);
     for (const [key, series] of this.#series) {
       if (series.direction === "outbound" && isStale(series.service)) this.#series.delete(key);
     }
-    const requests = [this.requests, this.requestDuration, this.requestSize, this.responseSize];
-    // Last, because they get what the others let go of.
-    for (const family of [...requests, this.expiredRequests, this.expiredDuration]) {
-      const set = family instanceof CellFamily ? family.cells : family.histograms;
-      set.drop((values) => values[0] === "outbound" && isStale(values[1] ?? ""));
-    }
+    const isStaleRequest = (values: readonly string[]) => values[0] === "outbound" && isStale(values[1] ?? "");
+    for (const family of [this.requests, this.requestDuration, this.requestSize, this.responseSize, this.grpcRequests])
+      (family instanceof CellFamily ? family.cells : family.histograms).drop(isStaleRequest);
+    this.#foldExpired(isStaleRequest);
     for (const { histograms } of [this.attemptDuration, this.poolWait])
       histograms.drop((values) => isStale(values[0] ?? ""));
     this.rolloutDuration.histograms.drop((values) => isStale(values[0] ?? ""));

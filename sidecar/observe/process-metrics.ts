@@ -22,7 +22,7 @@ export class ProcessMetrics {
     "gauge",
     "nodejs_eventloop_delay_seconds",
     "Lateness of timers since the last reading.",
-    ["quantile"],
+    ["percentile"],
     "max",
   );
   readonly #gcRuns = new CellFamily("counter", "nodejs_gc_runs_total", "Garbage collections.", ["kind"]);
@@ -42,9 +42,9 @@ export class ProcessMetrics {
     this.#heapLimit.cell().value = reading.heapLimitBytes;
     this.#external.cell().value = reading.externalBytes;
     this.#utilization.cell().value = reading.eventLoopUtilization;
-    this.#delay.cell("0.5").value = eventLoopDelay.p50;
-    this.#delay.cell("0.99").value = eventLoopDelay.p99;
-    this.#delay.cell("1").value = eventLoopDelay.max;
+    this.#delay.cell("50").value = eventLoopDelay.p50;
+    this.#delay.cell("99").value = eventLoopDelay.p99;
+    this.#delay.cell("100").value = eventLoopDelay.max;
     for (const [kind, { runs, seconds }] of Object.entries(gc)) {
       this.#gcRuns.cell(kind).value = runs;
       this.#gcSeconds.cell(kind).value = seconds;

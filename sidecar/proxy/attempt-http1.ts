@@ -79,10 +79,13 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   onUpstreamBytes(bytes: Buffer, length: number): void {
+    this.beginTurn();
     try {
       if (this.#read(bytes, length)) this.owner.onReadDone();
     } catch (error) {
       this.owner.onInternalError("attempt", error);
+    } finally {
+      this.isInTurn = false;
     }
   }
 

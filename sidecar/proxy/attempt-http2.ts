@@ -1,7 +1,6 @@
 // An attempt over HTTP/2: one stream of a connection that others use as well.
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
-import { REFUSED } from "../http1/contract.ts";
 import { ResponseDecoder } from "../http1/decoder.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
@@ -11,13 +10,15 @@ import { NO_HANDLER } from "../http2/stream.ts";
 import type { StreamConnection, StreamWaiter } from "../upstream/stream-pool.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./contract.ts";
-import { headBytes } from "./head-bytes.ts";
+import { writeResponse } from "./http2-heads.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
-import { readRequestText, responseBytes } from "./http2-text.ts";
+import { readRequestText } from "./http2-text.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
+import { READ_END_MAX_BYTES, type ReadEnder } from "./read-end.ts";
 import { type Failure, failure } from "./reasons.ts";
 
-export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler, StreamSender {
+export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler, StreamSender, ReadEnder {
+  awaitsReadEnd = false;
   readonly outlet = new StreamOutlet(this, true);
   readonly form = "data";
   readonly #decoder: ResponseDecoder;
@@ -113,7 +114,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
       if (this.isOver) return;
       this.state = "body";
       if (isEnd) this.complete(true, "");
-      else this.owner.onReadDone();
+      else this.#connection?.readEnd.add(this);
     });
   }
 
@@ -136,7 +137,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
           this.owner.onResponseBody(bytes, start, end);
         }
         if (isEnd) this.complete(true, "");
-        else this.owner.onReadDone();
+        else if (end - start > READ_END_MAX_BYTES) this.owner.onReadDone();
+        else this.#connection?.readEnd.add(this);
       }
     } catch (error) {
       this.owner.onInternalError("attempt", error);
@@ -148,6 +150,15 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
       if (this.state === "tunnel") this.owner.tunnel?.onEndpointEnd();
       else this.complete(true, stream.trailers);
     });
+  }
+
+  onReadEnd(): void {
+    if (this.isOver) return;
+    try {
+      this.owner.onReadDone();
+    } catch (error) {
+      this.owner.onInternalError("attempt", error);
+    }
   }
 
   onReset(stream: Http2StreamView): void {
@@ -174,8 +185,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
 
   /** @returns false when the head breaks a rule of HTTP: the attempt has failed */
   #decode(stream: Http2StreamView, isEnd: boolean): boolean {
-    responseBytes(stream.head, isEnd, headBytes);
-    if (this.#decoder.decodeHead(headBytes.bytes, 0, headBytes.length) !== REFUSED) return true;
+    writeResponse(stream.head, isEnd, this.#decoder.head);
+    if (this.#decoder.takeHead()) return true;
     this.fail(failure("bad-response", this.#decoder.refusal?.detail));
     return false;
   }

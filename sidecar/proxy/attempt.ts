@@ -10,7 +10,7 @@ import type { MessageHead } from "../http1/head.ts";
 import { AttemptRecord } from "../observe/exchange-record.ts";
 import type { AttemptOwner, MessageOutlet, Trailers } from "./contract.ts";
 import type { Destination } from "./destination.ts";
-import { grpcStatusIn, grpcStatusOf, httpStatusOf, isGrpc } from "./grpc.ts";
+import { grpcCodeName, grpcStatusIn, grpcStatusOf, httpStatusOf, isGrpc } from "./grpc.ts";
 import { outcomeOfFailure, outcomeOfStatus } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
 
@@ -52,6 +52,8 @@ export abstract class Attempt implements TimerOwner {
   grpcStatus = -1;
   #awaitsTrailers = false;
   #startedMs = 0;
+  #turnMs = 0;
+  protected isInTurn = false;
   #isReported = false;
 
   constructor(owner: AttemptOwner, wheel: TimerWheel, interimMax: number) {
@@ -89,9 +91,9 @@ export abstract class Attempt implements TimerOwner {
     this.grpcStatus = -1;
     this.#awaitsTrailers = false;
     this.#isReported = this.cluster === undefined;
-    if (this.cluster !== undefined) this.#startedMs = this.cluster.now();
+    this.#startedMs = this.record.startedMs;
     member.state.activeRequests++;
-    if (timeoutMs > 0) this.#wheel.arm(this.#timer, timeoutMs);
+    if (timeoutMs > 0) this.#wheel.arm(this.#timer, timeoutMs, this.record.startedMs);
     this.lease(member, method, upgrades, isFresh);
   }
 
@@ -166,9 +168,15 @@ export abstract class Attempt implements TimerOwner {
   /** The outcome of a call is told by its trailers, or by its head if it has no messages. */
   #noteGrpcHead(head: MessageHead): void {
     this.grpcStatus = grpcStatusOf(head);
-    if (this.grpcStatus >= 0) this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
+    if (this.grpcStatus >= 0) this.#noteCode();
     else if (head.status !== 200) this.report(outcomeOfStatus(head.status));
     else this.#awaitsTrailers = true;
+  }
+
+  /** The call has ended with a code. */
+  #noteCode(): void {
+    this.record.grpcStatus = grpcCodeName(this.grpcStatus);
+    this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
   }
 
   /** Content of the answer came: an endpoint that sends messages works, however long its stream goes on. */
@@ -189,7 +197,7 @@ export abstract class Attempt implements TimerOwner {
     if (this.isOver) return;
     if (this.#awaitsTrailers) {
       this.grpcStatus = grpcStatusIn(trailers);
-      this.report(outcomeOfStatus(httpStatusOf(this.grpcStatus)));
+      this.#noteCode();
     }
     this.leave(isReusable);
     this.owner.onResponseEnd(trailers);
@@ -216,11 +224,25 @@ export abstract class Attempt implements TimerOwner {
     this.owner.onAttemptFailed(reason);
   }
 
+  /** The clock; within one read it is looked at once. */
+  get nowMs(): number {
+    if (!this.isInTurn) return this.#wheel.now();
+    if (this.#turnMs === 0) this.#turnMs = this.#wheel.now();
+    return this.#turnMs;
+  }
+
+  /** What an endpoint sent is being read: no time passes until that is done. */
+  protected beginTurn(): void {
+    this.#turnMs = 0;
+    this.isInTurn = true;
+  }
+
   /** Tells once: when the answer's head is there, or when there will be none. */
   protected report(outcome: AttemptOutcome): void {
     if (this.#isReported) return;
     this.#isReported = true;
-    if (this.member !== undefined) this.cluster?.report(this.member.state, this.tickets, outcome, this.#startedMs);
+    if (this.member !== undefined && this.cluster !== undefined)
+      this.cluster.report(this.member.state, this.tickets, outcome, this.#startedMs, this.nowMs);
   }
 
   /** Lets go of connection, queue and timer. `member` stays for the record. */

@@ -210,7 +210,8 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
 
   setIdleTimeout(idleMs: number): void {
     this.#policyIdleMs = idleMs;
-    if (this.body.isDone && idleMs !== this.#timer.delayMs) this.#timer.arm("stream", idleMs);
+    if (this.body.isDone && idleMs !== this.#timer.delayMs)
+      this.#timer.arm("stream", idleMs, this.#path.wheel.recentMs);
   }
 
   onExchangeDone(mayKeepAlive: boolean): void {

@@ -64,7 +64,9 @@ describe("messages that HTTP/1.1 has no place for", () => {
     ]);
     const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
     const answer = await exchangeBytes(rig.port, GET);
-    expect(answer.match(/HTTP\/1.1/g)?.length).toBeLessThanOrEqual(1);
+    // The reset may overtake the head.
+    expect(answer.match(/HTTP\/1.1/g)?.length ?? 0).toBeLessThanOrEqual(1);
+    expect(answer).not.toContain("OK");
   });
 
   test("HEAD: neither content nor trailers behind the answer", async () => {

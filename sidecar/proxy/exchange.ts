@@ -213,7 +213,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     const { outlet } = this.#client;
     outlet.flush();
     // An answer that came whole in one read costs no look at the clock.
-    if (this.state === "responding" && this.record.answeredMs === 0) this.record.answeredMs = this.#path.clock.now();
+    if (this.state === "responding" && this.record.answeredMs === 0) this.record.answeredMs = this.attempt.nowMs;
     this.#client.noteActivity();
     if (outlet.isFull) this.attempt.pauseReading();
   }
@@ -371,7 +371,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.deadline.cancel();
     this.#seat.leave();
     this.#active.value--;
-    this.endedMs = this.#path.clock.now();
+    this.endedMs = this.attempt.nowMs;
     recordExchange(this.#path, this, status, cause);
     this.state = "idle";
     this.tries.clear();

@@ -60,10 +60,7 @@ describe("before anything of an answer is out: 500 internal-error", () => {
     ["while the head is made ready", () => vi.spyOn(RequestRelay.prototype, "begin").mockImplementationOnce(throwOnce)],
     ["when the attempt may write", () => vi.spyOn(RequestRelay.prototype, "sendAll").mockImplementationOnce(throwOnce)],
     ["when the answer's head comes", () => vi.spyOn(ResponseRelay.prototype, "head").mockImplementationOnce(throwOnce)],
-    [
-      "while retries are decided",
-      () => vi.spyOn(RetryState.prototype, "acceptsAnswer").mockImplementationOnce(throwOnce),
-    ],
+    ["while retries are decided", () => vi.spyOn(RetryState.prototype, "isUnwanted").mockImplementationOnce(throwOnce)],
   ])("%s", async (_where, inject) => {
     const { rig, logged } = await faultyRig((await answering(ok("fine"))).address);
     inject(rig);

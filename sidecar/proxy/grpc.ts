@@ -1,9 +1,10 @@
 // What gRPC says in HTTP: statuses behind an answer of 200, deadlines, and answers of the mesh in its form. After the
 // protocol's own PROTOCOL-HTTP2.md and gRFC A6 (retries). Messages are not looked at.
+import type { ReasonName } from "../../rules/reason-names.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Trailers } from "./contract.ts";
-import type { Failure, ReasonName } from "./reasons.ts";
+import type { Failure } from "./reasons.ts";
 
 /** Canonical codes by number; the words that rules, figures and records use. */
 export const GRPC_CODES = [

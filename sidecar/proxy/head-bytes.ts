@@ -1,5 +1,4 @@
-// A head of HTTP/2 written down as the bytes of HTTP/1.1, for the decoder that knows its rules. One buffer for all: the
-// decoder keeps nothing of it. Written octet by octet, because joining the pieces as text first is most of the cost.
+// A head of HTTP/2 written down as the bytes of HTTP/1.1. One buffer for all: its text is copied out. Written octet by octet, because joining the pieces as text first is most of the cost.
 
 const BYTES_AT_FIRST = 16 * 1024;
 /** Longer pieces are written by the runtime: from here on its call costs less than the loop. */
@@ -31,5 +30,5 @@ export class HeadBytes {
   }
 }
 
-/** Between the call that fills it and the decoder's, nothing else runs. */
+/** Nothing else runs between `begin` and the copy. */
 export const headBytes = new HeadBytes();

@@ -13,6 +13,7 @@ import { Http2Seat, type SeatOwner } from "./http2-seat.ts";
 import { readResponseText } from "./http2-text.ts";
 import { SocketTransport } from "./http2-transport.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
+import { ReadEnd } from "./read-end.ts";
 import { failure } from "./reasons.ts";
 import { countBug, recordRefusal } from "./record.ts";
 import { ownAnswer } from "./respond.ts";
@@ -30,6 +31,7 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
   readonly #connection: Http2Connection;
   readonly #timer: PhaseTimer;
   readonly #spare: Http2Seat[] = [];
+  readonly readEnd = new ReadEnd();
 
   /** @param socket whose bytes, from now on, come to `onBytes` */
   constructor(socket: Socket, remoteAddress: string, owner: LinkOwner, path: DataPath, router: Router) {
@@ -71,6 +73,7 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
     } catch (error) {
       countBug(this.#path, "http2-client", error);
     }
+    this.readEnd.run();
   }
 
   /** Says GOAWAY; what is under way is finished. */

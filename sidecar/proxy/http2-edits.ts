@@ -1,5 +1,5 @@
 // A head that came in HTTP/2 and goes on in HTTP/2: edited field by field, without the text between. The same edits as
-// the encoder of HTTP/1.1 makes, on what of them HTTP/2 has.
+// the encoder of HTTP/1.1 makes, on what of them HTTP/2 has. For one that came in HTTP/1.1 see http2-fields.ts.
 import { FIELD_NAMES } from "../http1/field.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
 import { fieldKind } from "../http2/field.ts";
@@ -30,14 +30,19 @@ export function editHead(source: Http2Head, edits: HeadEdits, into: Http2Head): 
     if (edits.editCount > 0 && isEdited(edits, name)) continue;
     into.push(name, values[index] as string, kinds[index] as number, sensitive[index] as number);
   }
-  // Edited fields stand at the end: their order among fields of other names means nothing (RFC 9110 section 5.3).
+  addEdits(edits, into);
+}
+
+/** Edited fields stand at the end: their order among fields of other names means nothing (RFC 9110 section 5.3). */
+export function addEdits(edits: HeadEdits, into: Http2Head): void {
   for (let edit = 0; edit < edits.editCount; edit++)
     if (edits.lines[edit] !== "") addLines(edits.lines[edit] as string, into);
   if (edits.append !== "") addLines(edits.append, into);
   if (edits.requestId !== "") into.push("x-request-id", edits.requestId, REQUEST_ID, 0);
 }
 
-function isEdited(edits: HeadEdits, name: string): boolean {
+/** Is what came of this lower-case name left out, or replaced? */
+export function isEdited(edits: HeadEdits, name: string): boolean {
   for (let edit = 0; edit < edits.editCount; edit++) if (edits.names[edit] === name) return true;
   return false;
 }

@@ -1,7 +1,6 @@
 // One stream of a client: its request is read for the exchange, and the exchange's answer goes out on it. Seats are used
 // for stream after stream. Not routing and not answers.
 import type { BodyForm } from "../http1/contract.ts";
-import { REFUSED } from "../http1/contract.ts";
 import { RequestDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
@@ -11,11 +10,12 @@ import { NO_HANDLER } from "../http2/stream.ts";
 import type { Downstream, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
-import { headBytes } from "./head-bytes.ts";
+import { writeRequest } from "./http2-heads.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
-import { readResponseText, requestBytes, trailersText } from "./http2-text.ts";
+import { readResponseText, trailersText } from "./http2-text.ts";
 import { copyOf } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
+import { READ_END_MAX_BYTES, type ReadEnd, type ReadEnder } from "./read-end.ts";
 import { failure } from "./reasons.ts";
 import { recordRefusal } from "./record.ts";
 import { ownAnswer, sendAnswer } from "./respond.ts";
@@ -24,6 +24,7 @@ import { ownAnswer, sendAnswer } from "./respond.ts";
 export interface SeatOwner {
   readonly remoteAddress: string;
   readonly isDraining: boolean;
+  readonly readEnd: ReadEnd;
   giveBack(seat: Http2Seat): void;
 }
 
@@ -35,7 +36,8 @@ const CONTENT: { readonly form: BodyForm; useWireForm(): void } = { form: "data"
 /** "answered": the answer is out, the rest of the request is not wanted. */
 type SeatState = "free" | "body" | "answering" | "tunnel" | "answered";
 
-export class Http2Seat implements Downstream, StreamHandler, StreamSender, PhaseOwner {
+export class Http2Seat implements Downstream, StreamHandler, StreamSender, PhaseOwner, ReadEnder {
+  awaitsReadEnd = false;
   readonly outlet = new StreamOutlet(this, false);
   readonly body = CONTENT;
   readonly #owner: SeatOwner;
@@ -104,8 +106,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   onHead(stream: Http2StreamView, isEnd: boolean): void {
     this.#guard(() => {
-      requestBytes(stream.head, isEnd, WEBSOCKET_KEY, headBytes);
-      if (this.#decoder.decodeHead(headBytes.bytes, 0, headBytes.length) === REFUSED) return this.#refuse();
+      writeRequest(stream.head, isEnd, WEBSOCKET_KEY, this.#decoder.head);
+      if (!this.#decoder.takeHead()) return this.#refuse();
       const { head } = this.#decoder;
       const hasBody = !isEnd && !head.isConnect && !head.upgrade;
       this.#hasEnded = isEnd;
@@ -114,7 +116,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       const nowMs = clock.now();
       this.#timer.arm("stream", hasBody ? limits.bodyIdleTimeoutMs : this.#policyIdleMs, nowMs);
       this.#exchange.begin(nowMs);
-      this.#exchange.request.flush();
+      this.#owner.readEnd.add(this);
     });
   }
 
@@ -127,7 +129,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       if (this.#state === "body") {
         if (end > start) this.#exchange.request.addBody(bytes, start, end);
         if (isEnd && this.#state === "body") this.#completeRequest("");
-        this.#exchange.request.flush();
+        if (end - start > READ_END_MAX_BYTES) this.#exchange.request.flush();
+        else this.#owner.readEnd.add(this);
       } else if (this.#state === "tunnel") this.#passTunnel(bytes, start, end, isEnd);
       else if (this.#state === "answering" && end > start) this.#early.push(copyOf(bytes, start, end));
     } catch (error) {
@@ -140,9 +143,17 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       this.#hasEnded = true;
       if (this.#state === "body") {
         this.#completeRequest(trailersText(stream.trailers));
-        this.#exchange.request.flush();
+        this.#owner.readEnd.add(this);
       } else if (this.#state === "tunnel") this.#exchange.tunnel.onClientEnd();
     });
+  }
+
+  onReadEnd(): void {
+    try {
+      this.#exchange.request.flush();
+    } catch (error) {
+      this.#onError(error);
+    }
   }
 
   onReset(): void {

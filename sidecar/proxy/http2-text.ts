@@ -1,77 +1,12 @@
-// Heads of HTTP/2 and the text that the exchange reads and edits, both ways. Reading goes through the HTTP/1.1 decoder
-// afterwards, so one set of rules decides what a head may say, whoever said it. Not the rules of HTTP/2 itself: the
-// http2 room has refused what breaks those.
+// Text of HTTP/1.1 that the sidecar made, or that changes protocols, as heads of HTTP/2; and trailers as text. Not heads on
+// their way in, which http2-heads.ts reads.
 import { FIELD as HTTP2_FIELD } from "../http2/field.ts";
 import { Http2Head } from "../http2/head.ts";
-import type { HeadBytes } from "./head-bytes.ts";
 
 /** Fields that HTTP/1.1 says of a connection: they have no place in HTTP/2 (RFC 9113 section 8.2.2). */
 const CONNECTION_FIELDS = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 /** What only the handshake of HTTP/1.1 says (RFC 8441 section 5). */
 const WEBSOCKET_HANDSHAKE = new Set(["sec-websocket-key", "sec-websocket-accept"]);
-/** Whose requests have a body by nature: an end without one is said in so many words. */
-const BODY_METHODS = new Set(["POST", "PUT", "PATCH"]);
-const NO_BODY = "content-length: 0\r\n";
-const CHUNKED = "transfer-encoding: chunked\r\n";
-
-/**
- * A request as HTTP/1.1 bytes; see HeadBytes. Content of unknown length is said to be chunked; an extended CONNECT (RFC
- * 8441) becomes the upgrade that it stands for.
- * @param isEnd no content follows
- * @param websocketKey for an upgrade to `websocket`, whose handshake needs one
- */
-export function requestBytes(head: Http2Head, isEnd: boolean, websocketKey: string, out: HeadBytes): void {
-  const isPlainConnect = head.method === "CONNECT" && head.protocol === "";
-  const method = head.protocol === "" ? head.method : "GET";
-  out.begin();
-  out.put(method);
-  out.put(" ");
-  out.put(isPlainConnect ? head.authority : head.path);
-  out.put(" HTTP/1.1\r\nhost: ");
-  out.put(head.authority);
-  out.put("\r\n");
-  putFields(head, out);
-  if (head.protocol !== "") {
-    out.put(`connection: upgrade\r\nupgrade: ${head.protocol}\r\n`);
-    if (head.protocol === "websocket" && head.value("sec-websocket-key") === undefined)
-      out.put(`sec-websocket-key: ${websocketKey}\r\n`);
-  } else if (!isPlainConnect && head.contentLength < 0) {
-    if (!isEnd) out.put(CHUNKED);
-    else if (BODY_METHODS.has(method)) out.put(NO_BODY);
-  }
-  out.put("\r\n");
-}
-
-/** An answer, final or interim, as HTTP/1.1 bytes. @param isEnd no content follows */
-export function responseBytes(head: Http2Head, isEnd: boolean, out: HeadBytes): void {
-  const { status } = head;
-  const hasBody = !isEnd && status >= 200 && status !== 204 && status !== 304;
-  out.begin();
-  out.put(statusLine(status));
-  putFields(head, out);
-  if (hasBody && head.contentLength < 0) out.put(CHUNKED);
-  out.put("\r\n");
-}
-
-const statusLines: string[] = [];
-
-function statusLine(status: number): string {
-  let line = statusLines[status];
-  if (line === undefined) {
-    line = `HTTP/1.1 ${status} \r\n`;
-    statusLines[status] = line;
-  }
-  return line;
-}
-
-function putFields({ names, values, count }: Http2Head, out: HeadBytes): void {
-  for (let index = 0; index < count; index++) {
-    out.put(names[index] as string);
-    out.put(": ");
-    out.put(values[index] as string);
-    out.put("\r\n");
-  }
-}
 
 /** Trailers as field lines and the empty line behind them; "" for none. */
 export function trailersText(head: Http2Head): string {

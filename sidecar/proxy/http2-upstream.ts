@@ -14,6 +14,7 @@ import { TCP_KEEP_ALIVE } from "../upstream/connection.ts";
 import { type PoolSettings, TCP_KEEP_ALIVE_MS } from "../upstream/pool.ts";
 import type { StreamConnection, StreamConnectionOwner } from "../upstream/stream-pool.ts";
 import { type Http2Tools, SocketTransport } from "./http2-transport.ts";
+import { ReadEnd } from "./read-end.ts";
 
 /**
  * "greeting": the socket stands, the endpoint's SETTINGS are awaited. Requests are not sent before: who is frozen, does
@@ -23,6 +24,7 @@ type State = "connecting" | "greeting" | "open" | "draining" | "closed";
 
 export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, ByteReader, TimerOwner {
   requests = 0;
+  readonly readEnd = new ReadEnd();
   readonly #owner: StreamConnectionOwner;
   readonly #socket: Socket;
   readonly #connection: Http2Connection;
@@ -139,6 +141,7 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
     } catch (error) {
       this.#tools.onBug(error);
     }
+    this.readEnd.run();
   }
 
   onTimer(): void {

@@ -1,6 +1,7 @@
 // What the end of an attempt says about its endpoint: for breakers, ejections and latency.
+
+import type { ReasonName } from "../../rules/reason-names.ts";
 import type { AttemptOutcome } from "../cluster-state.ts";
-import type { ReasonName } from "./reasons.ts";
 
 /** As Envoy's outlier detection: 502, 503 and 504 are failures of the way there, other 5xx of the service. */
 export function outcomeOfStatus(status: number): AttemptOutcome {

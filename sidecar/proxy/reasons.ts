@@ -1,5 +1,6 @@
 // The closed list of x-weft-reason: why the mesh itself made an answer, or cut a connection. The same words are in
 // the access log and the metrics. docs/reasons.md explains each; a test keeps the two equal.
+import { REASON_NAMES, type ReasonName } from "../../rules/reason-names.ts";
 
 /** What went wrong on whose side, and whether another try could be made. */
 export interface Reason {
@@ -95,11 +96,7 @@ export const REASONS = {
   "cors-preflight": { status: 200, side: "mesh", retry: "never", text: "the rule answers CORS preflight requests" },
   tunnel: { status: 200, side: "mesh", retry: "never", text: "a tunnel to the host stands" },
   "internal-error": { status: 500, side: "mesh", retry: "never", text: "an error in the sidecar ended this request" },
-} as const satisfies Readonly<Record<string, Reason>>;
-
-export type ReasonName = keyof typeof REASONS;
-
-export const REASON_NAMES: readonly ReasonName[] = Object.keys(REASONS) as ReasonName[];
+} as const satisfies Readonly<Record<ReasonName, Reason>>;
 
 /** A failure of one exchange or attempt: a reason with what happened in this case. */
 export interface Failure {

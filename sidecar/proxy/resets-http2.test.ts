@@ -263,7 +263,7 @@ describe("an error of the sidecar itself ends one stream with 500", () => {
     [
       "while the head is read",
       -1,
-      () => vi.spyOn(RequestDecoder.prototype, "decodeHead").mockImplementationOnce(throwOnce),
+      () => vi.spyOn(RequestDecoder.prototype, "takeHead").mockImplementationOnce(throwOnce),
     ],
     [
       "while the head is made ready",
@@ -283,7 +283,7 @@ describe("an error of the sidecar itself ends one stream with 500", () => {
     [
       "while retries are decided",
       500,
-      () => vi.spyOn(RetryState.prototype, "acceptsAnswer").mockImplementationOnce(throwOnce),
+      () => vi.spyOn(RetryState.prototype, "isUnwanted").mockImplementationOnce(throwOnce),
     ],
     ["in the answer's body", 0, () => vi.spyOn(ResponseRelay.prototype, "body").mockImplementationOnce(throwOnce)],
     ["at the answer's end", 0, () => vi.spyOn(ResponseRelay.prototype, "end").mockImplementationOnce(throwOnce)],

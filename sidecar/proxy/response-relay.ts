@@ -12,6 +12,7 @@ import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
 import { applyModifiers } from "./forwarding.ts";
 import { editHead } from "./http2-edits.ts";
+import { readResponse } from "./http2-fields.ts";
 import { KeptResponse } from "./keep-good.ts";
 import type { Failure } from "./reasons.ts";
 import { endGrpcAnswer } from "./respond.ts";
@@ -77,10 +78,11 @@ export class ResponseRelay {
     if (closes) edits.connection = "close";
     else if (toOldClient) edits.connection = "keep-alive";
     this.closes = closes;
-    if (fields === undefined || outlet.addFields === undefined) outlet.addHead(encodeResponseHead(head, edits), chunks);
+    if (outlet.addFields === undefined) outlet.addHead(encodeResponseHead(head, edits), chunks);
     else {
       this.#fields ??= new Http2Head();
-      editHead(fields, edits, this.#fields);
+      if (fields === undefined) readResponse(head, edits, this.#fields);
+      else editHead(fields, edits, this.#fields);
       outlet.addFields(this.#fields, "");
     }
     return form;

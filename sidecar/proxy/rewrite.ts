@@ -16,6 +16,7 @@ import type { Destination } from "./destination.ts";
 import { applyModifiers, HopLines } from "./forwarding.ts";
 import { replacedKinds } from "./hop-fields.ts";
 import { editHead } from "./http2-edits.ts";
+import { readRequest } from "./http2-fields.ts";
 
 /** The heads that one client connection sends on; what repeats is made once. */
 export class ForwardedHeads {
@@ -38,12 +39,14 @@ export class ForwardedHeads {
   /** Of `fieldsOf`; kept for all attempts of a request. */
   #fields: Http2Head | undefined = undefined;
 
-  /** The same in fields, where both sides speak HTTP/2; undefined: only the text will do. */
+  /** The same in fields, for an endpoint that speaks HTTP/2; undefined: only the text will do. */
   fieldsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): Http2Head | undefined {
+    if (!destination.isHttp2 || head.upgrade || head.isConnect) return undefined;
     const source = this.#client.http2Head;
-    if (source === undefined || !destination.isHttp2) return undefined;
+    const edits = this.#editsOf(settings, head, destination);
     this.#fields ??= new Http2Head();
-    editHead(source, this.#editsOf(settings, head, destination), this.#fields);
+    if (source === undefined) readRequest(head, edits, this.#fields);
+    else editHead(source, edits, this.#fields);
     return this.#fields;
   }
 

@@ -109,7 +109,9 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const { destination, deadline, record } = this.#exchange;
     const context = record.trace.source === undefined ? "" : record.trace.linesOf(attempt.record.spanId);
     if (destination.hopFields === "none") return context;
-    const leftMs = deadline.leftMs(destination, this.#path.clock.now());
+    // It goes out when it began, or as soon as it has a connection: no look at the clock.
+    const nowMs = attempt.record.connectedMs || attempt.record.startedMs;
+    const leftMs = deadline.leftMs(destination, nowMs);
     const lines = context + hopLines(destination.hopFields, this.retry.tries, leftMs);
     return destination.isGrpc && leftMs < Number.POSITIVE_INFINITY ? lines + grpcTimeoutLine(leftMs) : lines;
   }
@@ -117,7 +119,8 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   /** Should this answer be given up, for another attempt or for a copy that is under way? */
   wantsAnother(head: MessageHead): boolean {
     const { retry } = this;
-    if (this.#hedges?.isRacing === true && retry.isUnwanted(head)) return true;
+    if (!retry.isUnwanted(head)) return false;
+    if (this.#hedges?.isRacing === true) return true;
     return retry.acceptsAnswer(head, this.#exchange.destination, this.request.isWhole, this.#leftMs());
   }
 

@@ -75,7 +75,7 @@ async function setUp(concurrency = 2) {
       http1Limits: {},
       zone: "",
       logLevel: "silent",
-      identity: { service: "default/orders", version: "", instance: "", zone: "", programVersion: "0" },
+      identity: { service: "default/orders", version: "", zone: "", programVersion: "0" },
       processes: 2,
     },
     clock,

@@ -69,6 +69,8 @@ export class Fleet implements Traffic {
   #configuration: Configuration = { resources: new Map(), revision: 0 };
   #logLevel: LogLevel;
   #countsRoutes = false;
+  /** The registry's name for the sidecar, once there is one. */
+  #instance: string | undefined;
   #resolver: ServiceResolver | undefined;
   #ticks: Timer | undefined;
   /** Counters of workers that have ended. */
@@ -126,6 +128,18 @@ export class Fleet implements Traffic {
     this.#logLevel = level;
     this.#options.log.level = level;
     for (const worker of this.#running()) worker.ask("setLogLevel", level).catch(() => {});
+  }
+
+  identify(instance: string): void {
+    // In turn, so that a worker that is being welcomed does not miss it.
+    void this.#inTurn(async () => {
+      this.#instance = instance;
+      for (const worker of this.#running()) worker.ask("identify", instance).catch(() => {});
+    });
+  }
+
+  async reopenLogs(): Promise<void> {
+    await this.#inTime(Promise.allSettled(this.#running().map((worker) => worker.ask("reopenLogs", undefined))));
   }
 
   openOutbound(listen: HostPort): Promise<string> {
@@ -229,6 +243,7 @@ export class Fleet implements Traffic {
       await worker.ask("prepare", configurationChange(nothing, this.#configuration));
       await worker.ask("commit", undefined);
       await this.decisions.welcome(worker);
+      if (this.#instance !== undefined) await worker.ask("identify", this.#instance);
       if (this.#countsRoutes) await worker.ask("countRoutes", true);
       for (const order of this.#open.values()) await worker.ask("listen", order);
       serves();

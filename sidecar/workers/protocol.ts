@@ -8,7 +8,7 @@ import type { ProfileOrder } from "../admin/profiler.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { DataPathLimits } from "../limits.ts";
 import type { Decision } from "../observe/decision.ts";
-import type { TelemetryIdentity } from "../observe/otlp/identity.ts";
+import type { KnownIdentity } from "../observe/otlp/identity.ts";
 import type { FamilyReport } from "../observe/report.ts";
 import type { TapOrder, TapReport } from "../observe/tap.ts";
 import type { Resolution } from "../resolver.ts";
@@ -25,7 +25,7 @@ export interface WorkerSettings {
   readonly http1Limits: Partial<Http1Limits>;
   readonly zone: string;
   readonly logLevel: LogLevel;
-  readonly identity: TelemetryIdentity;
+  readonly identity: KnownIdentity;
   /** Worker processes of this sidecar. */
   readonly processes: number;
 }
@@ -72,6 +72,8 @@ export interface Orders {
   openTap(order: TapOrder): void;
   closeTap(tap: number): void;
   setLogLevel(level: LogLevel): void;
+  identify(instance: string): void;
+  reopenLogs(): void;
   profile(order: ProfileOrder): object;
   close(): void;
 }

@@ -6,7 +6,7 @@ import type { Log } from "../../runtime/log.ts";
 import type { Usage } from "../../runtime/process-figures.ts";
 import type { Random } from "../../runtime/random.ts";
 import type { LineSink } from "../access-log.ts";
-import { type ProfileOrder, Profiler } from "../admin/profiler.ts";
+import { PROFILER_BUSY, type ProfileOrder, Profiler } from "../admin/profiler.ts";
 import { reportOf } from "../observe/report.ts";
 import type { Resolution, ServiceResolver } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
@@ -74,6 +74,8 @@ export class Worker implements ServiceResolver {
       openTap: (order) => this.#path.decisions.openTap(order),
       closeTap: (tap) => this.#path.decisions.closeTap(tap),
       setLogLevel: (level) => this.#path.setLogLevel(level),
+      identify: (instance) => this.#path.identify(instance),
+      reopenLogs: () => this.#path.reopenLogs(),
       profile: (order) => this.#profile(order),
       close: () => this.#traffic?.close(),
     };
@@ -147,7 +149,8 @@ export class Worker implements ServiceResolver {
   }
 
   #profile({ kind, durationMs }: ProfileOrder): Promise<object> {
-    if (this.#profiler.isRunning) throw new Error("a profile is being taken already");
+    if (this.#profiler.isRunning)
+      throw Object.assign(new Error("a profile is being taken already"), { code: PROFILER_BUSY });
     return this.#profiler.take(kind, () => sleep(this.#floor.clock, durationMs));
   }
 

@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { REASON_NAMES, type ReasonName } from "../../sidecar/proxy/reasons.ts";
+import { REASON_NAMES, type ReasonName } from "../../rules/reason-names.ts";
 import { cleanUp, eventually, type RunningProgram, startProgram, temporaryFolder, within } from "../harness.ts";
 import { page, serviceDocument, sidecarArguments, startSidecar } from "./sidecar-process.ts";
 

@@ -2,15 +2,17 @@
 // print/rollout.ts, following one to its end is rollout-watch.ts.
 import type { Client } from "@grpc/grpc-js";
 import { type Rollout, type RolloutKey, RolloutsServiceClient } from "../../../proto/gen/weft/v1/rollouts.ts";
+import { diagnosticView } from "../../view/diagnostic.ts";
 import { rolloutEventView, rolloutView } from "../../view/rollout.ts";
 import { author } from "../author.ts";
 import type { Invocation } from "../command.ts";
 import { type Connection, withConnection } from "../connection.ts";
-import { emit, isForPeople, writeLines } from "../emit.ts";
+import { emit, isForPeople, stderrPaint, writeLines } from "../emit.ts";
 import { CliFailure, EXIT, type ExitCode, usageFailure } from "../failure.ts";
 import { didYouMean } from "../kinds.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 import { ageOf } from "../print/age.ts";
+import { writeDiagnostics } from "../print/diagnostics.ts";
 import { rolloutColumns, rolloutLines } from "../print/rollout.ts";
 import { tableLines } from "../print/table.ts";
 import { ROLLOUT_ACTIONS, type RolloutAction } from "../rollout-actions.ts";
@@ -90,8 +92,10 @@ async function start(call: RolloutCall): Promise<ExitCode> {
     namespace: namespaceOf(invocation),
     author: author(invocation.shell),
   });
-  for (const problem of response.problems) invocation.shell.stderr.write(`${problem}\n`);
-  if (response.rollout === undefined) throw new CliFailure("invalid-rules", "nothing was started");
+  const diagnostics = response.diagnostics.map(diagnosticView);
+  if (response.rollout === undefined)
+    throw new CliFailure("invalid-rules", "nothing was started: the document has errors", { diagnostics });
+  writeDiagnostics(diagnostics, invocation.shell.stderr, stderrPaint(invocation.shell));
   const view = rolloutView(response.rollout);
   if (!invocation.flags.has("wait")) return show(call, response.rollout);
   if (isForPeople(invocation))

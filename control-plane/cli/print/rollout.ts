@@ -29,7 +29,7 @@ export function rolloutLines(view: RolloutView, paint: Paint): string[] {
       { label: weightText(view, paint) },
       { label: "steps", children: stepNodes(view, paint) },
       {
-        label: `analysis: ${paint(VERDICT_STYLE[view.verdict] ?? "dim", view.verdict)}: ${printable(view.verdictReason)}`,
+        label: `${hasEnded(view) ? "last analysis" : "analysis"}: ${paint(VERDICT_STYLE[view.verdict] ?? "dim", view.verdict)}: ${printable(view.verdictReason)}`,
         children: checkNodes(view, paint),
       },
       ...waitNodes(view),
@@ -127,7 +127,12 @@ export function rolloutColumns(invocation: Invocation): Column<RolloutView>[] {
     { header: "PHASE", cell: ({ phase }) => phase, style: ({ phase }) => PHASE_STYLE[phase] },
     { header: "STEP", cell: ({ step, steps }) => `${Math.min(step, steps.length)}/${steps.length}` },
     { header: "WEIGHT", cell: ({ weight }) => `${weight}%` },
-    { header: "VERDICT", cell: ({ verdict }) => verdict, style: ({ verdict }) => VERDICT_STYLE[verdict] },
+    // What was thought before the end says nothing about the end.
+    {
+      header: "VERDICT",
+      cell: (view) => (hasEnded(view) ? "-" : view.verdict),
+      style: (view) => (hasEnded(view) ? undefined : VERDICT_STYLE[view.verdict]),
+    },
     { header: "AGE", cell: ({ startedAt }) => ageOf(Date.parse(startedAt), now) },
   ];
 }

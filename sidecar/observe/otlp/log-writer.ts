@@ -94,6 +94,7 @@ class OtlpLogWriter implements LogWriter {
       ...say.methodAttributes(head, false),
       ...say.urlAttributes(head),
       ...say.serverAttributes(head.authority),
+      ...say.rpcOutcome(record.grpcStatus, true),
       ...say.outcomeAttributes(record.status, record.reason, 500),
       ...say.meshAttributes(record),
       "client.address": record.remoteAddress,

@@ -8,6 +8,8 @@ import { safeQuery } from "../redaction.ts";
 /** Methods that HTTP defines (RFC 9110, RFC 5789); any other is `_OTHER`, because callers may invent them. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]);
 
+const HTTP_PORT = 80;
+
 export interface RequestFacts {
   readonly method: string;
   readonly authority: string;
@@ -32,10 +34,10 @@ export function methodAttributes({ method, path }: RequestFacts, grpc: boolean):
   return { "http.request.method": "_OTHER", "http.request.method_original": method };
 }
 
-/** The host that was asked for. */
+/** The host that was asked for; without a port it is that of http. */
 export function serverAttributes(authority: string): Attributes {
   const { host, port } = splitPort(authority);
-  return { "server.address": host, ...(port === 0 ? {} : { "server.port": port }) };
+  return { "server.address": host, "server.port": port === 0 ? HTTP_PORT : port };
 }
 
 /** The machine that was talked to. */
@@ -76,6 +78,13 @@ export function rpcOutcome(code: string, isServer: boolean): Attributes {
   if (code === "") return {};
   const isError = isServer ? GRPC_FAILURES.has(code) : code !== "OK";
   return { "rpc.response.status_code": code, ...(isError ? { "error.type": code } : {}) };
+}
+
+/** The code that a caller of gRPC sees of an attempt: its answer's, or the one that stands for how it failed. */
+export function codeOfAttempt({ grpcStatus, outcome }: AttemptRecord): string {
+  if (grpcStatus !== "" || outcome === "" || outcome === "retried") return grpcStatus;
+  if (outcome === "aborted") return "CANCELLED";
+  return outcome.endsWith("-timeout") ? "DEADLINE_EXCEEDED" : "UNAVAILABLE";
 }
 
 /** What the mesh decided about the request. */

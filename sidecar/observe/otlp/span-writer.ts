@@ -136,16 +136,17 @@ class SdkSpanWriter implements SpanWriter {
 
   mirror(span: MirrorSpan): void {
     this.#make(span, {
-      name: say.spanName(span, false),
+      name: say.spanName(span, span.isGrpc),
       kind: SpanKind.CLIENT,
       spanId: span.spanId,
       startedMs: span.startedMs,
       endedMs: span.endedMs,
       attributes: {
-        ...say.methodAttributes(span, false),
+        ...say.methodAttributes(span, span.isGrpc),
         "url.full": say.fullUrl(span),
         ...say.serverAttributes(span.authority),
         ...say.peerAttributes(span.address),
+        ...say.rpcOutcome(span.grpcStatus, false),
         ...say.outcomeAttributes(span.status, span.outcome, 400),
         "weft.direction": "outbound",
         "weft.attempt.kind": "mirror",
@@ -193,6 +194,7 @@ class SdkSpanWriter implements SpanWriter {
   /** Answered before any endpoint was tried. */
   #refused(record: ExchangeRecord, kept: Attributes): void {
     this.#client(record, record.trace.spanId, record.startedMs, {
+      ...say.rpcOutcome(record.grpcStatus, false),
       ...say.outcomeAttributes(record.status, record.reason, 400),
       ...kept,
     });
@@ -201,15 +203,18 @@ class SdkSpanWriter implements SpanWriter {
   #attempt(record: ExchangeRecord, index: number, kept: Attributes): void {
     const attempt = record.attempts[index];
     if (attempt === undefined) return;
-    const isLast = index === record.attemptsKept - 1;
-    const status = isLast && attempt.status === 0 ? record.status : attempt.status;
-    const reason = attempt.outcome === "" && isLast ? record.reason : failureOf(attempt);
+    // The one whose answer is the exchange's. With a copy that lost beside it, that is not the last.
+    const isAnswer = attempt === record.lastAttempt;
+    const status = isAnswer && attempt.status === 0 ? record.status : attempt.status;
+    const reason = attempt.outcome === "" && isAnswer ? record.reason : failureOf(attempt);
+    const code = isAnswer ? record.grpcStatus : say.isGrpc(record.head) ? say.codeOfAttempt(attempt) : "";
+    const isNewest = index === record.attemptsKept - 1;
     const attributes: Attributes = {
-      ...(isLast ? say.rpcOutcome(record.grpcStatus, false) : {}),
+      ...say.rpcOutcome(code, false),
       ...say.outcomeAttributes(status, reason, 400),
       // More were made than are kept: the last place holds the newest.
-      ...say.attemptAttributes(attempt, isLast ? record.attemptCount : index + 1),
-      ...(isLast
+      ...say.attemptAttributes(attempt, isNewest ? record.attemptCount : index + 1),
+      ...(isAnswer
         ? { "http.request.body.size": record.requestBytes, "http.response.body.size": record.responseBytes }
         : {}),
       ...kept,
@@ -243,7 +248,7 @@ class SdkSpanWriter implements SpanWriter {
         ...(attempt === undefined ? {} : { "weft.backend": attempt.backend }),
         ...attributes,
       },
-      links: before === undefined || before === "" ? [] : [linkTo(record.trace.traceId, before, "retry of")],
+      links: before === undefined || before === "" ? [] : [linkTo(record.trace.traceId, before, relationOf(attempt))],
       detail: attempt?.detail || record.detail,
     });
   }
@@ -272,6 +277,11 @@ function parentContext({ traceId, parentId, traceState }: Place): Context {
   const parent = { traceId, spanId: parentId, traceFlags: TraceFlags.SAMPLED, isRemote: true };
   const state = traceState === "" ? {} : { traceState: createTraceState(traceState) };
   return trace.setSpanContext(ROOT_CONTEXT, { ...parent, ...state });
+}
+
+/** "retry of", "hedge of" and so on: what an attempt is to the one before it. */
+function relationOf(attempt: AttemptRecord | undefined): string {
+  return `${attempt?.kind ?? "retry"} of`;
 }
 
 function linkTo(traceId: string, spanId: string, relation: string): Link {

@@ -18,6 +18,7 @@ export class MirrorSpan {
   readonly authority: string;
   readonly path: string;
   readonly query: string;
+  readonly isGrpc: boolean;
   /** `namespace/name` that gets the copy. */
   readonly service: string;
   readonly address: string;
@@ -25,6 +26,8 @@ export class MirrorSpan {
   readonly startedMs: number;
   endedMs = 0;
   status = 0;
+  /** Name of the code of its answer; "" where none came. */
+  grpcStatus = "";
   /** As in `weft_mirrored_requests_total`. */
   outcome = "";
   detail = "";
@@ -45,6 +48,7 @@ export class MirrorSpan {
     this.authority = head.authority;
     this.path = head.path;
     this.query = head.query;
+    this.isGrpc = head.value("content-type")?.startsWith("application/grpc") === true;
     this.service = service;
     this.address = address;
     this.version = version;
@@ -53,8 +57,9 @@ export class MirrorSpan {
   }
 
   /** @param attempt what became of the copy on its way */
-  end(outcome: string, { status, outcome: reason, detail }: AttemptRecord, nowMs: number): void {
+  end(outcome: string, { status, grpcStatus, outcome: reason, detail }: AttemptRecord, nowMs: number): void {
     this.status = status;
+    this.grpcStatus = grpcStatus;
     this.outcome = outcome === "answered" ? "" : reason || outcome;
     this.detail = detail;
     this.endedMs = nowMs;

@@ -4,7 +4,7 @@ import { randomFillSync } from "node:crypto";
 import { ownCopy } from "../../../runtime/latin1.ts";
 
 /** A page lives as long as any id that was cut from it, so it is small. */
-const PAGE_BYTES = 1024;
+const PAGE_BYTES = 4_096;
 const TRACE_ID_DIGITS = 32;
 const SPAN_ID_DIGITS = 16;
 

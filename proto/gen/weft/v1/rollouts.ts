@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Diagnostic } from "./rules.ts";
 
 export const protobufPackage = "weft.v1";
 
@@ -48,6 +49,8 @@ export interface StartRequest {
 export interface StartResponse {
   rollout: Rollout | undefined;
   problems: string[];
+  /** The same as data. */
+  diagnostics: Diagnostic[];
 }
 
 export interface GetRolloutRequest {
@@ -376,7 +379,7 @@ export const StartRequest: MessageFns<StartRequest> = {
 };
 
 function createBaseStartResponse(): StartResponse {
-  return { rollout: undefined, problems: [] };
+  return { rollout: undefined, problems: [], diagnostics: [] };
 }
 
 export const StartResponse: MessageFns<StartResponse> = {
@@ -386,6 +389,9 @@ export const StartResponse: MessageFns<StartResponse> = {
     }
     for (const v of message.problems) {
       writer.uint32(18).string(v!);
+    }
+    for (const v of message.diagnostics) {
+      Diagnostic.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -419,6 +425,14 @@ export const StartResponse: MessageFns<StartResponse> = {
             message.problems.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.diagnostics.push(Diagnostic.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -440,6 +454,7 @@ export const StartResponse: MessageFns<StartResponse> = {
       ? Rollout.fromPartial(object.rollout)
       : undefined;
     message.problems = object.problems?.map((e) => e) || [];
+    message.diagnostics = object.diagnostics?.map((e) => Diagnostic.fromPartial(e)) || [];
     return message;
   },
 };
