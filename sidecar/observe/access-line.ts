@@ -81,7 +81,7 @@ function jsonFormat(headers: readonly LoggedHeader[]): LineFormat {
     let line =
       `{"time":"${time}","direction":"${record.direction}",${methods.of(head.method)}${quoted(safeTarget(head.target))}` +
       `${authorities.of(head.authority)}${record.status},"reason":"${record.reason}${services.of(record.service)}` +
-      `${names.of(record.backend)},"version":${quoted(attempt?.version ?? "")},"endpoint":"${endpoint}` +
+      `${names.of(record.backend)},"version":${names.of(attempt?.version ?? "")},"endpoint":"${endpoint}` +
       `${routes.of(record.rule?.route ?? "")}${record.attemptCount},"durationMs":${milliseconds(record.durationMs)},` +
       `"requestBytes":${record.requestBytes},"responseBytes":${record.responseBytes},` +
       `"remoteAddress":"${record.remoteAddress}","requestId":${quoted(record.requestId)}`;
