@@ -1,7 +1,7 @@
 // Trace context on the wire: what is read, what is refused, what is written.
 import { describe, expect, test } from "vitest";
 import type { TraceFormat } from "../../../rules/telemetry-resource.ts";
-import { contextLines, contextReaders, emptyContext, contextReaders, readContext } from "./propagation.ts";
+import { contextLines, contextReaders, emptyContext, readContext } from "./propagation.ts";
 import { TraceIds } from "./trace-ids.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
