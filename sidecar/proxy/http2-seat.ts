@@ -17,8 +17,7 @@ import { copyOf } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { READ_END_MAX_BYTES, type ReadEnd, type ReadEnder } from "./read-end.ts";
 import { failure } from "./reasons.ts";
-import { recordRefusal } from "./record.ts";
-import { ownAnswer, sendAnswer } from "./respond.ts";
+import { refuseHead } from "./refuse-head.ts";
 
 /** The connection, as its seats see it. */
 export interface SeatOwner {
@@ -181,10 +180,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   #refuse(): void {
     const { refusal } = this.#decoder;
     const cause = failure(refusal?.reason ?? "bad-request", refusal?.detail, refusal?.status);
-    const wallMs = this.#path.clock.wall();
     this.#state = "answering";
-    sendAnswer(this.outlet, ownAnswer(cause, { request: undefined, lines: "", closes: false, wallMs }));
-    recordRefusal(this.#path, this.#exchange.direction, this.remoteAddress, cause);
+    refuseHead(this, this.#path, this.#exchange.direction, cause);
     this.onExchangeDone();
   }
 

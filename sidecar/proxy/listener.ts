@@ -2,16 +2,19 @@
 // requests: that is its router's.
 import { createServer, type Server, type Socket } from "node:net";
 import { formatHostPort, type HostPort } from "../../runtime/address.ts";
-import { ClientGreeting } from "./client-greeting.ts";
+import { ClientSocket } from "./client-socket.ts";
 import type { ClientLink, LinkOwner, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Drain, type Drainable } from "./drain.ts";
+import { Http1Seats } from "./http1-seats.ts";
 
 export interface Listener {
   /** HOST:PORT that it is bound to. */
   readonly address: string;
   /** Open client connections. */
   readonly connectionCount: number;
+  /** Those of HTTP/1.1 that have a request, or had one a moment ago. */
+  readonly seatCount: number;
   readonly isDraining: boolean;
   /** From now on every answer says that its connection closes; new connections are still taken. */
   announceDrain(): void;
@@ -50,11 +53,13 @@ class PortListener implements Listener, LinkOwner, Drainable {
   readonly #path: DataPath;
   readonly #router: Router;
   readonly #connections = new Set<ClientLink>();
+  readonly #seats: Http1Seats;
   #drain: Drain | undefined = undefined;
 
   constructor(path: DataPath, router: Router) {
     this.#path = path;
     this.#router = router;
+    this.#seats = new Http1Seats(path, router);
     this.#server = createServer({
       pauseOnConnect: true,
       allowHalfOpen: true,
@@ -67,6 +72,10 @@ class PortListener implements Listener, LinkOwner, Drainable {
 
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  get seatCount(): number {
+    return this.#seats.takenCount;
   }
 
   listen(at: HostPort, reusePort: boolean): Promise<Listener> {
@@ -92,7 +101,7 @@ class PortListener implements Listener, LinkOwner, Drainable {
       return;
     }
     try {
-      this.#connections.add(new ClientGreeting(socket, this, this.#path, this.#router));
+      this.#connections.add(new ClientSocket(socket, this, this.#path, this.#seats));
       this.#path.metrics.clientConnectionsActive.cell(direction).value = this.#connections.size;
     } catch (error) {
       this.#path.log.error({ err: error }, "a connection could not be taken over");
