@@ -91,12 +91,16 @@ export class ForwardedHeads {
   }
 }
 
-/** Each attempt says which span it is, instead of what came. */
+/** Each attempt says which span it is, instead of what came. Formats that are not spoken here go through. */
 function dropTrace(edits: HeadEdits, head: MessageHead, trace: TraceScope): void {
-  edits.dropKinds |= 1 << FIELD.traceparent;
-  for (const name of trace.source?.fields ?? []) if (name !== "traceparent") edits.remove(name);
-  // The state of another trace, or of none (W3C Trace Context section 3.3).
-  if (trace.incoming.traceState === "" && head.has(FIELD.tracestate)) edits.dropKinds |= 1 << FIELD.tracestate;
+  for (const name of trace.source?.fields ?? []) {
+    if (name !== "traceparent") edits.remove(name);
+    else {
+      edits.dropKinds |= 1 << FIELD.traceparent;
+      // The state of another trace, or of none (W3C Trace Context section 3.3).
+      if (trace.incoming.traceState === "" && head.has(FIELD.tracestate)) edits.dropKinds |= 1 << FIELD.tracestate;
+    }
+  }
 }
 
 function applyFilters(edits: HeadEdits, head: MessageHead, filters: FilterPlan, match: RouteMatch | undefined): void {
