@@ -34,6 +34,11 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     return this.#connection !== undefined;
   }
 
+  /** Its frames leave with those of the others, and a reset follows them. */
+  get hasUnsent(): boolean {
+    return false;
+  }
+
   pauseReading(): void {
     this.#stream?.pauseReading();
   }
