@@ -120,6 +120,6 @@ test("a tunnel whose client is gone keeps its seat from others", async () => {
   client.socket.resetAndDestroy();
   await until(() => listener.connectionCount === 0);
   expect(listener.seatCount).toBe(0);
-  await until(() => connection.hasEnded);
+  await until(() => connection.isClosed);
   expect(await new Client(port).send(GET).receives("unexpected-upgrade")).toContain("502 Bad Gateway");
 });

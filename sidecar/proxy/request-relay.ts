@@ -45,7 +45,8 @@ export class RequestRelay {
   begin(heads: ForwardedHeads, destination: Destination, path: DataPath, snapshot: Snapshot): void {
     const { head } = this.#client;
     const { mirrors } = destination.ruleFilters;
-    const hasMirrors = mirrors.length > 0 && !destination.isFallback;
+    // What follows a CONNECT is a talk of two, and no third one could take part.
+    const hasMirrors = mirrors.length > 0 && !destination.isFallback && !head.isConnect;
     const { headers } = snapshot.mesh;
     this.#headFields = hasMirrors ? undefined : heads.fieldsOf(headers, head, destination);
     if (this.#headFields === undefined) this.#headText = heads.textOf(headers, head, destination);
