@@ -341,9 +341,10 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
     if (this.isIdle) this.#close();
   }
 
-  /** Cuts what is there; a client that still waits for its answer is told why there is none. */
+  /** Cuts what is there; a client that still waits for its answer is told why there is none, one in a tunnel is reset. */
   destroy(): void {
-    if (this.#state === "answering" || this.#state === "body") this.#guard(() => this.#exchange.refuse(DRAINING));
+    const isInProgress = this.#state === "answering" || this.#state === "body" || this.#state === "tunnel";
+    if (isInProgress) this.#guard(() => this.#exchange.refuse(DRAINING));
     this.#socket.destroySoon();
   }
 

@@ -93,7 +93,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   /** The connection is about to be cut: a client that waits for its answer is told why there is none. */
   cut(): void {
-    if (this.#state === "answering" || this.#state === "body") this.#guard(() => this.#exchange.refuse(DRAINING));
+    const isInProgress = this.#state === "answering" || this.#state === "body" || this.#state === "tunnel";
+    if (isInProgress) this.#guard(() => this.#exchange.refuse(DRAINING));
   }
 
   /** The connection is gone: the seat is not used again. */

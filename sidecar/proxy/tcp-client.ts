@@ -54,6 +54,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.outlet.attach(new SocketSink(this.#socket, path.limits.writeBufferBytes));
     this.#exchange = new Exchange(this, path, router);
     this.#listen(this.#socket);
+    this.#timer.arm("stream", path.limits.streamIdleTimeoutMs);
     this.#guard(() => {
       this.#exchange.begin(path.clock.now());
       this.#exchange.request.flush();
@@ -96,7 +97,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
       this.#exchange.tunnel.fromClient(bytes, 0, length);
       this.#exchange.request.flush();
     } catch (error) {
-      this.#exchange.onInternalError("client", error);
+      this.#onError(error);
     }
   }
 
@@ -201,7 +202,14 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     try {
       step();
     } catch (error) {
-      this.#exchange.onInternalError("client", error);
+      this.#onError(error);
     }
+  }
+
+  /** A bug: it ends the exchange in progress; without one the connection alone is left to end. */
+  #onError(error: unknown): void {
+    const wasIdle = this.#exchange.state === "idle";
+    this.#exchange.onInternalError("client", error);
+    if (wasIdle) this.reset();
   }
 }
