@@ -1,6 +1,7 @@
 // Calls of gRPC through one core, against nginx's grpc_pass and a proxy on node:http2: unary calls on few and on many
 // connections, messages of a stream, and the latency at half the peak.
 import type { Calls } from "./load/contract.ts";
+import { bareEnvoyGrpc, envoyGrpc } from "./peers/envoy.ts";
 import { nginxGrpc } from "./peers/nginx.ts";
 import { http2Proxy } from "./peers/node-peers.ts";
 import { weftGrpc } from "./peers/weft.ts";
@@ -61,7 +62,11 @@ const SHAPES: readonly Shape[] = [
 ];
 
 export async function run({ scale, note }: BenchOptions): Promise<BenchResult> {
-  const field = await ProxyField.start([weftGrpc, nginxGrpc, http2Proxy], note, "grpc-main.ts");
+  const field = await ProxyField.start(
+    [weftGrpc, nginxGrpc, envoyGrpc, bareEnvoyGrpc, http2Proxy],
+    note,
+    "grpc-main.ts",
+  );
   const rounds = Math.max(3, Math.round(ROUNDS * scale));
   const durationMs = Math.max(200, ROUND_MS * Math.min(1, scale));
   const figures: Figure[] = [];

@@ -1,5 +1,6 @@
 // Requests per second through one core, 64 connections, against nginx, HAProxy, Envoy and proxies made of npm packages.
 
+import { bareEnvoy, envoy } from "./peers/envoy.ts";
 import { haproxy } from "./peers/haproxy.ts";
 import { nginx } from "./peers/nginx.ts";
 import { httpxyProxy, undiciProxy } from "./peers/node-peers.ts";
@@ -29,7 +30,7 @@ const TARGETS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
 };
 
 export async function run({ scale, note }: BenchOptions): Promise<BenchResult> {
-  const field = await ProxyField.start([weft, nginx, haproxy, undiciProxy, httpxyProxy], note);
+  const field = await ProxyField.start([weft, nginx, haproxy, envoy, bareEnvoy, undiciProxy, httpxyProxy], note);
   const rounds = Math.max(3, Math.round(ROUNDS * scale));
   const durationMs = Math.max(200, ROUND_MS * Math.min(1, scale));
   const figures: Figure[] = [];

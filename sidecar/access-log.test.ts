@@ -98,7 +98,7 @@ describe("a line", () => {
   test("as text quotes the request, so that one request is one line", () => {
     const { write } = setUp({ format: "text" });
     expect(write(recordOf({ reason: "" }, { target: "/a\u0085\n\u001b[2J" }))).toBe(
-      '1970-01-01T00:00:00.000Z outbound "GET orders /a\u0085\\n\\u001b[2J" 503 - default/orders default/orders-v1 10.0.0.2:80 2 1.235\n',
+      '1970-01-01T00:00:00.000Z outbound "GET orders /a\\u0085\\n\\u001b[2J" 503 - default/orders default/orders-v1 10.0.0.2:80 2 1.235\n',
     );
   });
 

@@ -134,6 +134,11 @@ export class RequestDecoder implements HeadDecoder {
     return this.#reader.heldBytes;
   }
 
+  /** A CR came that may be half of an empty line. */
+  get isInEmptyLine(): boolean {
+    return this.#isAfterCr;
+  }
+
   /** @see HeadDecoder.decodeHead */
   decodeHead(bytes: Buffer, start: number, end: number): number {
     let at = start;

@@ -28,8 +28,18 @@ const MEMO_MAX = 1_024;
 /** Nothing that JSON escapes. */
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
+/** What JSON leaves as it is and terminals or readers of lines take as more than text: C1 controls and separators. */
+const UNSAFE = /[\u007f-\u009f\u2028\u2029]/g;
+
 function quoted(text: string): string {
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+  return PLAIN.test(text) ? `"${text}"` : escaped(text);
+}
+
+function escaped(text: string): string {
+  return JSON.stringify(text).replace(UNSAFE, (character) => {
+    const code = character.charCodeAt(0).toString(16).padStart(4, "0");
+    return `\\u${code}`;
+  });
 }
 
 /** Texts of which a mesh has few and requests repeat: written once. Begun anew when callers make up too many. */
@@ -81,7 +91,7 @@ function jsonFormat(headers: readonly LoggedHeader[]): LineFormat {
     let line =
       `{"time":"${time}","direction":"${record.direction}",${methods.of(head.method)}${quoted(safeTarget(head.target))}` +
       `${authorities.of(head.authority)}${record.status},"reason":"${record.reason}${services.of(record.service)}` +
-      `${names.of(record.backend)},"version":${quoted(attempt?.version ?? "")},"endpoint":"${endpoint}` +
+      `${names.of(record.backend)},"version":${names.of(attempt?.version ?? "")},"endpoint":"${endpoint}` +
       `${routes.of(record.rule?.route ?? "")}${record.attemptCount},"durationMs":${milliseconds(record.durationMs)},` +
       `"requestBytes":${record.requestBytes},"responseBytes":${record.responseBytes},` +
       `"remoteAddress":"${record.remoteAddress}","requestId":${quoted(record.requestId)}`;
@@ -129,7 +139,7 @@ function templateLine(pieces: readonly TemplatePiece[], record: ExchangeRecord, 
 
 /** A client shall not be able to write lines of its own. Field values hold no line ends; a target may hold anything. */
 function oneLine(text: string): string {
-  return PLAIN.test(text) ? text : JSON.stringify(text).slice(1, -1);
+  return PLAIN.test(text) ? text : escaped(text).slice(1, -1);
 }
 
 function headerOf({ head }: ExchangeRecord, name: string): string {

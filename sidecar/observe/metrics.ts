@@ -153,9 +153,12 @@ export class Metrics {
     "Connections accepted, or refused at the bound.",
     ["direction", "outcome"],
   );
-  readonly clientConnectionsActive = new CellFamily("gauge", "weft_client_connections", "Connections open now.", [
-    "direction",
-  ]);
+  readonly clientConnectionsActive = new CellFamily(
+    "gauge",
+    "weft_client_connections_active",
+    "Connections open now.",
+    ["direction"],
+  );
   readonly grpcRequests = new CellFamily(
     "counter",
     "weft_grpc_requests_total",

@@ -38,6 +38,42 @@ export interface MessageOutlet {
   flush(): void;
 }
 
+/** A socket as the outlet needs it; false means "no more until it has drained". */
+export interface ByteSink {
+  write(text: string): boolean;
+  /** The bytes are not changed by anybody afterwards. */
+  writeBytes(bytes: Buffer): boolean;
+  /** Nothing of what was written waits in the process. */
+  readonly isEmpty: boolean;
+}
+
+/** A client's connection, as its seat of HTTP/1.1 sees it. */
+export interface SeatedLink extends ByteSink {
+  readonly remoteAddress: string;
+  readonly isDraining: boolean;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Ends the sidecar's side alone. */
+  endWrites(): void;
+  /** Ends in order: what was written goes out, what still comes is dropped for a while. */
+  close(): void;
+  /** Cuts the connection so that the client notices. */
+  reset(): void;
+  cut(): void;
+  /** The seat serves it no more. @param quietMs how long there has been no request */
+  onSeatLeft(quietMs: number): void;
+}
+
+/** Where seats come from. */
+export interface SeatRoom<Seat> {
+  /** Connections must not keep theirs between requests. */
+  readonly areMany: boolean;
+  /** Nothing is under way on it. */
+  giveBack(seat: Seat): void;
+  /** It is not used again: what is under way on it may go on. */
+  forget(): void;
+}
+
 /** One client's connection, as its listener sees it. */
 export interface ClientLink {
   /** Closes if nothing is in progress; otherwise what is in progress will be the last. */

@@ -9,10 +9,11 @@ import type { HeadEdits } from "../http1/head-edits.ts";
 
 const HOP_KINDS = (1 << FIELD.xForwardedProto) | (1 << FIELD.xForwardedHost);
 
-/** Lines for the requests of one client connection, made once as far as they repeat. */
+/** Lines for the requests of one client, made once as far as they repeat. */
 export class HopLines {
-  /** The settings they were made for. */
+  /** What they were made for. */
   readonly settings: MeshResource["headers"];
+  readonly remoteAddress: string;
   readonly #always: string;
   /** All lines of a request that says nothing of these itself, for the authority they were asked for last. */
   #usual = "";
@@ -21,6 +22,7 @@ export class HopLines {
   /** @param remoteAddress of the client, as the socket tells it */
   constructor(settings: MeshResource["headers"], remoteAddress: string) {
     this.settings = settings;
+    this.remoteAddress = remoteAddress;
     const via = settings.via ? "via: 1.1 weft\r\n" : "";
     // Appended as one more line of the list, behind what earlier hops said (RFC 9110 section 5.3).
     const client = settings.forwarded && remoteAddress !== "" ? `x-forwarded-for: ${remoteAddress}\r\n` : "";

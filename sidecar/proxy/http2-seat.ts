@@ -17,8 +17,7 @@ import { copyOf } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { READ_END_MAX_BYTES, type ReadEnd, type ReadEnder } from "./read-end.ts";
 import { failure } from "./reasons.ts";
-import { recordRefusal } from "./record.ts";
-import { ownAnswer, sendAnswer } from "./respond.ts";
+import { refuseHead } from "./refuse-head.ts";
 
 /** The connection, as its seats see it. */
 export interface SeatOwner {
@@ -93,8 +92,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   /** The connection is about to be cut: a client that waits for its answer is told why there is none. */
   cut(): void {
-    const isInProgress = this.#state === "answering" || this.#state === "body" || this.#state === "tunnel";
-    if (isInProgress) this.#guard(() => this.#exchange.refuse(DRAINING));
+    if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.refuse(DRAINING));
   }
 
   /** The connection is gone: the seat is not used again. */
@@ -182,10 +180,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   #refuse(): void {
     const { refusal } = this.#decoder;
     const cause = failure(refusal?.reason ?? "bad-request", refusal?.detail, refusal?.status);
-    const wallMs = this.#path.clock.wall();
     this.#state = "answering";
-    sendAnswer(this.outlet, ownAnswer(cause, { request: undefined, lines: "", closes: false, wallMs }));
-    recordRefusal(this.#path, this.#exchange.direction, this.remoteAddress, cause);
+    refuseHead(this, this.#path, this.#exchange.direction, cause);
     this.onExchangeDone();
   }
 

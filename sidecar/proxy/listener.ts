@@ -2,16 +2,19 @@
 // requests: that is its router's.
 import { createServer, type Server, type Socket } from "node:net";
 import { formatHostPort, type HostPort } from "../../runtime/address.ts";
-import { ClientGreeting } from "./client-greeting.ts";
+import { ClientSocket } from "./client-socket.ts";
 import type { ClientLink, LinkOwner, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Drain, type Drainable } from "./drain.ts";
+import { Http1Seats } from "./http1-seats.ts";
 
 export interface Listener {
   /** HOST:PORT that it is bound to. */
   readonly address: string;
   /** Open client connections. */
   readonly connectionCount: number;
+  /** Those of HTTP/1.1 that have a request, or had one a moment ago. */
+  readonly seatCount: number;
   readonly isDraining: boolean;
   /** From now on every answer says that its connection closes; new connections are still taken. */
   announceDrain(): void;
@@ -44,8 +47,9 @@ type NewLink = (socket: Socket, owner: LinkOwner) => ClientLink;
 /** Listens. Rejects with Node's error (`EADDRINUSE`, ...) when it cannot. */
 export function startListener(options: ListenOptions): Promise<Listener> {
   const { path, router, newLink } = options;
-  const greet: NewLink = (socket, owner) => new ClientGreeting(socket, owner, path, router);
-  const listener = new PortListener(path, router, newLink ?? greet);
+  const seats = new Http1Seats(path, router);
+  const greet: NewLink = (socket, owner) => new ClientSocket(socket, owner, path, seats);
+  const listener = new PortListener(path, router, seats, newLink ?? greet);
   return listener.listen(options.listen, options.reusePort ?? false);
 }
 
@@ -58,12 +62,14 @@ class PortListener implements Listener, LinkOwner, Drainable {
   readonly #router: Router;
   readonly #newLink: NewLink;
   readonly #connections = new Set<ClientLink>();
+  readonly #seats: Http1Seats;
   #drain: Drain | undefined = undefined;
 
-  constructor(path: DataPath, router: Router, newLink: NewLink) {
+  constructor(path: DataPath, router: Router, seats: Http1Seats, newLink: NewLink) {
     this.#path = path;
     this.#router = router;
     this.#newLink = newLink;
+    this.#seats = seats;
     this.#server = createServer({
       pauseOnConnect: true,
       allowHalfOpen: true,
@@ -76,6 +82,10 @@ class PortListener implements Listener, LinkOwner, Drainable {
 
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  get seatCount(): number {
+    return this.#seats.takenCount;
   }
 
   listen(at: HostPort, reusePort: boolean): Promise<Listener> {

@@ -1,44 +1,9 @@
 // What is on its way into one socket within one turn: pieces are joined, so that a head and the body that came with it
 // cost one write. Not a queue across turns: whoever adds also flushes before the turn ends.
-import type { Socket } from "node:net";
 import { latin1 } from "../../runtime/latin1.ts";
 import { CHUNK_END, chunkHeader, LAST_CHUNK } from "../http1/chunk.ts";
-import type { MessageOutlet, Trailers } from "./contract.ts";
+import type { ByteSink, MessageOutlet, Trailers } from "./contract.ts";
 import { trailersText } from "./http2-text.ts";
-
-/** A socket as the outlet needs it; false means "no more until it has drained". */
-export interface ByteSink {
-  write(text: string): boolean;
-  /** The bytes are not changed by anybody afterwards. */
-  writeBytes(bytes: Buffer): boolean;
-  /** Nothing of what was written waits in the process. */
-  readonly isEmpty: boolean;
-}
-
-/** Writes to a socket until as much as `bufferBytes` waits in it. */
-export class SocketSink implements ByteSink {
-  readonly #socket: Socket;
-  readonly #bufferBytes: number;
-
-  constructor(socket: Socket, bufferBytes: number) {
-    this.#socket = socket;
-    this.#bufferBytes = bufferBytes;
-  }
-
-  // A write that the kernel took whole leaves nothing queued, though Node says false to one above its high-water mark.
-
-  write(text: string): boolean {
-    return this.#socket.write(text, "latin1") || this.#socket.writableLength < this.#bufferBytes;
-  }
-
-  get isEmpty(): boolean {
-    return this.#socket.writableLength === 0;
-  }
-
-  writeBytes(bytes: Buffer): boolean {
-    return this.#socket.write(bytes) || this.#socket.writableLength < this.#bufferBytes;
-  }
-}
 
 /** Heads and small bodies leave as one latin1 text, which libuv writes from its stack; larger pieces are gathered. */
 export const TEXT_PIECE_MAX = 512;

@@ -33,6 +33,12 @@ export class PhaseTimer implements TimerOwner {
     this.#wheel.arm(this.#timer, delayMs, nowMs);
   }
 
+  /** Waits for nothing. */
+  cancel(): void {
+    this.phase = "idle";
+    this.#wheel.cancel(this.#timer);
+  }
+
   /** For good. */
   release(): void {
     this.#wheel.release(this.#timer);

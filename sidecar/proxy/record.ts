@@ -13,7 +13,7 @@ import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
-import { grpcCodeName, grpcCodeOf, httpStatusOf } from "./grpc.ts";
+import { grpcCodeName, grpcCodeOf, httpStatusOf, isGrpc } from "./grpc.ts";
 import type { Failure } from "./reasons.ts";
 import { countTimes, detailsOf, exemplarOf } from "./request-figures.ts";
 import { statusOf } from "./respond.ts";
@@ -114,9 +114,10 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
 }
 
 /** The code of gRPC that the caller got; -1: it is no call, or nothing was said. */
-function codeOf({ destination, attempt }: RecordedExchange, cause: Failure | undefined): number {
-  if (!destination.isGrpc) return -1;
-  return cause === undefined ? attempt.grpcStatus : grpcCodeOf({ ...cause, status: statusOf(cause) });
+function codeOf({ destination, attempt, head }: RecordedExchange, cause: Failure | undefined): number {
+  if (cause === undefined) return destination.isGrpc ? attempt.grpcStatus : -1;
+  // One that got nowhere has no destination.
+  return destination.isGrpc || isGrpc(head) ? grpcCodeOf({ ...cause, status: statusOf(cause) }) : -1;
 }
 
 /** An error in the sidecar itself. */

@@ -18,7 +18,7 @@ import { replacedKinds } from "./hop-fields.ts";
 import { editHead } from "./http2-edits.ts";
 import { readRequest } from "./http2-fields.ts";
 
-/** The heads that one client connection sends on; what repeats is made once. */
+/** The heads that one exchange after the other sends on; what repeats is made once. */
 export class ForwardedHeads {
   readonly #client: Downstream;
   readonly #path: DataPath;
@@ -59,7 +59,9 @@ export class ForwardedHeads {
   }
 
   #editsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): HeadEdits {
-    if (this.#lines?.settings !== settings) this.#lines = new HopLines(settings, this.#client.remoteAddress);
+    const { remoteAddress } = this.#client;
+    if (this.#lines?.settings !== settings || this.#lines.remoteAddress !== remoteAddress)
+      this.#lines = new HopLines(settings, remoteAddress);
     const edits = this.#edits;
     edits.clear();
     edits.isOpen = true;
@@ -89,12 +91,16 @@ export class ForwardedHeads {
   }
 }
 
-/** Each attempt says which span it is, instead of what came. */
+/** Each attempt says which span it is, instead of what came. Formats that are not spoken here go through. */
 function dropTrace(edits: HeadEdits, head: MessageHead, trace: TraceScope): void {
-  edits.dropKinds |= 1 << FIELD.traceparent;
-  for (const name of trace.source?.fields ?? []) if (name !== "traceparent") edits.remove(name);
-  // The state of another trace, or of none (W3C Trace Context section 3.3).
-  if (trace.incoming.traceState === "" && head.has(FIELD.tracestate)) edits.dropKinds |= 1 << FIELD.tracestate;
+  for (const name of trace.source?.fields ?? []) {
+    if (name !== "traceparent") edits.remove(name);
+    else {
+      edits.dropKinds |= 1 << FIELD.traceparent;
+      // The state of another trace, or of none (W3C Trace Context section 3.3).
+      if (trace.incoming.traceState === "" && head.has(FIELD.tracestate)) edits.dropKinds |= 1 << FIELD.tracestate;
+    }
+  }
 }
 
 function applyFilters(edits: HeadEdits, head: MessageHead, filters: FilterPlan, match: RouteMatch | undefined): void {

@@ -1,15 +1,15 @@
 // One connection of the app to a service of bytes: an exchange that begins when it is accepted, because nothing that the
 // client says is waited for, and is a tunnel until both sides have ended. What the client sends before there is an
-// endpoint is held, bounded by not reading on. Not routing and not tries: those are the exchange's.
+// endpoint is held. Not routing and not tries: those are the exchange's.
 import type { Socket } from "node:net";
 import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
 import type { MessageHead } from "../http1/head.ts";
-import type { ClientLink, Downstream, LinkOwner, RequestBody } from "./contract.ts";
+import type { ByteSink, ClientLink, Downstream, LinkOwner, RequestBody } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
 import { plainAddress } from "./forwarding.ts";
+import { Intake } from "./intake.ts";
 import { linger } from "./linger.ts";
-import { copyOf, SocketSink } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { failure } from "./reasons.ts";
 import { TcpOutlet } from "./tcp-outlet.ts";
@@ -23,7 +23,7 @@ const IDLE = failure("stream-idle-timeout");
 /** A request without content. */
 const NO_BODY: RequestBody = { form: "wire", useWireForm: () => {} };
 
-export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner {
+export class TcpClient implements ClientLink, Downstream, ByteReader, ByteSink, PhaseOwner {
   readonly outlet = new TcpOutlet();
   readonly http2Head = undefined;
   readonly body = NO_BODY;
@@ -36,13 +36,10 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   readonly #router: TcpRouter;
   readonly #exchange: Exchange;
   readonly #timer: PhaseTimer;
+  readonly #intake = new Intake();
   #state: TcpState = "waiting";
-  /** What came before the tunnel. While there is any the socket is not read. */
-  #held: Buffer | undefined = undefined;
   /** The client ended its side. */
   #hasEnded = false;
-  #isPaused = false;
-  #isReading = true;
 
   constructor(accepted: Socket, owner: LinkOwner, path: DataPath, router: TcpRouter) {
     this.#owner = owner;
@@ -50,16 +47,18 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.#router = router;
     this.remoteAddress = plainAddress(accepted.remoteAddress);
     this.#timer = new PhaseTimer(this, path.wheel);
-    this.#socket = adoptSocket(accepted, this, path.readMode);
-    this.outlet.attach(new SocketSink(this.#socket, path.limits.writeBufferBytes));
+    const socket = adoptSocket(accepted, this, path.readMode);
+    this.#socket = socket;
+    this.outlet.attach(this);
+    this.#intake.attach({ pauseReading: () => socket.pause(), resumeReading: () => socket.resume() });
     this.#exchange = new Exchange(this, path, router);
-    this.#listen(this.#socket);
+    this.#listen(socket);
     this.#timer.arm("stream", path.limits.streamIdleTimeoutMs);
+    socket.resume();
     this.#guard(() => {
       this.#exchange.begin(path.clock.now());
       this.#exchange.request.flush();
     });
-    if (this.#isReading) this.#socket.resume();
   }
 
   #listen(socket: Socket): void {
@@ -80,14 +79,13 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     return this.#owner.isDraining;
   }
 
-  // ---- bytes in ----
+  // ---- bytes in and out ----
 
   onBytes(bytes: Buffer, length: number): void {
     if (this.#state === "tunnel") this.#pass(bytes, length);
     else if (this.#state === "waiting") {
-      const rest = copyOf(bytes, 0, length);
-      this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
-      this.#updateReading();
+      this.#intake.hold(bytes, 0, length);
+      this.#intake.update();
     }
   }
 
@@ -101,16 +99,33 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     }
   }
 
+  write(text: string): boolean {
+    return this.#socket.write(text, "latin1") || this.#hasRoom;
+  }
+
+  writeBytes(bytes: Buffer): boolean {
+    return this.#socket.write(bytes) || this.#hasRoom;
+  }
+
+  get isEmpty(): boolean {
+    return this.#socket.writableLength === 0;
+  }
+
+  /** Node says false to a write above its high-water mark even if the kernel took all of it. */
+  get #hasRoom(): boolean {
+    return this.#socket.writableLength < this.#path.limits.writeBufferBytes;
+  }
+
   // ---- for the exchange ----
 
   pauseReading(): void {
-    this.#isPaused = true;
-    this.#updateReading();
+    this.#intake.isPaused = true;
+    this.#intake.update();
   }
 
   resumeReading(): void {
-    this.#isPaused = false;
-    this.#updateReading();
+    this.#intake.isPaused = false;
+    this.#intake.update();
   }
 
   noteActivity(): void {
@@ -124,11 +139,11 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.#state = "tunnel";
     this.outlet.open();
     this.#timer.arm("stream", this.#path.limits.tunnelIdleTimeoutMs);
-    const held = this.#held;
-    this.#held = undefined;
+    const { held } = this.#intake;
+    this.#intake.held = undefined;
     if (held !== undefined) this.#pass(held, held.length);
     if (this.#hasEnded) this.#exchange.tunnel.onClientEnd();
-    this.#updateReading();
+    this.#intake.update();
   }
 
   endTunnelWrites(): void {
@@ -146,7 +161,6 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   reset(): void {
     if (this.#state === "closed") return;
     this.#state = "closing";
-    this.#held = undefined;
     this.#socket.resetAndDestroy();
   }
 
@@ -161,17 +175,16 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   #close(): void {
     this.outlet.flush();
     this.#state = "closing";
-    this.#isPaused = false;
+    this.#intake.detach();
     this.#socket.end();
     linger(this.#socket, this.#timer, this.#path.limits);
-    this.#updateReading();
   }
 
   #onClose(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#timer.release();
-    this.#held = undefined;
+    this.#intake.detach();
     this.#exchange.onClientGone();
     this.outlet.detach();
     this.#owner.onLinkClosed(this);
@@ -188,14 +201,6 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   onTimeout(phase: Phase): void {
     if (phase === "linger") this.#socket.destroy();
     else this.#guard(() => this.#exchange.fail(IDLE));
-  }
-
-  #updateReading(): void {
-    const wants = !this.#isPaused && this.#held === undefined && this.#state !== "closed";
-    if (wants === this.#isReading) return;
-    this.#isReading = wants;
-    if (wants) this.#socket.resume();
-    else this.#socket.pause();
   }
 
   #guard(step: () => void): void {

@@ -1,7 +1,7 @@
 // The way out to a client that speaks bytes and no HTTP: of an answer it gets what comes through the tunnel, and
 // nothing that the mesh would say in words.
-import type { MessageOutlet } from "./contract.ts";
-import { type ByteSink, Outlet } from "./outlet.ts";
+import type { ByteSink, MessageOutlet } from "./contract.ts";
+import { Outlet } from "./outlet.ts";
 
 export class TcpOutlet implements MessageOutlet {
   readonly form = "wire";

@@ -94,8 +94,10 @@ export class Collector {
     this.http = program.address("http");
   }
 
-  static async start(): Promise<Collector> {
-    return new Collector(await startProgram(join(REPOSITORY, "test/otlp/collector.ts")));
+  /** @param ports for `--grpc` and `--http`; any without them */
+  static async start(ports?: { readonly grpc: number; readonly http: number }): Promise<Collector> {
+    const args = ports === undefined ? [] : ["--grpc", String(ports.grpc), "--http", String(ports.http)];
+    return new Collector(await startProgram(join(REPOSITORY, "test/otlp/collector.ts"), args));
   }
 
   async received(): Promise<Received> {
@@ -103,7 +105,11 @@ export class Collector {
   }
 
   async hang(isHanging: boolean): Promise<void> {
-    await fetch(`${this.http}/mode?is=${isHanging ? "hang" : "serve"}`);
+    await this.mode(isHanging ? "hang" : "serve");
+  }
+
+  async mode(is: "serve" | "hang" | "refuse"): Promise<void> {
+    await fetch(`${this.http}/mode?is=${is}`);
   }
 
   async spans(): Promise<CollectedSpan[]> {

@@ -1,10 +1,11 @@
 // An OpenTelemetry collector for tests: takes traces, metrics and logs by OTLP over gRPC and HTTP, decodes them by the
-// published contract (proto/), and tells on /received what came. On /mode?is=hang it stops answering exporters.
+// published contract (proto/), and tells on /received what came. On /mode?is=hang it stops answering exporters, on
+// /mode?is=refuse it refuses them. `--grpc PORT --http PORT` where it has to be found again after it was away.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { createGunzip } from "node:zlib";
-import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 
 const SIGNALS = {
@@ -25,6 +26,7 @@ const OPTIONS = { keepCase: true, longs: String, enums: String, bytes: String, o
 const root = path.join(import.meta.dirname, "proto");
 const received: Record<Signal, unknown[]> = { traces: [], metrics: [], logs: [] };
 let isHanging = false;
+let isRefusing = false;
 let exportsSeen = 0;
 
 const grpc = new Server({ "grpc.max_receive_message_length": -1 });
@@ -44,6 +46,7 @@ for (const signal of Object.keys(SIGNALS) as Signal[]) {
     Export: (call: ServerUnaryCall<Record<string, unknown[]>, unknown>, reply: sendUnaryData<unknown>) => {
       exportsSeen++;
       if (isHanging) return;
+      if (isRefusing) return reply({ code: status.UNAVAILABLE, details: "refusing" });
       take(signal, call.request);
       reply(null, {});
     },
@@ -62,6 +65,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (url.pathname === "/received") return void response.end(JSON.stringify({ ...received, exportsSeen }));
   if (url.pathname === "/mode") {
     isHanging = url.searchParams.get("is") === "hang";
+    isRefusing = url.searchParams.get("is") === "refuse";
     return void response.end("ok");
   }
   const decode = decoders.get(url.pathname);
@@ -71,14 +75,21 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   for await (const piece of body) pieces.push(piece as Buffer);
   exportsSeen++;
   if (isHanging) return;
+  if (isRefusing) return void response.writeHead(503).end();
   if (request.headers["content-type"] !== "application/x-protobuf") return void response.writeHead(415).end();
   take(url.pathname.slice(4) as Signal, decode(Buffer.concat(pieces)));
   response.writeHead(200, { "content-type": "application/x-protobuf" }).end();
 }
 
-grpc.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
+/** The number behind a flag; 0: any port. */
+function portOf(flag: string): number {
+  const at = process.argv.indexOf(flag);
+  return at < 0 ? 0 : Number(process.argv[at + 1]);
+}
+
+grpc.bindAsync(`127.0.0.1:${portOf("--grpc")}`, ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error;
-  http.listen(0, "127.0.0.1", () => {
+  http.listen(portOf("--http"), "127.0.0.1", () => {
     const { port: httpPort } = http.address() as AddressInfo;
     const ready = { ready: true, grpc: `127.0.0.1:${port}`, http: `http://127.0.0.1:${httpPort}` };
     process.stdout.write(`${JSON.stringify(ready)}\n`);

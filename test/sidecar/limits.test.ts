@@ -98,7 +98,7 @@ describe("limits", () => {
     for (const { socket } of clients) socket.destroy();
     await eventually("all are gone", async () =>
       (await (await page(sidecar, "status", "/metrics")).text()).includes(
-        'weft_client_connections{direction="outbound"} 0\n',
+        'weft_client_connections_active{direction="outbound"} 0\n',
       ),
     );
   });

@@ -69,7 +69,7 @@ describe.skipIf(!existsSync("/proc/self/status"))("memory is bounded", () => {
 
 async function connectionsOf(sidecar: RunningProgram): Promise<number> {
   const text = await (await page(sidecar, "status", "/metrics")).text();
-  return Number(text.match(/^weft_client_connections\{direction="outbound"\} (\d+)$/m)?.[1] ?? Number.NaN);
+  return Number(text.match(/^weft_client_connections_active\{direction="outbound"\} (\d+)$/m)?.[1] ?? Number.NaN);
 }
 
 /** In groups, so that no accept queue overflows. */

@@ -3,6 +3,9 @@ import { status } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
 import { type FakeControlPlane, FakeFailure, startFakeControlPlane } from "../../../test/cli/fake-control-plane.ts";
 import { runInMemory } from "../../../test/cli/memory-shell.ts";
+import { scratchFiles } from "../../../test/cli/scratch.ts";
+
+const scratchFile = scratchFiles();
 
 let controlPlane: FakeControlPlane | undefined;
 
@@ -53,10 +56,60 @@ test("tap -o wide ends the line with the id that explain --trace takes", async (
 test.each([
   [["--max-rps", "1001"], "--max-rps: 1001 is too many; expected at most 1000"],
   [["--status", "500-400"], '--status: "500-400" holds nothing; expected 400-500'],
+  [["--reason", "nope"], '--reason: "nope" is no reason\n  reasons are: bad-request, '],
+  [["--reason", "no-rout"], '--reason: "no-rout" is no reason (did you mean no-route?)'],
+  [["--reason", "circuit"], "(did you mean circuit-open?)"],
 ])("tap %j is bad usage", async (flags, message) => {
   const result = await run(["tap", "orders", ...flags]);
   expect(result.code).toBe(2);
   expect(result.stderr).toContain(message);
+});
+
+test.each(["no-route", "any"])("tap --reason %s is asked of the sidecars", async (reason) => {
+  expect((await run(["tap", "orders", "--reason", reason, "--count", "1"])).code).toBe(0);
+  const asked = controlPlane?.requests.find(({ method }) => method === "tap");
+  expect(asked?.request).toMatchObject({ filter: { reason } });
+});
+
+const PROBLEM = {
+  ...{
+    severity: 2,
+    file: "bad.yaml",
+    line: 3,
+    column: 7,
+    path: "spec.steps",
+    message: "is missing",
+    expected: "a list",
+  },
+  suggestion: "",
+};
+
+test("rollout start of a bad document: the findings are data with -o json, lines with their place without", async () => {
+  const answers = { start: () => ({ problems: ["bad.yaml:3:7: ..."], diagnostics: [PROBLEM] }) };
+  const file = scratchFile("bad.yaml", "kind: Rollout\n");
+  const json = await run(["rollout", "start", "-f", file, "-o", "json"], answers);
+  expect(json.code).toBe(2);
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    error: { code: "invalid-rules", message: expect.stringContaining("nothing was started") },
+    diagnostics: [
+      { severity: "error", file: "bad.yaml", line: 3, column: 7, path: "spec.steps", message: "is missing" },
+    ],
+  });
+  await controlPlane?.stop();
+  const text = await run(["rollout", "start", "-f", file], answers);
+  expect(text).toMatchObject({ code: 2, stdout: "" });
+  expect(text.stderr).toContain("bad.yaml:3:7: spec.steps: is missing; expected a list");
+});
+
+test("rollout list judges what goes on, and nothing that has ended", async () => {
+  const named = (name: string, phase: string) => ({ ...RELEASE, key: { namespace: "default", name }, phase });
+  const rollouts = [named("one", "progressing"), named("two", "promoted"), named("three", "rolled-back")];
+  const { stdout } = await run(["rollout", "list"], { listRollouts: () => ({ rollouts }) });
+  const verdicts = stdout
+    .split("\n")
+    .slice(1, 4)
+    .map((line) => line.trim().split(/ +/).at(-2));
+  expect(verdicts).toEqual(["not-yet", "-", "-"]);
 });
 
 const FLAGS = ["rollout", "start", "--service", "orders", "--canary", "orders-v2"];

@@ -1,7 +1,7 @@
 // Trace context on the wire: what is read, what is refused, what is written.
 import { describe, expect, test } from "vitest";
 import type { TraceFormat } from "../../../rules/telemetry-resource.ts";
-import { contextLines, emptyContext, readContext } from "./propagation.ts";
+import { contextLines, contextReaders, emptyContext, readContext } from "./propagation.ts";
 import { TraceIds } from "./trace-ids.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -10,7 +10,7 @@ const SPAN = "00f067aa0ba902b7";
 function read(formats: readonly TraceFormat[], fields: Readonly<Record<string, string>>) {
   const context = emptyContext();
   context.traceId = "left over";
-  readContext(formats, { value: (name) => fields[name] }, context);
+  readContext(contextReaders(formats), { value: (name) => fields[name] }, context);
   return context;
 }
 

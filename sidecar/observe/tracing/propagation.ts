@@ -41,19 +41,26 @@ export function emptyContext(): IncomingContext {
   return { traceId: "", parentId: "", decision: "unset", isDebug: false, traceState: "" };
 }
 
+/** Reads one format; false: the request does not speak it. */
+export type ContextReader = (head: HeadFields, into: IncomingContext) => boolean;
+
+/** In the order in which they are believed. Made once, not for each request. */
+export function contextReaders(formats: readonly TraceFormat[]): ContextReader[] {
+  return formats.flatMap((format) => READERS[format] ?? []);
+}
+
 /** Fills `into` from the first of the formats that the request speaks; what is malformed counts as absent. */
-export function readContext(formats: readonly TraceFormat[], head: HeadFields, into: IncomingContext): void {
+export function readContext(readers: readonly ContextReader[], head: HeadFields, into: IncomingContext): void {
   into.traceId = "";
   into.parentId = "";
   into.decision = "unset";
   into.isDebug = false;
   into.traceState = "";
-  for (const format of formats) if (READERS[format](head, into)) return;
+  for (const read of readers) if (read(head, into)) return;
 }
 
-const READERS: Readonly<Record<TraceFormat, (head: HeadFields, into: IncomingContext) => boolean>> = {
+const READERS: Readonly<Partial<Record<TraceFormat, ContextReader>>> = {
   tracecontext: readTraceparent,
-  baggage: () => false,
   b3: readB3Single,
   b3multi: readB3Multi,
 };

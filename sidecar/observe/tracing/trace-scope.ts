@@ -2,11 +2,13 @@
 // its attempts go out. One per record, used again. Spans are made when the exchange has ended, because only then is it
 // known whether anybody wants them (tracing.ts).
 import type { TraceFormat } from "../../../rules/telemetry-resource.ts";
-import { contextLines, emptyContext, type HeadFields, readContext } from "./propagation.ts";
+import { type ContextReader, contextLines, emptyContext, type HeadFields, readContext } from "./propagation.ts";
 
 /** What decides about traces, as a scope needs it. */
 export interface TraceSource {
   readonly formats: readonly TraceFormat[];
+  /** Of the same formats. */
+  readonly readers: readonly ContextReader[];
   /** Lower-case names of the fields that the formats write. */
   readonly fields: readonly string[];
   /** Traces that are not sampled may be wanted in the end. */
@@ -34,7 +36,7 @@ export class TraceScope {
     this.source = undefined;
     if (source === undefined) return false;
     const { incoming } = this;
-    readContext(source.formats, head, incoming);
+    readContext(source.readers, head, incoming);
     this.isSampled = incoming.decision === "unset" ? source.sample() : incoming.decision === "sampled";
     // Who nobody will ask about keeps the context that it came with: it is one hop less, and costs nothing.
     if (!this.isSampled && !source.hasTail && incoming.traceId !== "") return false;

@@ -7,7 +7,7 @@ import type { ExchangeObserver, ExchangeRecord } from "../exchange-record.ts";
 import type { CellFamily } from "../families.ts";
 import { GRPC_FAILURES } from "../grpc-failures.ts";
 import type { MirrorSpan } from "./mirror-span.ts";
-import { FORMAT_FIELDS } from "./propagation.ts";
+import { type ContextReader, contextReaders, FORMAT_FIELDS } from "./propagation.ts";
 import { TailRule } from "./tail.ts";
 import { TraceIds } from "./trace-ids.ts";
 import type { TraceSource } from "./trace-scope.ts";
@@ -34,6 +34,7 @@ export interface TracingOptions {
 
 export class Tracing implements TraceSource, ExchangeObserver {
   readonly formats: readonly TraceFormat[];
+  readonly readers: readonly ContextReader[];
   readonly fields: readonly string[];
   readonly hasTail: boolean;
   readonly #ids = new TraceIds();
@@ -45,6 +46,7 @@ export class Tracing implements TraceSource, ExchangeObserver {
 
   constructor({ settings, writer, clock, random, share, traced }: TracingOptions) {
     this.formats = settings.propagation;
+    this.readers = contextReaders(settings.propagation);
     this.fields = settings.propagation.flatMap((format) => FORMAT_FIELDS[format]);
     this.#ratio = settings.samplingPercent / 100;
     this.#tail = new TailRule(settings.tail, share, clock);

@@ -1,75 +1,78 @@
-// One client's connection: reads requests one after the other and hands each to the exchange; answers leave in the
-// order of the requests, because the next one is not begun before. Bytes that come early are held, bounded by not
-// reading on. Not routing and not answers.
-import type { Socket } from "node:net";
+// The seat of a client that speaks HTTP/1.1: reads its requests one after the other and hands each to the exchange;
+// answers leave in the order of the requests, because the next one is not begun before. Bytes that come early are held,
+// bounded by not reading on. Seats serve connection after connection. Not routing and not answers.
 import type { ByteReader } from "../../runtime/shared-socket.ts";
 import { BodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED, type Refusal } from "../http1/contract.ts";
 import { RequestDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
-import type { ClientLink, Downstream, LinkOwner, Router } from "./contract.ts";
+import type { Downstream, Router, SeatedLink, SeatRoom } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
-import { linger } from "./linger.ts";
-import { copyOf, Outlet, SocketSink } from "./outlet.ts";
+import { Intake } from "./intake.ts";
+import { Outlet } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { type Failure, failure } from "./reasons.ts";
-import { recordRefusal } from "./record.ts";
-import { ownAnswer, sendAnswer } from "./respond.ts";
+import { refuseHead } from "./refuse-head.ts";
 
 /**
  * What is read next. "answering": the request is complete, its answer is not. "discarding": the answer is out, the rest
- * of the request is read away. "full": the client does not take its answers, so it gets no further ones. "closing":
- * the last byte was written; what still comes is dropped until the client closes.
+ * of the request is read away. "full": the client does not take its answers, so it gets no further ones. "closing": the
+ * answer in progress is the last. "over": nothing is under way, and nothing will be.
  */
-type ConnectionState = "head" | "body" | "answering" | "discarding" | "full" | "tunnel" | "closing" | "closed";
+type SeatState = "head" | "body" | "answering" | "discarding" | "full" | "tunnel" | "closing" | "over";
 
 const DRAINING = failure("draining");
+/** A connection without a request for this long is idle: it needs no seat. */
+const QUIET_MS = 1_000;
 
-export class ClientConnection implements ClientLink, Downstream, ByteReader, PhaseOwner {
+export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
   readonly outlet = new Outlet();
   readonly http2Head = undefined;
-  readonly remoteAddress: string;
-  readonly #socket: Socket;
-  readonly #owner: LinkOwner;
+  readonly body: BodyDecoder;
+  readonly #room: SeatRoom<Http1Seat>;
   readonly #path: DataPath;
   readonly #decoder: RequestDecoder;
-  readonly body: BodyDecoder;
   readonly #exchange: Exchange;
   readonly #timer: PhaseTimer;
+  readonly #quietMs: number;
+  /** Undefined while the seat is free. */
+  #link: SeatedLink | undefined = undefined;
+  remoteAddress = "";
   /** Stream idle time that the exchange's policy asks for, for when the request is complete. */
   #policyIdleMs = 0;
-  #state: ConnectionState = "head";
-  /** Bytes behind the request in progress. While there are any the socket is not read. */
-  #held: Buffer | undefined = undefined;
-  /** The exchange or its attempt cannot take more of the body. */
-  #isPaused = false;
-  #isReading = true;
+  #state: SeatState = "over";
+  readonly #intake = new Intake();
   #isConsuming = false;
   #discarded = 0;
   /** The client ended its side. */
   #hasEnded = false;
 
-  /** @param socket whose bytes, from now on, come to `onBytes` */
-  constructor(socket: Socket, remoteAddress: string, owner: LinkOwner, path: DataPath, router: Router) {
-    this.#socket = socket;
-    this.#owner = owner;
+  constructor(room: SeatRoom<Http1Seat>, path: DataPath, router: Router) {
+    this.#room = room;
     this.#path = path;
-    this.remoteAddress = remoteAddress;
+    this.#quietMs = Math.min(QUIET_MS, path.limits.clientIdleTimeoutMs);
     this.#decoder = new RequestDecoder(path.http1Limits);
     this.body = new BodyDecoder(path.http1Limits);
     this.#timer = new PhaseTimer(this, path.wheel);
     this.#exchange = new Exchange(this, path, router);
-    this.outlet.attach(new SocketSink(this.#socket, path.limits.writeBufferBytes));
-    this.#listen(this.#socket);
-    this.#timer.arm("idle", path.limits.clientIdleTimeoutMs);
   }
 
-  #listen(socket: Socket): void {
-    socket.on("drain", () => this.#onDrain());
-    socket.on("end", () => this.#guard(() => this.#onEnd()));
-    socket.on("error", () => {});
-    socket.on("close", () => this.#guard(() => this.#onClose()));
+  /** Serves this connection from now on, whose bytes and events come here until `onSeatLeft`. */
+  take(link: SeatedLink): void {
+    this.#link = link;
+    this.#intake.attach(link);
+    this.remoteAddress = link.remoteAddress;
+    this.outlet.attach(link);
+    this.#state = "head";
+    this.#hasEnded = false;
+    this.#timer.arm("idle", this.#quietMs);
+  }
+
+  /** Is not used again. */
+  dispose(): void {
+    this.#timer.release();
+    this.#exchange.onClientGone();
   }
 
   get head(): MessageHead {
@@ -81,7 +84,7 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
   }
 
   get isDraining(): boolean {
-    return this.#owner.isDraining;
+    return this.#link?.isDraining === true;
   }
 
   /** Between requests: nothing is lost by closing. */
@@ -112,14 +115,14 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
         this.#exchange.tunnel.fromClient(bytes, at, end);
         at = end;
       } else {
-        if (this.#state === "answering" || this.#state === "full") this.#hold(bytes, at, end);
+        if (this.#state === "answering" || this.#state === "full") this.#intake.hold(bytes, at, end);
         at = end;
       }
     }
     this.#isConsuming = false;
     this.#exchange.request.flush();
     if (this.#hasEnded) this.#afterEnd();
-    this.#updateReading();
+    this.#settle();
   }
 
   #readHead(bytes: Buffer, start: number, end: number): number {
@@ -167,42 +170,34 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
     return at;
   }
 
-  #hold(bytes: Buffer, start: number, end: number): void {
-    const rest = copyOf(bytes, start, end);
-    this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
-  }
-
   /** What the client sent is not HTTP: answered where nothing is out yet, then closed. */
   #refuse(refusal: Refusal | undefined, end: number): number {
     const cause = failure(refusal?.reason ?? "bad-request", refusal?.detail, refusal?.status);
-    if (this.#exchange.state !== "idle") {
+    if (this.#exchange.state === "idle") this.#sayAndClose(cause);
+    else {
       this.#state = "closing";
       this.#exchange.refuse(cause);
-      return end;
     }
-    this.#sayAndClose(cause);
     return end;
   }
 
   /** Answers what never became an exchange. */
   #sayAndClose(cause: Failure): void {
-    const wallMs = this.#path.clock.wall();
-    sendAnswer(this.outlet, ownAnswer(cause, { request: undefined, lines: "", closes: true, wallMs }));
-    recordRefusal(this.#path, this.#exchange.direction, this.remoteAddress, cause);
+    refuseHead(this, this.#path, this.#exchange.direction, cause);
     this.#close();
   }
 
   // ---- for the exchange ----
 
   pauseReading(): void {
-    this.#isPaused = true;
-    if (!this.#isConsuming) this.#updateReading();
+    this.#intake.isPaused = true;
+    if (!this.#isConsuming) this.#intake.update();
   }
 
   resumeReading(): void {
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    if (!this.#isConsuming) this.#updateReading();
+    if (!this.#intake.isPaused) return;
+    this.#intake.isPaused = false;
+    if (!this.#isConsuming) this.#intake.update();
   }
 
   noteActivity(): void {
@@ -216,25 +211,22 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
   }
 
   onExchangeDone(mayKeepAlive: boolean): void {
-    this.#isPaused = false;
+    this.#intake.isPaused = false;
     if (!mayKeepAlive || this.#state === "tunnel" || this.#state === "closing") this.#close();
     else if (!this.body.isDone) {
       this.#state = "discarding";
       this.#timer.arm("linger", this.#path.limits.lingerMs);
-    } else if (this.outlet.isFull) this.#becomeFull();
-    else this.#nextRequest();
+    } else if (this.outlet.isFull) {
+      // The client has a whole stream's idle time to take what waits for it.
+      this.#state = "full";
+      this.#timer.arm("stream", this.#path.limits.streamIdleTimeoutMs);
+    } else this.#nextRequest();
     if (!this.#isConsuming) this.#takeHeld();
-  }
-
-  /** The client has a whole stream's idle time to take what waits for it. */
-  #becomeFull(): void {
-    this.#state = "full";
-    this.#timer.arm("stream", this.#path.limits.streamIdleTimeoutMs);
   }
 
   reset(): void {
     this.#state = "closing";
-    this.#socket.resetAndDestroy();
+    this.#link?.reset();
   }
 
   startTunnel(): void {
@@ -245,7 +237,7 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
   }
 
   endTunnelWrites(): void {
-    this.#socket.end();
+    this.#link?.endWrites();
   }
 
   // ---- between requests ----
@@ -253,28 +245,45 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
   #nextRequest(): void {
     this.#decoder.reset();
     this.#state = "head";
-    this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs, this.#exchange.endedMs);
+    this.#timer.arm("idle", this.#quietMs, this.#exchange.endedMs);
   }
 
   /** Goes on with what came early, now that there is somebody for it. */
   #takeHeld(): void {
-    const held = this.#held;
+    const { held } = this.#intake;
     if (held !== undefined && (this.#state === "head" || this.#state === "tunnel" || this.#state === "discarding")) {
-      this.#held = undefined;
+      this.#intake.held = undefined;
       this.#consume(held, 0, held.length);
     } else if (this.#hasEnded) this.#afterEnd();
-    else this.#updateReading();
+    else this.#settle();
   }
 
-  #updateReading(): void {
-    const wants = !this.#isPaused && this.#held === undefined && this.#state !== "closed";
-    if (wants === this.#isReading) return;
-    this.#isReading = wants;
-    if (wants) this.#socket.resume();
-    else this.#socket.pause();
+  /** What was read is dealt with. */
+  #settle(): void {
+    const isSpare = this.#room.areMany && this.isIdle && this.#intake.held === undefined;
+    if (this.#state === "over" || isSpare) this.#leave(0);
+    else this.#intake.update();
   }
 
-  #onDrain(): void {
+  /** Nothing is under way: the seat is free. @param quietMs how long there has been no request */
+  #leave(quietMs: number): void {
+    const link = this.#link;
+    if (link === undefined) return;
+    this.#vacate();
+    link.onSeatLeft(quietMs);
+    this.#room.giveBack(this);
+  }
+
+  #vacate(): void {
+    this.#link = undefined;
+    this.#state = "over";
+    this.#intake.detach();
+    this.#timer.cancel();
+    this.#decoder.reset();
+    this.outlet.detach();
+  }
+
+  onDrain(): void {
     this.outlet.onDrain();
     this.#guard(() => {
       if (this.#state === "full") {
@@ -284,12 +293,14 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
     });
   }
 
-  // ---- ends ----
+  // ---- ends and time ----
 
   /** The client ended its side: it is gone, or only done with sending. */
-  #onEnd(): void {
-    this.#hasEnded = true;
-    if (this.#held === undefined || this.#state === "answering") this.#afterEnd();
+  onEnd(): void {
+    this.#guard(() => {
+      this.#hasEnded = true;
+      if (this.#intake.held === undefined || this.#state === "answering") this.#afterEnd();
+    });
   }
 
   /** Nothing more will be read: what is not complete now never will be. */
@@ -311,29 +322,24 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
   /** Nobody is there for an answer. */
   #giveUp(): void {
     this.#exchange.onClientGone();
-    this.#socket.destroy();
+    this.#link?.cut();
   }
 
-  #onClose(): void {
-    if (this.#state === "closed") return;
-    this.#state = "closed";
-    this.#timer.release();
-    this.#held = undefined;
-    this.#exchange.onClientGone();
-    this.outlet.detach();
-    this.#owner.onLinkClosed(this);
+  /** The connection is gone. */
+  onLinkClosed(): void {
+    if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.onClientGone());
+    this.#vacate();
+    // What the client sent into a tunnel still goes out.
+    if (this.#exchange.state === "idle") this.#room.giveBack(this);
+    else this.#room.forget();
   }
 
-  /** Orderly: what was written goes out, then the end; what the client still sends is dropped for a while. */
   #close(): void {
-    if (this.#state === "closed") return;
+    if (this.#state === "over") return;
     this.outlet.flush();
-    this.#state = "closing";
-    this.#held = undefined;
-    this.#isPaused = false;
-    this.#socket.end();
-    linger(this.#socket, this.#timer, this.#path.limits);
-    if (!this.#isConsuming) this.#updateReading();
+    this.#state = "over";
+    this.#link?.close();
+    if (!this.#isConsuming) this.#leave(0);
   }
 
   /** Closes if nothing is in progress; otherwise the answer in progress will be the last. */
@@ -341,14 +347,10 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
     if (this.isIdle) this.#close();
   }
 
-  /** Cuts what is there; a client that still waits for its answer is told why there is none, one in a tunnel is reset. */
-  destroy(): void {
-    const isInProgress = this.#state === "answering" || this.#state === "body" || this.#state === "tunnel";
-    if (isInProgress) this.#guard(() => this.#exchange.refuse(DRAINING));
-    this.#socket.destroySoon();
+  /** The connection is about to be cut: a client that waits for its answer is told why there is none, others are reset. */
+  refuseDraining(): void {
+    if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.refuse(DRAINING));
   }
-
-  // ---- time ----
 
   onTimeout(phase: Phase): void {
     this.#guard(() => this.#afterTimeout(phase));
@@ -357,7 +359,9 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
   #afterTimeout(phase: Phase): void {
     switch (phase) {
       case "idle":
-        return this.#close();
+        // Half of an empty line: the rest of it has to come here.
+        if (!this.#decoder.isInEmptyLine) return this.#leave(this.#quietMs);
+        return this.#timer.arm("head", this.#path.limits.headTimeoutMs);
       case "head":
         return this.#sayAndClose(
           failure("client-timeout", `no complete head after ${this.#path.limits.headTimeoutMs} ms`),
@@ -367,14 +371,13 @@ export class ClientConnection implements ClientLink, Downstream, ByteReader, Pha
       case "half-closed":
         return this.#giveUp();
       case "linger":
-        this.#socket.destroy();
-        return;
+        return this.#link?.cut();
     }
   }
 
   #onStreamTimeout(): void {
     if (this.#state === "full") this.reset();
-    else if (this.#state === "body" && !this.#isPaused) {
+    else if (this.#state === "body" && !this.#intake.isPaused) {
       this.#state = "closing";
       this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
     } else this.#exchange.fail(failure("stream-idle-timeout"));

@@ -1,0 +1,201 @@
+// A client's socket for all its life, and who reads from it: nobody before the first byte, a seat of HTTP/1.1 while there
+// are requests, the connection of HTTP/2 from its preface on. What an idle connection costs is what stands here: a seat,
+// with its decoder and its exchange, is given back after a moment without a request. Not requests and not answers.
+import type { Socket } from "node:net";
+import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
+import { PREFACE } from "../http2/frame.ts";
+import type { ClientLink, LinkOwner, SeatedLink } from "./contract.ts";
+import type { DataPath } from "./data-path.ts";
+import { plainAddress } from "./forwarding.ts";
+import type { Http1Seat } from "./http1-seat.ts";
+import type { Http1Seats } from "./http1-seats.ts";
+import { Http2Client } from "./http2-client.ts";
+import { linger } from "./linger.ts";
+import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
+
+const NOTHING = Buffer.alloc(0);
+const ignore = (): void => {};
+
+/**
+ * "greeting": the first bytes tell what is spoken, without waiting for anything else, because HTTP/2 begins with a preface
+ * that is no request of HTTP/1.1 (RFC 9113 section 3.4). "closing": the last byte was written; what still comes is dropped
+ * until the client closes.
+ */
+type SocketState = "greeting" | "http1" | "http2" | "closing" | "closed";
+
+export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOwner {
+  readonly remoteAddress: string;
+  readonly #socket: Socket;
+  readonly #owner: LinkOwner;
+  readonly #path: DataPath;
+  readonly #seats: Http1Seats;
+  /** Runs while there is no seat, which has a timer of its own. */
+  readonly #timer: PhaseTimer;
+  #state: SocketState = "greeting";
+  #seat: Http1Seat | undefined = undefined;
+  #http2: ByteReader | undefined = undefined;
+  /** A beginning that may still become the preface. */
+  #held: Buffer = NOTHING;
+
+  constructor(accepted: Socket, owner: LinkOwner, path: DataPath, seats: Http1Seats) {
+    this.#owner = owner;
+    this.#path = path;
+    this.#seats = seats;
+    this.remoteAddress = plainAddress(accepted.remoteAddress);
+    this.#timer = new PhaseTimer(this, path.wheel);
+    this.#socket = adoptSocket(accepted, this, path.readMode);
+    this.#socket.on("error", ignore);
+    this.#socket.on("drain", () => this.#seat?.onDrain());
+    this.#socket.on("end", () => this.#onEnd());
+    this.#socket.on("close", () => this.#onClose());
+    this.#timer.arm("idle", path.limits.clientIdleTimeoutMs);
+    this.#socket.resume();
+  }
+
+  // ---- bytes in ----
+
+  onBytes(bytes: Buffer, length: number): void {
+    if (this.#seat !== undefined) this.#seat.onBytes(bytes, length);
+    else if (this.#state === "http1") this.#sit().onBytes(bytes, length);
+    else if (this.#http2 !== undefined) this.#http2.onBytes(bytes, length);
+    else if (this.#state === "greeting") this.#greet(bytes, length);
+  }
+
+  #greet(bytes: Buffer, length: number): void {
+    if (this.#held === NOTHING) return this.#read(bytes, length);
+    const all = Buffer.concat([this.#held, bytes.subarray(0, length)]);
+    this.#read(all, all.length);
+  }
+
+  #read(bytes: Buffer, length: number): void {
+    const matched = matchOf(bytes, length);
+    if (matched === PREFACE.length) this.#speakHttp2(bytes, length);
+    // "P" alone may also be the first byte of POST: either way the rest is waited for.
+    else if (matched === length) {
+      this.#held = Buffer.from(bytes.subarray(0, length));
+      if (this.#timer.phase !== "head") this.#timer.arm("head", this.#path.limits.headTimeoutMs);
+    } else this.#speakHttp1(bytes, length);
+  }
+
+  #speakHttp2(bytes: Buffer, length: number): void {
+    this.#timer.release();
+    this.#state = "http2";
+    this.#held = NOTHING;
+    for (const event of ["error", "drain", "end", "close"]) this.#socket.removeAllListeners(event);
+    const { router } = this.#seats;
+    const successor = new Http2Client(this.#socket, this.remoteAddress, this.#owner, this.#path, router);
+    this.#http2 = successor;
+    this.#owner.onSuccession(this, successor);
+    successor.onBytes(bytes, length);
+  }
+
+  #speakHttp1(bytes: Buffer, length: number): void {
+    this.#state = "http1";
+    this.#held = NOTHING;
+    this.#sit().onBytes(bytes, length);
+  }
+
+  #sit(): Http1Seat {
+    this.#timer.cancel();
+    const seat = this.#seats.take(this);
+    this.#seat = seat;
+    return seat;
+  }
+
+  // ---- for the seat ----
+
+  get isDraining(): boolean {
+    return this.#owner.isDraining;
+  }
+
+  // A write that the kernel took whole leaves nothing queued, though Node says false to one above its high-water mark.
+
+  write(text: string): boolean {
+    return this.#socket.write(text, "latin1") || this.#socket.writableLength < this.#path.limits.writeBufferBytes;
+  }
+
+  writeBytes(bytes: Buffer): boolean {
+    return this.#socket.write(bytes) || this.#socket.writableLength < this.#path.limits.writeBufferBytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#socket.writableLength === 0;
+  }
+
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    this.#socket.resume();
+  }
+
+  endWrites(): void {
+    this.#socket.end();
+  }
+
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  cut(): void {
+    this.#socket.destroy();
+  }
+
+  onSeatLeft(quietMs: number): void {
+    this.#seat = undefined;
+    if (this.#state === "http1") this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs - quietMs);
+  }
+
+  close(): void {
+    if (this.#state === "closing" || this.#state === "closed") return;
+    this.#state = "closing";
+    this.#socket.end();
+    linger(this.#socket, this.#timer, this.#path.limits);
+  }
+
+  // ---- ends ----
+
+  /** The client ended its side. */
+  #onEnd(): void {
+    if (this.#seat !== undefined) return this.#seat.onEnd();
+    const held = this.#held;
+    if (held === NOTHING) return this.close();
+    // What came so far is no preface any more.
+    this.#speakHttp1(held, held.length);
+    this.#onEnd();
+  }
+
+  #onClose(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#timer.release();
+    const seat = this.#seat;
+    this.#seat = undefined;
+    seat?.onLinkClosed();
+    this.#owner.onLinkClosed(this);
+  }
+
+  drain(): void {
+    if (this.#seat === undefined || this.#seat.isIdle) this.close();
+  }
+
+  destroy(): void {
+    this.#seat?.refuseDraining();
+    this.#socket.destroySoon();
+  }
+
+  onTimeout(phase: Phase): void {
+    if (phase === "idle") this.close();
+    // What came is the beginning of some request: it is answered that the rest did not come.
+    else if (phase === "head") this.#speakHttp1(this.#held, this.#held.length);
+    else this.#socket.destroy();
+  }
+}
+
+/** How many bytes are those of the preface. */
+function matchOf(bytes: Buffer, length: number): number {
+  let at = 0;
+  while (at < PREFACE.length && at < length && bytes[at] === PREFACE[at]) at++;
+  return at;
+}
