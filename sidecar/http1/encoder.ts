@@ -5,6 +5,7 @@ import { FIELD, FRAMING, HOP_BY_HOP } from "./field.ts";
 import { isCanonicalFraming } from "./framing.ts";
 import type { MessageHead } from "./head.ts";
 import type { HeadEdits } from "./head-edits.ts";
+import { encodeSourceRequest, encodeSourceResponse } from "./source-encoder.ts";
 
 const HOST = 1 << FIELD.host;
 const UPGRADE = 1 << FIELD.upgrade;
@@ -14,6 +15,7 @@ const UPGRADE = 1 << FIELD.upgrade;
  * hop-by-hop fields, edited. What `framing` says is what BodyDecoder's "wire" form, or chunk.ts, has to deliver.
  */
 export function encodeRequestHead(head: MessageHead, edits: HeadEdits): string {
+  if (head.fields.source !== undefined) return encodeSourceRequest(head, head.fields.source, edits);
   const keepsLine = edits.target === "" && head.minorVersion === 1 && !head.isAbsoluteForm;
   const line = keepsLine ? "" : `${head.method} ${edits.target || head.originForm} HTTP/1.1\r\n`;
   const upgrades = edits.upgrade && head.upgrade;
@@ -26,6 +28,7 @@ export function encodeRequestHead(head: MessageHead, edits: HeadEdits): string {
 
 /** The response head for the client, as latin1 text: HTTP/1.1, without hop-by-hop fields, edited. */
 export function encodeResponseHead(head: MessageHead, edits: HeadEdits): string {
+  if (head.fields.source !== undefined) return encodeSourceResponse(head, head.fields.source, edits);
   const upgrades = edits.upgrade && head.upgrade;
   const added = connectionLine(edits.connection, upgrades, false);
   return encode(head, edits, statusLine(head, edits.status), added, upgrades);

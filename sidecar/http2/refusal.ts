@@ -84,6 +84,7 @@ const RULES = {
   "interim-ends-stream": ["stream", protocolError, "RFC 9113 8.1"],
   "too-many-interim-heads": ["stream", enhanceYourCalm, "RFC 9110 15.2"],
   "data-before-head": ["stream", protocolError, "RFC 9113 8.1"],
+  "fields-in-tunnel": ["stream", protocolError, "RFC 9113 8.5"],
   "trailers-without-end": ["stream", protocolError, "RFC 9113 8.1"],
   "bad-content-length": ["stream", protocolError, "RFC 9110 8.6", 400],
   "content-length-differs": ["stream", protocolError, "RFC 9113 8.1.1", 400],

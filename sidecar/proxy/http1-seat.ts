@@ -270,6 +270,7 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
     const link = this.#link;
     if (link === undefined) return;
     this.#vacate();
+    this.#decoder.reset();
     link.onSeatLeft(quietMs);
     this.#room.giveBack(this);
   }
@@ -279,7 +280,6 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
     this.#state = "over";
     this.#intake.detach();
     this.#timer.cancel();
-    this.#decoder.reset();
     this.outlet.detach();
   }
 
@@ -329,9 +329,10 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
   onLinkClosed(): void {
     if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.onClientGone());
     this.#vacate();
-    // What the client sent into a tunnel still goes out.
-    if (this.#exchange.state === "idle") this.#room.giveBack(this);
-    else this.#room.forget();
+    // What the client sent into a tunnel still goes out, and the head of its request is still to be written down.
+    if (this.#exchange.state !== "idle") return this.#room.forget();
+    this.#decoder.reset();
+    this.#room.giveBack(this);
   }
 
   #close(): void {
@@ -369,9 +370,8 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
       case "stream":
         return this.#onStreamTimeout();
       case "half-closed":
-        return this.#giveUp();
       case "linger":
-        return this.#link?.cut();
+        return this.#giveUp();
     }
   }
 

@@ -68,8 +68,8 @@ class PortListener implements Listener, LinkOwner, Drainable {
   constructor(path: DataPath, router: Router, seats: Http1Seats, newLink: NewLink) {
     this.#path = path;
     this.#router = router;
-    this.#newLink = newLink;
     this.#seats = seats;
+    this.#newLink = newLink;
     this.#server = createServer({
       pauseOnConnect: true,
       allowHalfOpen: true,

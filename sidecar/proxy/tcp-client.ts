@@ -4,7 +4,7 @@
 import type { Socket } from "node:net";
 import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
 import type { MessageHead } from "../http1/head.ts";
-import type { ByteSink, ClientLink, Downstream, LinkOwner, RequestBody } from "./contract.ts";
+import type { ClientLink, Downstream, LinkOwner, RequestBody } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
 import { plainAddress } from "./forwarding.ts";
@@ -12,6 +12,7 @@ import { Intake } from "./intake.ts";
 import { linger } from "./linger.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { failure } from "./reasons.ts";
+import { SocketSink } from "./socket-sink.ts";
 import { TcpOutlet } from "./tcp-outlet.ts";
 import type { TcpRouter } from "./tcp-router.ts";
 
@@ -23,7 +24,7 @@ const IDLE = failure("stream-idle-timeout");
 /** A request without content. */
 const NO_BODY: RequestBody = { form: "wire", useWireForm: () => {} };
 
-export class TcpClient implements ClientLink, Downstream, ByteReader, ByteSink, PhaseOwner {
+export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner {
   readonly outlet = new TcpOutlet();
   readonly http2Head = undefined;
   readonly body = NO_BODY;
@@ -49,7 +50,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, ByteSink, 
     this.#timer = new PhaseTimer(this, path.wheel);
     const socket = adoptSocket(accepted, this, path.readMode);
     this.#socket = socket;
-    this.outlet.attach(this);
+    this.outlet.attach(new SocketSink(socket, path.limits.writeBufferBytes));
     this.#intake.attach({ pauseReading: () => socket.pause(), resumeReading: () => socket.resume() });
     this.#exchange = new Exchange(this, path, router);
     this.#listen(socket);
@@ -79,7 +80,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, ByteSink, 
     return this.#owner.isDraining;
   }
 
-  // ---- bytes in and out ----
+  // ---- bytes in ----
 
   onBytes(bytes: Buffer, length: number): void {
     if (this.#state === "tunnel") this.#pass(bytes, length);
@@ -97,23 +98,6 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, ByteSink, 
     } catch (error) {
       this.#onError(error);
     }
-  }
-
-  write(text: string): boolean {
-    return this.#socket.write(text, "latin1") || this.#hasRoom;
-  }
-
-  writeBytes(bytes: Buffer): boolean {
-    return this.#socket.write(bytes) || this.#hasRoom;
-  }
-
-  get isEmpty(): boolean {
-    return this.#socket.writableLength === 0;
-  }
-
-  /** Node says false to a write above its high-water mark even if the kernel took all of it. */
-  get #hasRoom(): boolean {
-    return this.#socket.writableLength < this.#path.limits.writeBufferBytes;
   }
 
   // ---- for the exchange ----
