@@ -75,7 +75,10 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
       runStart = index + 1 < fields.count ? fields.lineStart(index + 1) : fieldsEnd;
     }
   }
-  out += text.slice(runStart, fieldsEnd) + added + framingLine(edits) + edits.append;
+  const more = added + framingLine(edits) + edits.append;
+  // Most answers leave as they came.
+  if (more === "" && runStart === 0 && edits.editCount === 0 && edits.requestId === "" && !edits.isOpen) return text;
+  out += text.slice(runStart, fieldsEnd) + more;
   if (edits.requestId !== "") out += `x-request-id: ${edits.requestId}\r\n`;
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && fields.value(edits.names[edit] as string) === undefined) out += edits.lines[edit];
