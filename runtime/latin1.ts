@@ -15,6 +15,17 @@ export function latin1(bytes: Buffer, start: number, end: number): string {
   return (bytes as unknown as Latin1Source).latin1Slice(start, end);
 }
 
+/** Longer text is written sooner by a call (23 ns of any length, 50 where it is a piece of another text) than by a loop. */
+const LOOP_MAX = 14;
+
+/** Writes latin1 text to bytes from `at` on, where there is room for it. @returns the position behind it */
+export function putLatin1(bytes: Buffer, text: string, at: number): number {
+  const { length } = text;
+  if (length > LOOP_MAX) return at + (bytes as unknown as Latin1Source).latin1Write(text, at, length);
+  for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index);
+  return at + length;
+}
+
 /**
  * The same text in memory of its own. A piece cut out of a larger text keeps all of that text alive; what is kept longer
  * than a request must not.

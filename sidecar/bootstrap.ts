@@ -16,6 +16,7 @@ import { LOG_LEVELS, type LogLevel } from "../runtime/log.ts";
 import { PROGRAM_VERSION } from "../runtime/version.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "./http1/limits.ts";
 import { type DataPathLimits, DEFAULT_LIMITS } from "./limits.ts";
+import { type TcpFlag, type TcpListen, tcpContradiction, tcpFlag, tcpListens } from "./tcp-flag.ts";
 
 /** How a sidecar was asked to run. Undefined listeners are off. */
 export interface SidecarSettings {
@@ -31,6 +32,8 @@ export interface SidecarSettings {
   readonly source: ConfigurationSource;
   readonly outbound: HostPort | undefined;
   readonly inbound: HostPort | undefined;
+  /** Local ports of services of bytes. */
+  readonly tcp: readonly TcpListen[];
   readonly admin: HostPort | undefined;
   readonly status: HostPort | undefined;
   /** Undefined: chosen when the inbound listener is bound. */
@@ -67,6 +70,7 @@ interface Flags {
   readonly controlPlane?: string;
   readonly outbound: string;
   readonly inbound?: string;
+  readonly tcp?: readonly TcpFlag[];
   readonly admin: string;
   readonly status: string;
   readonly advertise?: string;
@@ -165,6 +169,12 @@ function program(): Command {
         "--inbound <host:port|off>",
         `calls of other sidecars to the app (default: ${INBOUND_DEFAULT} with --app)`,
       ).argParser(hostPortOrOffFlag),
+    )
+    .addOption(
+      flag(
+        "--tcp <[host:]port=service>",
+        "a local port for a service of bytes (protocol: tcp), such as 5432=postgres:5432 (repeatable; comma-separated in the environment)",
+      ).argParser(tcpFlag),
     )
     .addOption(listener("--admin", "/config_dump /clusters /stats ...", "127.0.0.1:15000"))
     .addOption(listener("--status", "/healthz/live /healthz/ready /metrics", "0.0.0.0:15020"))
@@ -265,8 +275,10 @@ function contradiction(flags: Flags): string | undefined {
   if (flags.maxStartLineBytes > flags.maxHeadBytes) {
     return "--max-start-line-bytes is part of --max-head-bytes and cannot be more";
   }
-  if (flags.outbound === "off" && flags.app === undefined) return "--outbound off without --app leaves nothing to do";
-  return undefined;
+  const hasPorts = flags.tcp !== undefined;
+  if (flags.outbound === "off" && flags.app === undefined && !hasPorts)
+    return "--outbound off without --app or --tcp leaves nothing to do";
+  return tcpContradiction(flags.tcp ?? [], flags.namespace);
 }
 
 function settings(flags: Flags, command: readonly string[]): SidecarSettings {
@@ -284,6 +296,7 @@ function settings(flags: Flags, command: readonly string[]): SidecarSettings {
     source: rules === undefined ? { ...controlPlane, cacheFile: cache } : { type: "rules", path: rules },
     outbound: parseHostPort(flags.outbound),
     inbound: parseHostPort(inbound),
+    tcp: tcpListens(flags.tcp ?? [], namespace),
     admin: parseHostPort(flags.admin),
     status: parseHostPort(flags.status),
     advertise: flags.advertise === undefined ? undefined : target(flags.advertise),

@@ -18,7 +18,11 @@ export function bindFailure(flag: string, address: string, error: unknown): Star
 }
 
 function bindAdvice(code: string | undefined, message: string, flag: string): string {
-  const elsewhere = `choose another with ${flag} HOST:PORT (port 0 takes a free one), or ${flag} off`;
+  const form =
+    flag === "--tcp"
+      ? "HOST:PORT=SERVICE (port 0 takes a free one)"
+      : `HOST:PORT (port 0 takes a free one), or ${flag} off`;
+  const elsewhere = `choose another with ${flag} ${form}`;
   switch (code) {
     case "EADDRINUSE":
       return `the address is in use, perhaps by another sidecar; end that one, or ${elsewhere}`;

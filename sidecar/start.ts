@@ -31,6 +31,7 @@ import { type KnownIdentity, PendingIdentity } from "./observe/otlp/identity.ts"
 import { Readiness } from "./readiness.ts";
 import type { AppToStop, ShutdownParts } from "./shutdown.ts";
 import { bindFailure, StartFailure } from "./start-failure.ts";
+import { openTcpListeners } from "./tcp-listeners.ts";
 import { LocalTraffic, type Traffic, UNCAUGHT } from "./traffic.ts";
 import { countTraffic, isReleaseLive } from "./traffic-counts.ts";
 import { Fleet } from "./workers/fleet.ts";
@@ -53,6 +54,8 @@ export interface ReadyLine {
   readonly id: string;
   readonly outbound?: string;
   readonly inbound?: string;
+  /** Addresses of local ports, by the service that each stands for. */
+  readonly tcp?: Readonly<Record<string, string>>;
   readonly advertise?: string;
   readonly admin?: string;
   readonly status?: string;
@@ -265,8 +268,8 @@ class RunningSidecar implements Sidecar {
     await this.#source.begin(this.#registration);
   }
 
-  async #listen(): Promise<Pick<ReadyLine, "outbound" | "inbound" | "admin" | "status">> {
-    const { admin, status, inbound, outbound, app } = this.#settings;
+  async #listen(): Promise<Pick<ReadyLine, "outbound" | "inbound" | "tcp" | "admin" | "status">> {
+    const { admin, status, inbound, outbound, tcp, app } = this.#settings;
     const traffic = this.#traffic;
     const pages = (title: string, routes: Route[]) => (at: HostPort) => this.#servePages(at, title, routes);
     const openOutbound = (at: HostPort) => traffic.openOutbound(at);
@@ -276,6 +279,7 @@ class RunningSidecar implements Sidecar {
       ...(await opened("admin", admin, pages(`weft-sidecar ${this.#service}: admin`, this.#adminRoutes()))),
       ...(await opened("outbound", outbound, openOutbound)),
       ...(await opened("inbound", inbound, openInbound)),
+      ...(await openTcpListeners(tcp, traffic)),
     };
   }
 

@@ -18,6 +18,8 @@ import { createDataPath, type DataPath, type DataPathOptions } from "./proxy/dat
 import { startInbound } from "./proxy/inbound.ts";
 import type { Listener } from "./proxy/listener.ts";
 import { startOutbound } from "./proxy/outbound.ts";
+import { startTcp } from "./proxy/tcp-listener.ts";
+import type { TcpService } from "./proxy/tcp-router.ts";
 import type { ServiceResolver } from "./resolver.ts";
 import { buildSnapshot, type Snapshot } from "./snapshot.ts";
 import { accessLogOf, observe, TraceSwitch } from "./telemetry.ts";
@@ -48,9 +50,14 @@ export interface Traffic {
   /** @returns the address it is bound to */
   openOutbound(listen: HostPort): Promise<string>;
   openInbound(listen: HostPort, app: HostPort): Promise<string>;
+  /** A port for the app's connections to one service of bytes. */
+  openTcp(listen: HostPort, service: TcpService): Promise<string>;
   /** From now on inbound answers say that the connection closes. New connections are still taken. */
   announceDrain(): void;
-  /** Takes no more connections and resolves when those there are have ended, or were cut after `deadlineMs`. */
+  /**
+   * Takes no more connections and resolves when those there are have ended, or were cut after `deadlineMs`. The ports of
+   * services of bytes are outbound ones.
+   */
   drain(listener: ListenerName, deadlineMs: number): Promise<void>;
   outboundUse(): OutboundUse;
   /** Counts an error that nobody caught. */
@@ -84,7 +91,7 @@ export class LocalTraffic implements Traffic {
   readonly #sweeps: Timer;
   readonly #ownFigures: ProcessMetrics;
   readonly #reusePort: boolean;
-  readonly #listeners: { [name in ListenerName]?: Listener } = {};
+  readonly #listeners: { readonly [name in ListenerName]: Listener[] } = { outbound: [], inbound: [] };
 
   private constructor(path: DataPath, stdout: LineSink, { identity, processes, usage }: SharedTraffic) {
     this.#path = path;
@@ -139,22 +146,28 @@ export class LocalTraffic implements Traffic {
 
   async openOutbound(listen: HostPort): Promise<string> {
     const listener = await startOutbound({ listen, path: this.#path, reusePort: this.#reusePort });
-    this.#listeners.outbound = listener;
+    this.#listeners.outbound.push(listener);
     return listener.address;
   }
 
   async openInbound(listen: HostPort, app: HostPort): Promise<string> {
     const listener = await startInbound({ listen, path: this.#path, app, reusePort: this.#reusePort });
-    this.#listeners.inbound = listener;
+    this.#listeners.inbound.push(listener);
+    return listener.address;
+  }
+
+  async openTcp(listen: HostPort, service: TcpService): Promise<string> {
+    const listener = await startTcp({ listen, path: this.#path, service, reusePort: this.#reusePort });
+    this.#listeners.outbound.push(listener);
     return listener.address;
   }
 
   announceDrain(): void {
-    this.#listeners.inbound?.announceDrain();
+    for (const listener of this.#listeners.inbound) listener.announceDrain();
   }
 
   async drain(listener: ListenerName, deadlineMs: number): Promise<void> {
-    await this.#listeners[listener]?.drain(deadlineMs);
+    await Promise.all(this.#listeners[listener].map((each) => each.drain(deadlineMs)));
   }
 
   outboundUse(): OutboundUse {
@@ -182,7 +195,8 @@ export class LocalTraffic implements Traffic {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#listeners.outbound?.close(), this.#listeners.inbound?.close()]);
+    const { outbound, inbound } = this.#listeners;
+    await Promise.all([...outbound, ...inbound].map((listener) => listener.close()));
     this.#identity.complete("");
     this.decisions.close();
     this.#sweeps.cancel();

@@ -4,11 +4,13 @@
 import { type HeadDecoder, NEEDS_MORE, REFUSED, type Refusal } from "./contract.ts";
 import { FieldScanner } from "./field-scanner.ts";
 import { MessageHead } from "./head.ts";
+import type { HeadSource } from "./head-source.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "./limits.ts";
 import { CR, LF } from "./octet.ts";
 import { type RefusalDetail, refusalOf } from "./refusal.ts";
 import { readRequest } from "./request-rules.ts";
 import { readResponse } from "./response-rules.ts";
+import { takeRequest, takeResponse } from "./source-rules.ts";
 import { StartLineScanner } from "./start-line.ts";
 
 const EMPTY = Buffer.alloc(0);
@@ -28,12 +30,12 @@ class HeadReader {
   heldBytes = 0;
   #gathered: Buffer = EMPTY;
   #part = START_LINE;
-  readonly #limits: Http1Limits;
+  readonly limits: Http1Limits;
   readonly #startLine: StartLineScanner;
   readonly #fields: FieldScanner;
 
   constructor(limits: Http1Limits, isRequest: boolean) {
-    this.#limits = limits;
+    this.limits = limits;
     this.#startLine = new StartLineScanner(this.head, isRequest);
     this.#fields = new FieldScanner(this.head.fields, limits.fieldsMax, "too-many-fields");
   }
@@ -58,7 +60,7 @@ class HeadReader {
   /** The scan goes on behind what is held. */
   #resume(bytes: Buffer, start: number, end: number): number {
     const before = this.heldBytes;
-    this.#gather(bytes, start, Math.min(end, start + this.#limits.headBytesMax - before));
+    this.#gather(bytes, start, Math.min(end, start + this.limits.headBytesMax - before));
     const stop = this.#scan(this.#gathered, before, this.heldBytes, 0);
     if (stop < 0) return stop;
     this.head.fields.text = this.#gathered.latin1Slice(0, stop);
@@ -67,30 +69,22 @@ class HeadReader {
     return start + stop - before;
   }
 
-  /** Of a head that was filled in by others. @returns the bound that it is past */
-  tooLarge(): RefusalDetail | undefined {
-    const { fields, fieldsStart } = this.head;
-    if (fieldsStart > this.#limits.startLineBytesMax + 2) return "start-line-too-long";
-    if (fields.count > this.#limits.fieldsMax) return "too-many-fields";
-    return fields.text.length > this.#limits.headBytesMax ? "head-too-large" : undefined;
-  }
-
   #scan(bytes: Buffer, start: number, end: number, base: number): number {
     let at = start;
     if (this.#part === START_LINE) {
-      const lineEnd = Math.min(end, base + this.#limits.startLineBytesMax + 2);
+      const lineEnd = Math.min(end, base + this.limits.startLineBytesMax + 2);
       at = this.#startLine.scan(bytes, at, lineEnd, base);
       if (at === REFUSED) return this.#refuse(this.#startLine.fault);
       if (at === NEEDS_MORE) {
-        return lineEnd - base === this.#limits.startLineBytesMax + 2 ? this.#refuse("start-line-too-long") : NEEDS_MORE;
+        return lineEnd - base === this.limits.startLineBytesMax + 2 ? this.#refuse("start-line-too-long") : NEEDS_MORE;
       }
       this.#part = FIELDS;
       this.#fields.begin(this.head.fieldsStart);
     }
-    const headEnd = Math.min(end, base + this.#limits.headBytesMax);
+    const headEnd = Math.min(end, base + this.limits.headBytesMax);
     at = this.#fields.scan(bytes, at, headEnd, base);
     if (at === REFUSED) return this.#refuse(this.#fields.fault);
-    if (at === NEEDS_MORE && headEnd - base === this.#limits.headBytesMax) return this.#refuse("head-too-large");
+    if (at === NEEDS_MORE && headEnd - base === this.limits.headBytesMax) return this.#refuse("head-too-large");
     if (at >= 0) this.#part = COMPLETE;
     return at;
   }
@@ -98,7 +92,7 @@ class HeadReader {
   #gather(bytes: Buffer, start: number, end: number): void {
     const needed = this.heldBytes + end - start;
     if (needed > this.#gathered.length) {
-      const size = Math.max(needed, Math.min(this.#limits.headBytesMax, this.#gathered.length * 2, needed * 2));
+      const size = Math.max(needed, Math.min(this.limits.headBytesMax, this.#gathered.length * 2, needed * 2));
       const larger = Buffer.allocUnsafeSlow(Math.max(size, GATHER_BYTES_AT_FIRST));
       this.#gathered.copy(larger, 0, 0, this.heldBytes);
       this.#gathered = larger;
@@ -155,12 +149,12 @@ export class RequestDecoder implements HeadDecoder {
   }
 
   /**
-   * `head` was filled in, text and table, by who read it in another protocol: bounds and meaning are the same here.
+   * A head that came in another protocol, instead of bytes; see source-rules.ts. It stays the source's while it is used.
    * @returns false where it is refused
    */
-  takeHead(): boolean {
+  takeHead(source: HeadSource, kinds: Uint8Array, isEnd: boolean): boolean {
     this.hasBegun = true;
-    const fault = this.#reader.tooLarge() ?? readRequest(this.head);
+    const fault = takeRequest(this.head, source, kinds, isEnd, this.#reader.limits);
     if (fault !== undefined) this.#refuse(fault);
     return fault === undefined;
   }
@@ -232,9 +226,9 @@ export class ResponseDecoder implements HeadDecoder {
   }
 
   /** As RequestDecoder.takeHead. */
-  takeHead(): boolean {
+  takeHead(source: HeadSource, kinds: Uint8Array, isEnd: boolean): boolean {
     this.hasBegun = true;
-    const fault = this.#reader.tooLarge() ?? readResponse(this.head, this.#method, this.#upgradeAsked);
+    const fault = takeResponse(this.head, source, kinds, isEnd, this.#reader.limits, this.#method);
     if (fault !== undefined) this.#refuse(fault);
     return fault === undefined;
   }

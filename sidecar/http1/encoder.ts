@@ -5,6 +5,7 @@ import { isCanonicalFraming } from "./framing.ts";
 import type { MessageHead } from "./head.ts";
 import type { HeadEdits } from "./head-edits.ts";
 import { reasonPhrase } from "./reason-phrase.ts";
+import { encodeSourceRequest, encodeSourceResponse } from "./source-encoder.ts";
 
 const HOST = 1 << FIELD.host;
 const UPGRADE = 1 << FIELD.upgrade;
@@ -14,6 +15,7 @@ const UPGRADE = 1 << FIELD.upgrade;
  * hop-by-hop fields, edited. What `framing` says is what BodyDecoder's "wire" form, or chunk.ts, has to deliver.
  */
 export function encodeRequestHead(head: MessageHead, edits: HeadEdits): string {
+  if (head.fields.source !== undefined) return encodeSourceRequest(head, head.fields.source, edits);
   const keepsLine = edits.target === "" && head.minorVersion === 1 && !head.isAbsoluteForm;
   const line = keepsLine ? "" : `${head.method} ${edits.target || head.originForm} HTTP/1.1\r\n`;
   const upgrades = edits.upgrade && head.upgrade;
@@ -26,6 +28,7 @@ export function encodeRequestHead(head: MessageHead, edits: HeadEdits): string {
 
 /** The response head for the client, as latin1 text: HTTP/1.1, without hop-by-hop fields, edited. */
 export function encodeResponseHead(head: MessageHead, edits: HeadEdits): string {
+  if (head.fields.source !== undefined) return encodeSourceResponse(head, head.fields.source, edits);
   const upgrades = edits.upgrade && head.upgrade;
   const added = connectionLine(edits.connection, upgrades, false);
   return encode(head, edits, statusLine(head, edits.status), added, upgrades);
@@ -72,7 +75,10 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
       runStart = index + 1 < fields.count ? fields.lineStart(index + 1) : fieldsEnd;
     }
   }
-  out += text.slice(runStart, fieldsEnd) + added + framingLine(edits) + edits.append;
+  const more = added + framingLine(edits) + edits.append;
+  // Most answers leave as they came.
+  if (more === "" && runStart === 0 && edits.editCount === 0 && edits.requestId === "" && !edits.isOpen) return text;
+  out += text.slice(runStart, fieldsEnd) + more;
   if (edits.requestId !== "") out += `x-request-id: ${edits.requestId}\r\n`;
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && fields.value(edits.names[edit] as string) === undefined) out += edits.lines[edit];

@@ -1,11 +1,15 @@
 // The field lines of one section (a head or trailers) as offsets into its text. Not a map: order, case and
 // duplicates are kept as they came.
 import { FIELD, FIELD_KINDS } from "./field.ts";
+import type { HeadSource } from "./head-source.ts";
 
 /** Room for this many fields at first; it doubles, up to the limit of the section. */
 const FIELDS_AT_FIRST = 16;
 
 export class FieldTable {
+  /** The fields came in another protocol: there are neither text nor offsets, and Host stands first in a request. */
+  source: HeadSource | undefined = undefined;
+  #sourceStart = 0;
   /** What the offsets count in; set when the section is complete. */
   text = "";
   /** name start, name end, value start, value end: four per field. Value bounds are without surrounding whitespace. */
@@ -20,6 +24,7 @@ export class FieldTable {
 
   clear(): void {
     this.text = "";
+    this.source = undefined;
     this.count = 0;
     this.present = 0;
     this.repeated = 0;
@@ -27,11 +32,31 @@ export class FieldTable {
 
   /** Begins a field; its value bounds follow. */
   open(nameStart: number, nameEnd: number, kind: number): void {
-    const index = this.count++;
-    if (index === this.kinds.length) this.#grow();
-    const at = index << 2;
+    this.#count(kind);
+    const at = (this.count - 1) << 2;
     this.offsets[at] = nameStart;
     this.offsets[at + 1] = nameEnd;
+  }
+
+  /** Ends the field that was opened last. */
+  close(valueStart: number, valueEnd: number): void {
+    const at = (this.count - 1) << 2;
+    this.offsets[at + 2] = valueStart;
+    this.offsets[at + 3] = valueEnd;
+  }
+
+  /** Instead of scanning. @param kinds kind for each of the source's */
+  take(source: HeadSource, kinds: Uint8Array, isRequest: boolean): void {
+    this.source = source;
+    this.#sourceStart = isRequest ? 1 : 0;
+    if (isRequest) this.#count(FIELD.host);
+    const { kinds: sourceKinds, count } = source;
+    for (let index = 0; index < count; index++) this.#count(kinds[sourceKinds[index] as number] as number);
+  }
+
+  #count(kind: number): void {
+    const index = this.count++;
+    if (index === this.kinds.length) this.#grow();
     this.kinds[index] = kind;
     if (kind === FIELD.unknown) return;
     const bit = 1 << kind;
@@ -40,13 +65,6 @@ export class FieldTable {
       this.present |= bit;
       this.first[kind] = index;
     }
-  }
-
-  /** Ends the field that was opened last. */
-  close(valueStart: number, valueEnd: number): void {
-    const at = (this.count - 1) << 2;
-    this.offsets[at + 2] = valueStart;
-    this.offsets[at + 3] = valueEnd;
   }
 
   has(kind: number): boolean {
@@ -61,16 +79,19 @@ export class FieldTable {
   /** Is this the first value of a known kind? Cuts nothing out. */
   isKnown(kind: number, value: string): boolean {
     if ((this.present & (1 << kind)) === 0) return false;
+    if (this.source !== undefined) return this.known(kind) === value;
     const at = ((this.first[kind] as number) << 2) + 2;
     const start = this.offsets[at] as number;
     return (this.offsets[at + 1] as number) - start === value.length && this.text.startsWith(value, start);
   }
 
   nameAt(index: number): string {
+    if (this.source !== undefined) return nameOf(this.source, index - this.#sourceStart);
     return this.text.slice(this.offsets[index << 2], this.offsets[(index << 2) + 1]);
   }
 
   valueAt(index: number): string {
+    if (this.source !== undefined) return valueIn(this.source, index - this.#sourceStart);
     return this.text.slice(this.offsets[(index << 2) + 2], this.offsets[(index << 2) + 3]);
   }
 
@@ -81,6 +102,7 @@ export class FieldTable {
 
   /** Is this the name of field `index`? `lowerName` is lower case. */
   isNamed(index: number, lowerName: string): boolean {
+    if (this.source !== undefined) return nameOf(this.source, index - this.#sourceStart) === lowerName;
     const start = this.offsets[index << 2] as number;
     const length = (this.offsets[(index << 2) + 1] as number) - start;
     if (length !== lowerName.length) return false;
@@ -112,4 +134,12 @@ export class FieldTable {
     kinds.set(this.kinds);
     this.kinds = kinds;
   }
+}
+
+function nameOf({ names }: HeadSource, index: number): string {
+  return index < 0 ? "host" : (names[index] as string);
+}
+
+function valueIn({ values, authority }: HeadSource, index: number): string {
+  return index < 0 ? authority : (values[index] as string);
 }

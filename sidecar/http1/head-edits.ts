@@ -74,13 +74,18 @@ export class HeadEdits {
     else if (!RESERVED.has(lowerName)) this.append += `${name}: ${value}\r\n`;
   }
 
+  /** Of the edit of this lower-case name; -1: there is none. */
+  indexOf(lowerName: string): number {
+    for (let edit = 0; edit < this.editCount; edit++) if (this.names[edit] === lowerName) return edit;
+    return -1;
+  }
+
   /** The last edit of a name wins. */
   #edit(lowerName: string, line: string): void {
-    let index = 0;
-    while (index < this.editCount && this.names[index] !== lowerName) index++;
+    const known = this.indexOf(lowerName);
+    const index = known < 0 ? this.editCount++ : known;
     this.names[index] = lowerName;
     this.lines[index] = line;
-    if (index === this.editCount) this.editCount++;
   }
 }
 

@@ -53,7 +53,7 @@ export class MessageHead {
   #path: string | undefined;
   #query = "";
 
-  /** The head as latin1 text from the first byte of the start line to the empty line included. */
+  /** The head as latin1 text from the first byte of the start line to the empty line included; "" of one from a source. */
   get text(): string {
     return this.fields.text;
   }
@@ -61,7 +61,8 @@ export class MessageHead {
   /** Request: as sent; methods are case-sensitive. */
   get method(): string {
     if (this.#isMethodKnown) return this.#method;
-    const text = this.fields.text;
+    const { text, source } = this.fields;
+    if (source !== undefined) return source.method;
     if (this.#method.length !== this.firstEnd || !text.startsWith(this.#method))
       this.#method = text.slice(0, this.firstEnd);
     this.#isMethodKnown = true;
@@ -70,7 +71,8 @@ export class MessageHead {
 
   /** Request: the request-target as sent. */
   get target(): string {
-    return this.fields.text.slice(this.secondStart, this.secondEnd);
+    const { text, source } = this.fields;
+    return source === undefined ? text.slice(this.secondStart, this.secondEnd) : source.path;
   }
 
   /** Request: path and query without scheme and authority; "*" and, of CONNECT, the authority as they are. */
@@ -96,6 +98,7 @@ export class MessageHead {
 
   /** Response: the reason phrase as sent. */
   get reason(): string {
+    if (this.fields.source !== undefined) return "";
     return this.fields.text.slice(Math.min(this.secondStart + 4, this.secondEnd), this.secondEnd);
   }
 

@@ -9,7 +9,11 @@ import type { RefusalDetail } from "./refusal.ts";
 /** Fills in the head. `method` is the request's; `upgradeAsked` whether the request asked for another protocol. */
 export function readResponse(head: MessageHead, method: string, upgradeAsked: boolean): RefusalDetail | undefined {
   const fault = readFraming(head) ?? readConnection(head);
-  if (fault !== undefined) return fault;
+  return fault ?? readStatus(head, method, upgradeAsked);
+}
+
+/** The part that is asked of a head from another protocol too. */
+export function readStatus(head: MessageHead, method: string, upgradeAsked: boolean): RefusalDetail | undefined {
   const status = head.status;
   if (status === 101) {
     // RFC 9110 section 15.2.2: only in answer to an upgrade. Otherwise what follows would be read by nobody's rules.

@@ -1,8 +1,8 @@
 // Fields to HPACK header blocks (RFC 7541). A value goes into the table when it is sent for the second time: what is
 // unique to a request (ids, timestamps) never pushes out what repeats. Not frames.
-import { ownCopy } from "../../runtime/latin1.ts";
+import { ownCopy, putLatin1 } from "../../runtime/latin1.ts";
 import { ENTRY_OVERHEAD } from "./dynamic-table.ts";
-import { FIELD, FIELD_KINDS, FIELD_NAMES } from "./field.ts";
+import { FIELD, FIELD_KINDS, FIELD_NAMES, IS_UNIQUE } from "./field.ts";
 import type { Http2Head } from "./head.ts";
 import { encodeHuffman, huffmanLength } from "./huffman.ts";
 import { STATIC_ENTRIES, STATIC_INDEX_OF_KIND } from "./static-table.ts";
@@ -15,9 +15,6 @@ const NAMES_MAX = 128;
 const ENTRY_SHARE_MAX = 0.5;
 /** Guessed more easily than longer ones, so that a table would help who probes for them (section 7.1.3). */
 const SHORT_COOKIE_BYTES = 20;
-/** Shorter text is written by a loop sooner than by a call into C++. */
-const LOOP_WRITE_MAX = 24;
-
 /** What a literal's first octet says besides its index. */
 const WITHOUT_INDEXING = 0x00;
 const NEVER_INDEXED = 0x10;
@@ -152,6 +149,7 @@ export class HpackEncoder {
   ): number {
     const memory = this.#memoryOf(name, kind);
     if (sensitive === 1 || isSecret(kind, value)) return this.#literal(memory, value, NEVER_INDEXED, out, at);
+    if (IS_UNIQUE[kind] === 1) return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
     const { values, entries } = memory;
     const oldest = this.#oldest;
     for (let way = 0; way < WAYS; way++) {
@@ -246,9 +244,7 @@ export class HpackEncoder {
       if (encoded < length) return encodeHuffman(text, out, writeInteger(out, at, 0x80, 0x7f, encoded));
     }
     at = writeInteger(out, at, 0, 0x7f, length);
-    if (length > LOOP_WRITE_MAX) return at + out.write(text, at, "latin1");
-    for (let index = 0; index < length; index++) out[at + index] = text.charCodeAt(index);
-    return at + length;
+    return putLatin1(out, text, at);
   }
 }
 

@@ -167,7 +167,12 @@ describe("what a decoder refuses", () => {
     ["6.1: index 0", "80", "bad-index"],
     ["2.3.3: an index past both tables", "be", "bad-index"],
     ["2.3.3: a name's index past both tables", "7f00 0161", "bad-index"],
+    ["2.3.3: a name's index past both tables, not entered", "0f2f 0161", "bad-index"],
+    ["2.3.3: a name's index past both tables, never entered", "1f2f 0161", "bad-index"],
     ["5.1: an integer that does not end", "ff80", "block-cut-short"],
+    ["5.1: an integer whose last octets are missing", "ffff ffff", "block-cut-short"],
+    ["5.1: a length that is larger than any block", "007f ffff ff7f", "block-cut-short"],
+    ["5.1: a table's size of more than 2^28", "3fff ffff ff0f", "bad-integer"],
     ["5.1: an integer of more than 2^28", "ffff ffff ff0f", "bad-integer"],
     ["5.1: an integer drawn out with zeros", "ff80 8080 8080 8000", "bad-integer"],
     ["5.2: a string longer than the block", "0005 6162", "block-cut-short"],
@@ -176,7 +181,10 @@ describe("what a decoder refuses", () => {
     ["5.2: EOS within a string", "0084 ffff ffff 0161", "bad-huffman"],
     ["5.2: padding of more than seven bits", "0082 1fff 0161", "bad-huffman"],
     ["5.2: padding that is not of EOS", "0081 1a 0161", "bad-huffman"],
+    ["5.2: eight bits of padding that are all of EOS", "0082 1fff 0161", "bad-huffman"],
+    ["5.2: a Huffman string cut in the middle", "0085 1c64", "block-cut-short"],
     ["6.3: a table larger than was allowed", "3fe2 1f", "bad-table-size"],
+    ["6.3: a second size that is larger than was allowed", "20 3fe2 1f", "bad-table-size"],
     ["4.2: a table's size behind a field", "8220", "late-table-size"],
   ];
   it.each(cases)("%s", (_rule, block, detail) => {
@@ -209,6 +217,31 @@ describe("what a decoder refuses", () => {
     expect(decodeAll(decoder, larger)).toEqual([["a", "z".repeat(40)]]);
     expect(decoder.tableSize).toBe(0);
     expect(refusalOf("be", decoder)).toBe("bad-index");
+  });
+
+  it("4.4: an entry may take its name from the one that it pushes out", () => {
+    const decoder = new HpackDecoder(40);
+    decodeAll(decoder, hex("4003 6162 6301 78"));
+    expect(decoder.tableSize).toBe(36);
+    expect(decodeAll(decoder, hex("7e02 7979"))).toEqual([["abc", "yy"]]);
+    expect(decoder.tableSize).toBe(37);
+    expect(decodeAll(decoder, hex("be"))).toEqual([["abc", "yy"]]);
+    expect(refusalOf("bf", decoder)).toBe("bad-index");
+  });
+
+  it("2.3.2: the same entry may stand in the table twice", () => {
+    const decoder = new HpackDecoder(4096);
+    decodeAll(decoder, hex("4001 6101 62 4001 6101 62"));
+    expect(decodeAll(decoder, hex("be bf"))).toEqual([
+      ["a", "b"],
+      ["a", "b"],
+    ]);
+  });
+
+  it("6.3: the size that was allowed, several of them, and an empty block", () => {
+    const decoder = new HpackDecoder(4096);
+    expect(decodeAll(decoder, hex("3fe1 1f 20 3fe1 1f 82"))).toEqual([[":method", "GET"]]);
+    expect(decodeAll(decoder, Buffer.alloc(0))).toEqual([]);
   });
 
   it("4.3: a smaller size evicts the oldest", () => {

@@ -257,10 +257,17 @@ export class Receiver implements FrameSink {
     const fault = this.#decode(stream.trailers, "trailers", bytes, start, end);
     if (fault === CONNECTION_REFUSED) return;
     if (fault !== undefined) return streams.refuse(stream, fault);
+    if (this.#isTunnel(stream)) return streams.refuse(stream, REFUSALS["fields-in-tunnel"]);
     if (!isEnd) return streams.refuse(stream, REFUSALS["trailers-without-end"]);
     if (stream.contentLeft > 0) return this.#refuseLength(stream);
     streams.onMessageReceived(stream);
     stream.handler.onTrailers(stream);
+  }
+
+  /** Section 8.5: nothing but content follows on a connected stream. */
+  #isTunnel({ head, requestMethod }: Http2Stream): boolean {
+    if (this.#owner.isServer) return head.isConnect;
+    return requestMethod === "CONNECT" && head.status < 300;
   }
 
   /** Our SETTINGS were acknowledged: from here on the peer has to keep to them. */

@@ -84,6 +84,7 @@ const RULES = {
   "interim-ends-stream": ["stream", protocolError, "RFC 9113 8.1"],
   "too-many-interim-heads": ["stream", enhanceYourCalm, "RFC 9110 15.2"],
   "data-before-head": ["stream", protocolError, "RFC 9113 8.1"],
+  "fields-in-tunnel": ["stream", protocolError, "RFC 9113 8.5"],
   "trailers-without-end": ["stream", protocolError, "RFC 9113 8.1"],
   "bad-content-length": ["stream", protocolError, "RFC 9110 8.6", 400],
   "content-length-differs": ["stream", protocolError, "RFC 9113 8.1.1", 400],
@@ -91,6 +92,7 @@ const RULES = {
   "too-many-fields": ["stream", protocolError, "RFC 9113 10.5", 431],
   // Floods (RFC 9113 section 10.5)
   "header-block-too-large": ["connection", enhanceYourCalm, "RFC 9113 10.5.1"],
+  "unfinished-head": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "too-many-continuations": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "too-many-settings": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "reset-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],

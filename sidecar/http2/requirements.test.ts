@@ -1,6 +1,6 @@
 // What RFC 9113, RFC 8441 and RFC 9110 ask of an endpoint, a case for each, with its section: octets in, what handlers are
 // told and what is written back. Each is sent whole, cut in two at every byte, and byte by byte.
-import { describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import {
   block,
   CLIENT_START,
@@ -26,27 +26,7 @@ import {
   uint32,
   windowUpdate,
 } from "./testing/frames.ts";
-import { Script, type ScriptOptions } from "./testing/script.ts";
-
-type Case = readonly [
-  rule: string,
-  sent: readonly Buffer[],
-  /** Lines of handlers, then lines of frames; the acknowledgement of the peer's first SETTINGS is left out. */
-  expected: readonly string[],
-  options?: Partial<ScriptOptions>,
-];
-
-const refused = (code: string, detail: string, last = 0, before: readonly string[] = []): string[] => [
-  ...before,
-  "closed refused",
-  `> GOAWAY ${last} ${code} ${detail}`,
-];
-const malformed = (detail: string, before: readonly string[] = []): string[] => [
-  ...before,
-  `refused 1 ${detail}`,
-  "> RST_STREAM 1 PROTOCOL_ERROR",
-];
-const resetAll = (code: string): string => `reset 1 connection ${code}`;
+import { type Case, check, malformed, refused, resetAll } from "./testing/requirement.ts";
 
 const withField = (name: string, value: string): Buffer[] => [lastHeaders(1, [...GET, [name, value]])];
 const without = (fields: readonly Pair[], name: string): Pair[] => fields.filter(([each]) => each !== name);
@@ -897,26 +877,6 @@ const CLIENT_STARTED: Case[] = [
     { limits: { interimHeadsMax: 2 } },
   ],
 ];
-
-/** Longer cases are cut at some bytes only. */
-const CUTS_MAX = 400;
-
-function check(role: "server" | "client", start: readonly Buffer[], [, sent, expected, options]: Case): void {
-  const bytes = Buffer.concat([...start, ...sent]);
-  const requests = role === "client" ? ["GET"] : [];
-  const run = (positions: readonly number[]): string[] => {
-    const script = new Script({ role, requests, ...options });
-    script.send(bytes, positions);
-    const lines = [...script.lines];
-    const ack = lines.indexOf("> SETTINGS ack");
-    if (start.length > 0) lines.splice(ack, 1);
-    return lines;
-  };
-  expect(run([])).toEqual(expected);
-  const stride = Math.ceil(bytes.length / CUTS_MAX);
-  for (let at = 1; at < bytes.length; at += stride) expect(run([at]), `cut at ${at}`).toEqual(expected);
-  if (stride === 1) expect(run(Array.from(bytes.keys())), "byte by byte").toEqual(expected);
-}
 
 describe("a server", () => {
   for (const each of STARTING) it(each[0], () => check("server", [], each));

@@ -15,6 +15,7 @@ export const UNKNOWN_SERVICE = "other";
 
 const SERIES_LABELS = ["direction", "service", "backend", "version"];
 const DETAIL_LABELS = ["source", "route", "method"];
+const TUNNEL_LABELS = ["direction", "service", "backend"];
 
 export class Metrics {
   /** Of the families of requests, whose labels callers have a say in. */
@@ -171,6 +172,19 @@ export class Metrics {
     ["side", "rule"],
   );
   readonly requestsActive = new CellFamily("gauge", "weft_requests_active", "Exchanges in progress.", ["direction"]);
+  readonly tunnelsOpened = new CellFamily(
+    "counter",
+    "weft_tunnels_opened_total",
+    "Tunnels that stood: connections to services of bytes, CONNECT and upgrades.",
+    TUNNEL_LABELS,
+  );
+  readonly tunnels = new CellFamily("gauge", "weft_tunnels", "Tunnels open now.", TUNNEL_LABELS);
+  readonly tunnelBytes = new CellFamily(
+    "counter",
+    "weft_tunnel_bytes_total",
+    "Bytes that tunnels sent to endpoints and received from them, as they move.",
+    [...TUNNEL_LABELS, "flow"],
+  );
   readonly poolConnections = new CellFamily("gauge", "weft_pool_connections", "Connections to endpoints, by state.", [
     "service",
     "state",
@@ -297,6 +311,9 @@ export class Metrics {
       this.clientConnectionsActive,
       this.http2Refusals,
       this.grpcRequests,
+      this.tunnelsOpened,
+      this.tunnels,
+      this.tunnelBytes,
       this.poolConnections,
       this.poolPending,
       this.poolWait,
@@ -351,6 +368,7 @@ export class Metrics {
     for (const family of [this.requests, this.requestDuration, this.requestSize, this.responseSize, this.grpcRequests])
       (family instanceof CellFamily ? family.cells : family.histograms).drop(isStaleRequest);
     this.#foldExpired(isStaleRequest);
+    for (const { cells } of [this.tunnelsOpened, this.tunnels, this.tunnelBytes]) cells.drop(isStaleRequest);
     for (const { histograms } of [this.attemptDuration, this.poolWait])
       histograms.drop((values) => isStale(values[0] ?? ""));
     this.rolloutDuration.histograms.drop((values) => isStale(values[0] ?? ""));

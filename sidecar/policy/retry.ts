@@ -114,10 +114,15 @@ export function retryAfterMs(text: string | undefined, wallMs: number): number {
 /** What is asked of a request. */
 interface RequestTraits {
   readonly method: string;
+  readonly isConnect?: boolean;
   value(lowerName: string): string | undefined;
 }
 
-/** A request with this method, or with an Idempotency-Key, may be sent again after it may have been acted on. */
+/**
+ * A request with this method, or with an Idempotency-Key, may be sent again after it may have been acted on. So may a
+ * CONNECT: before its tunnel stands nothing has gone through.
+ */
 export function isRepeatable(plan: RetryPlan, request: RequestTraits): boolean {
+  if (request.isConnect === true) return true;
   return plan.methods.has(request.method) || request.value("idempotency-key") !== undefined;
 }

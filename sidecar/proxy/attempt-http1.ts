@@ -33,6 +33,10 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     return this.#connection !== undefined;
   }
 
+  get hasUnsent(): boolean {
+    return this.#connection?.isEmpty === false;
+  }
+
   pauseReading(): void {
     this.#connection?.socket.pause();
   }
@@ -64,6 +68,8 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     if (connection === undefined) return;
     // A socket that was paused for a slow client must read again, or its close would never be seen.
     if (connection.socket.isPaused()) connection.socket.resume();
+    // A tunnel that is given up before its end: an orderly close would tell the endpoint that all has come.
+    if (this.state === "tunnel" && connection.state === "leased") connection.socket.resetAndDestroy();
     member.state.pool.release(connection, isReusable);
   }
 

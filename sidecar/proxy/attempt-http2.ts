@@ -10,7 +10,7 @@ import { NO_HANDLER } from "../http2/stream.ts";
 import type { StreamConnection, StreamWaiter } from "../upstream/stream-pool.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./contract.ts";
-import { writeResponse } from "./http2-heads.ts";
+import { HTTP1_KINDS } from "./http2-heads.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
 import { readRequestText } from "./http2-text.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
@@ -34,12 +34,21 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     return this.#connection !== undefined;
   }
 
+  /** Its frames leave with those of the others, and a reset follows them. */
+  get hasUnsent(): boolean {
+    return false;
+  }
+
   pauseReading(): void {
     this.#stream?.pauseReading();
   }
 
   resumeReading(): void {
     this.#stream?.resumeReading();
+  }
+
+  override takeProgress(): boolean {
+    return this.#stream?.takeProgress() === true;
   }
 
   endTunnelWrites(): void {
@@ -61,6 +70,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     if (this.state === "waiting") member.state.streams.cancel(this);
     const stream = this.#stream;
     this.outlet.detach();
+    // What was read of the answer is the stream's, which others may have from here on.
+    this.#decoder.reset();
     this.#connection = undefined;
     this.#stream = undefined;
     if (stream === undefined) return;
@@ -185,8 +196,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
 
   /** @returns false when the head breaks a rule of HTTP: the attempt has failed */
   #decode(stream: Http2StreamView, isEnd: boolean): boolean {
-    writeResponse(stream.head, isEnd, this.#decoder.head);
-    if (this.#decoder.takeHead()) return true;
+    if (this.#decoder.takeHead(stream.head, HTTP1_KINDS, isEnd)) return true;
     this.fail(failure("bad-response", this.#decoder.refusal?.detail));
     return false;
   }

@@ -70,6 +70,9 @@ export abstract class Attempt implements TimerOwner {
   /** It has a way to the endpoint. */
   abstract readonly isOpen: boolean;
 
+  /** Something of what was written waits in the process. */
+  abstract readonly hasUnsent: boolean;
+
   /** The next `start` goes to an endpoint of `destination`, and is written down in `record`. */
   prepare({ cluster, isRawTunnel }: Destination, record: AttemptRecord): void {
     this.record = record;
@@ -114,6 +117,11 @@ export abstract class Attempt implements TimerOwner {
   abstract pauseReading(): void;
 
   abstract resumeReading(): void;
+
+  /** Some of the request that waited for the endpoint has gone out since this was last asked, as far as it can be told. */
+  takeProgress(): boolean {
+    return false;
+  }
 
   /** The client ended its side of a tunnel. */
   abstract endTunnelWrites(): void;
@@ -219,7 +227,8 @@ export abstract class Attempt implements TimerOwner {
     this.report(outcome);
     if (outcome === "connect-failure" && this.member !== undefined)
       this.#unwatched?.reportUnreachable(this.member.state);
-    this.record.end(reason.reason, reason.detail, this.#wheel.now());
+    const isOrderly = this.state === "tunnel" && reason.detail === "";
+    this.record.end(isOrderly ? "" : reason.reason, reason.detail, this.#wheel.now());
     this.leave(false);
     this.owner.onAttemptFailed(reason);
   }

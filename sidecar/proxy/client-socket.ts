@@ -10,6 +10,7 @@ import { plainAddress } from "./forwarding.ts";
 import type { Http1Seat } from "./http1-seat.ts";
 import type { Http1Seats } from "./http1-seats.ts";
 import { Http2Client } from "./http2-client.ts";
+import { linger } from "./linger.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -150,7 +151,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
     if (this.#state === "closing" || this.#state === "closed") return;
     this.#state = "closing";
     this.#socket.end();
-    this.#timer.arm("linger", this.#path.limits.lingerMs);
+    linger(this.#socket, this.#timer, this.#path.limits);
   }
 
   // ---- ends ----

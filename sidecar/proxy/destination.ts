@@ -31,7 +31,7 @@ export class Destination {
   responseLines = "";
   /** It goes to the fallback of the service that was called. */
   isFallback = false;
-  /** CONNECT to a host outside of the mesh: the connection itself is the tunnel. */
+  /** To a host outside of the mesh, or to a port that speaks bytes: the connection itself is the tunnel. */
   isRawTunnel = false;
   /** The request is a call of gRPC. */
   isGrpc = false;

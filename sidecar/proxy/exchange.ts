@@ -77,7 +77,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.#heads = new ForwardedHeads(client, path, this.record);
     this.#hold = new ServiceHold(path);
     this.suspension = new Suspension(client, path, (step) => this.#step(step));
-    this.tunnel = new Tunnel(client, this.tries, path, () => this.#end(this.#status));
+    this.tunnel = new Tunnel(client, this.tries, this, path, (cause) => this.#end(this.#status, cause));
     this.#active = path.metrics.requestsActive.cell(router.direction);
   }
 
@@ -333,7 +333,6 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   /** The client gave the request up; others may follow. */
   onClientReset(): void {
     if (this.state === "idle") return;
-    if (this.state === "tunnel") this.tunnel.end();
     this.tries.abort();
     this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
   }
@@ -359,9 +358,9 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   #endTunnel(cause: Failure): void {
     this.tries.countOutcome("answered");
-    this.tunnel.end();
-    this.#end(this.#status);
-    if (cause.detail === "") this.#client.onExchangeDone(false);
+    const isOrderly = cause.detail === "";
+    this.#end(this.#status, isOrderly ? undefined : cause);
+    if (isOrderly) this.#client.onExchangeDone(false);
     else this.#client.reset();
   }
 
@@ -369,6 +368,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   #end(status: number, cause?: Failure): void {
     this.#hold.cancel();
     this.deadline.cancel();
+    const wasTunnel = this.tunnel.end();
     this.#seat.leave();
     this.#active.value--;
     this.endedMs = this.attempt.nowMs;
@@ -377,7 +377,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.tries.clear();
     this.destination.clear();
     this.snapshot = this.#path.noSnapshot;
-    this.suspension.end(cause !== undefined, this.endedMs);
+    this.suspension.end(wasTunnel || cause !== undefined, this.endedMs);
   }
 
   /** Something that was waited for has come: the exchange goes on. */

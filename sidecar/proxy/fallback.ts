@@ -77,7 +77,7 @@ export function redirectToFallback(
   destination.isFallback = true;
   destination.cluster = cluster;
   destination.members = membersFor(cluster, 0);
-  destination.isHttp2 = isHttp2Hop(namedPort(entry.resource, 0), cluster.isMesh, head);
+  destination.isHttp2 = !destination.isRawTunnel && isHttp2Hop(namedPort(entry.resource, 0), cluster.isMesh, head);
   destination.retry = cluster.retry;
   destination.perTryTimeoutMs = cluster.policy.timeout.perTryMs;
   destination.backendFilters = NO_FILTERS;

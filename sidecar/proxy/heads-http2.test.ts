@@ -1,7 +1,17 @@
 // Heads across protocols through the real ports: interim answers, hosts, cookies, targets, odd characters, sizes.
 import { afterEach, describe, expect, test } from "vitest";
-import { data, headers, lastHeaders, OK, type Pair } from "../http2/testing/frames.ts";
-import { closeRawClients, RawClient, rawAnswering, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
+import { HpackDecoder } from "../http2/hpack-decoder.ts";
+import { FieldList } from "../http2/testing/field-list.ts";
+import { block, data, END_HEADERS, frame, headers, lastHeaders, OK, type Pair } from "../http2/testing/frames.ts";
+import {
+  closeRawClients,
+  FRAME_TYPE,
+  RawClient,
+  rawAnswering,
+  rawEndpoint,
+  request,
+  serviceOf2,
+} from "./testing/raw-http2.ts";
 import {
   answering,
   Client,
@@ -65,7 +75,31 @@ describe("answers before the final one", () => {
   });
 });
 
+/** What the first head of a peer marks as never to be entered into a table. */
+function secretsOf(frames: readonly { readonly type: number; readonly payload: Buffer }[]): string[] {
+  const list = new FieldList();
+  const payload = frames.find(({ type }) => type === FRAME_TYPE.headers)?.payload ?? Buffer.alloc(0);
+  new HpackDecoder(4096).decode(payload, 0, payload.length, list);
+  return list.sensitive;
+}
+
 describe("heads", () => {
+  test("a field that may never enter a table stays so on its way, both ways (RFC 7541 section 7.1.3)", async () => {
+    const secret = Buffer.concat([
+      Buffer.from([0x10, 8]),
+      Buffer.from("x-secret"),
+      Buffer.from([5]),
+      Buffer.from("12345"),
+    ]);
+    const endpoint = await rawAnswering((id) => [frame(1, END_HEADERS | END, id, Buffer.concat([block(OK), secret]))]);
+    const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
+    const client = new RawClient(rig.port);
+    client.send(frame(1, END_HEADERS | END, 1, Buffer.concat([block(request("GET")), secret])));
+    expect((await client.ends(1)).fields["x-secret"]).toBe("12345");
+    expect(secretsOf(endpoint.logs[0]?.frames ?? [])).toEqual(["x-secret"]);
+    expect(secretsOf(client.log.frames)).toEqual(["x-secret"]);
+  });
+
   test("host alone, both, crumbs of cookies, OPTIONS *: as HTTP/1.1 says them", async () => {
     const endpoint = await answering(ok("x"));
     const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address) });

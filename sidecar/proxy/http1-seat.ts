@@ -270,6 +270,7 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
     const link = this.#link;
     if (link === undefined) return;
     this.#vacate();
+    this.#decoder.reset();
     link.onSeatLeft(quietMs);
     this.#room.giveBack(this);
   }
@@ -279,7 +280,6 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
     this.#state = "over";
     this.#intake.detach();
     this.#timer.cancel();
-    this.#decoder.reset();
     this.outlet.detach();
   }
 
@@ -329,9 +329,10 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
   onLinkClosed(): void {
     if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.onClientGone());
     this.#vacate();
-    // What the client sent into a tunnel still goes out.
-    if (this.#exchange.state === "idle") this.#room.giveBack(this);
-    else this.#room.forget();
+    // What the client sent into a tunnel still goes out, and the head of its request is still to be written down.
+    if (this.#exchange.state !== "idle") return this.#room.forget();
+    this.#decoder.reset();
+    this.#room.giveBack(this);
   }
 
   #close(): void {
@@ -347,9 +348,9 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
     if (this.isIdle) this.#close();
   }
 
-  /** The connection is about to be cut: a client that still waits for its answer is told why there is none. */
+  /** The connection is about to be cut: a client that waits for its answer is told why there is none, others are reset. */
   refuseDraining(): void {
-    if (this.#state === "answering" || this.#state === "body") this.#guard(() => this.#exchange.refuse(DRAINING));
+    if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.refuse(DRAINING));
   }
 
   onTimeout(phase: Phase): void {
@@ -369,14 +370,13 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
       case "stream":
         return this.#onStreamTimeout();
       case "half-closed":
-        return this.#giveUp();
       case "linger":
-        return this.#link?.cut();
+        return this.#giveUp();
     }
   }
 
   #onStreamTimeout(): void {
-    if (this.#state === "tunnel" || this.#state === "full") this.reset();
+    if (this.#state === "full") this.reset();
     else if (this.#state === "body" && !this.#intake.isPaused) {
       this.#state = "closing";
       this.#exchange.refuse(failure("client-timeout", "the request body stopped"));

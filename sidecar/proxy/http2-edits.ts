@@ -27,7 +27,7 @@ export function editHead(source: Http2Head, edits: HeadEdits, into: Http2Head): 
   for (let index = 0; index < count; index++) {
     const name = names[index] as string;
     if (dropped.length > 0 && dropped.includes(name)) continue;
-    if (edits.editCount > 0 && isEdited(edits, name)) continue;
+    if (edits.editCount > 0 && edits.indexOf(name) >= 0) continue;
     into.push(name, values[index] as string, kinds[index] as number, sensitive[index] as number);
   }
   addEdits(edits, into);
@@ -39,12 +39,6 @@ export function addEdits(edits: HeadEdits, into: Http2Head): void {
     if (edits.lines[edit] !== "") addLines(edits.lines[edit] as string, into);
   if (edits.append !== "") addLines(edits.append, into);
   if (edits.requestId !== "") into.push("x-request-id", edits.requestId, REQUEST_ID, 0);
-}
-
-/** Is what came of this lower-case name left out, or replaced? */
-export function isEdited(edits: HeadEdits, name: string): boolean {
-  for (let edit = 0; edit < edits.editCount; edit++) if (edits.names[edit] === name) return true;
-  return false;
 }
 
 function namesOf(kinds: number): readonly string[] {

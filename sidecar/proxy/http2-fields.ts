@@ -9,7 +9,7 @@ import type { MessageHead } from "../http1/head.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
 import { FIELD, fieldKind } from "../http2/field.ts";
 import type { Http2Head } from "../http2/head.ts";
-import { addEdits, isEdited } from "./http2-edits.ts";
+import { addEdits } from "./http2-edits.ts";
 
 /** Never among the fields of HTTP/2: what is for one hop, and what HTTP/2 says by frames. */
 const LEFT_OUT = HOP_BY_HOP | (1 << HTTP1_FIELD.transferEncoding);
@@ -52,12 +52,12 @@ function readFields(head: MessageHead, edits: HeadEdits, leftOut: number, into: 
     if (kind === HTTP1_FIELD.unknown) {
       const place = names.placeOf(text, offsets[at] as number, offsets[at + 1] as number);
       const name = names.lower[place] as string;
-      if (names.isOfHandshake[place] === 1 || (edits.editCount > 0 && isEdited(edits, name))) continue;
+      if (names.isOfHandshake[place] === 1 || (edits.editCount > 0 && edits.indexOf(name) >= 0)) continue;
       into.push(name, text.slice(offsets[at + 2], offsets[at + 3]), names.kinds[place] as number, 0);
       continue;
     }
     const name = HTTP1_NAMES[kind] as string;
-    if (edits.editCount > 0 && isEdited(edits, name)) continue;
+    if (edits.editCount > 0 && edits.indexOf(name) >= 0) continue;
     into.push(name, writtenValue(head, index, kind, into), KINDS[kind] as number, 0);
   }
 }

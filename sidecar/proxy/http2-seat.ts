@@ -1,6 +1,6 @@
 // One stream of a client: its request is read for the exchange, and the exchange's answer goes out on it. Seats are used
 // for stream after stream. Not routing and not answers.
-import type { BodyForm } from "../http1/contract.ts";
+import { type BodyForm, REFUSED } from "../http1/contract.ts";
 import { RequestDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
@@ -10,7 +10,7 @@ import { NO_HANDLER } from "../http2/stream.ts";
 import type { Downstream, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
-import { writeRequest } from "./http2-heads.ts";
+import { connectText, HTTP1_KINDS } from "./http2-heads.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
 import { readResponseText, trailersText } from "./http2-text.ts";
 import { copyOf } from "./outlet.ts";
@@ -92,7 +92,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   /** The connection is about to be cut: a client that waits for its answer is told why there is none. */
   cut(): void {
-    if (this.#state === "answering" || this.#state === "body") this.#guard(() => this.#exchange.refuse(DRAINING));
+    if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.refuse(DRAINING));
   }
 
   /** The connection is gone: the seat is not used again. */
@@ -105,8 +105,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   onHead(stream: Http2StreamView, isEnd: boolean): void {
     this.#guard(() => {
-      writeRequest(stream.head, isEnd, WEBSOCKET_KEY, this.#decoder.head);
-      if (!this.#decoder.takeHead()) return this.#refuse();
+      if (!this.#takeHead(stream.head, isEnd)) return this.#refuse();
       const { head } = this.#decoder;
       const hasBody = !isEnd && !head.isConnect && !head.upgrade;
       this.#hasEnded = isEnd;
@@ -117,6 +116,12 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       this.#exchange.begin(nowMs);
       this.#owner.readEnd.add(this);
     });
+  }
+
+  #takeHead(head: Http2Head, isEnd: boolean): boolean {
+    if (!head.isConnect) return this.#decoder.takeHead(head, HTTP1_KINDS, isEnd);
+    const bytes = Buffer.from(connectText(head, WEBSOCKET_KEY), "latin1");
+    return this.#decoder.decodeHead(bytes, 0, bytes.length) !== REFUSED;
   }
 
   onInterimHead(): void {}
@@ -274,8 +279,9 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   onTimeout(phase: Phase): void {
     if (phase !== "stream") return;
-    // A client that takes of what waits is slow, and no more than that.
-    if (this.#stream?.takeProgress() === true) return this.#timer.arm("stream", this.#timer.delayMs);
+    // Whoever takes of what waits is slow, and no more than that.
+    const isMoving = this.#exchange.attempt.takeProgress();
+    if (this.#stream?.takeProgress() === true || isMoving) return this.#timer.arm("stream", this.#timer.delayMs);
     this.#isStalled = (this.#stream?.queuedBytes ?? 0) > 0;
     this.#guard(() => {
       if (this.#state === "tunnel" || this.#state === "answered") this.#cut();

@@ -37,11 +37,19 @@ export interface ListenOptions {
   readonly router: Router;
   /** Several processes share the port; the kernel spreads connections. */
   readonly reusePort?: boolean;
+  /** Takes over what was accepted; default: it is HTTP, and its first bytes tell which. */
+  readonly newLink?: NewLink;
 }
+
+/** The link for a connection. Tells its owner nothing before it has returned. */
+type NewLink = (socket: Socket, owner: LinkOwner) => ClientLink;
 
 /** Listens. Rejects with Node's error (`EADDRINUSE`, ...) when it cannot. */
 export function startListener(options: ListenOptions): Promise<Listener> {
-  const listener = new PortListener(options.path, options.router);
+  const { path, router, newLink } = options;
+  const seats = new Http1Seats(path, router);
+  const greet: NewLink = (socket, owner) => new ClientSocket(socket, owner, path, seats);
+  const listener = new PortListener(path, router, seats, newLink ?? greet);
   return listener.listen(options.listen, options.reusePort ?? false);
 }
 
@@ -52,14 +60,16 @@ class PortListener implements Listener, LinkOwner, Drainable {
   readonly #server: Server;
   readonly #path: DataPath;
   readonly #router: Router;
+  readonly #newLink: NewLink;
   readonly #connections = new Set<ClientLink>();
   readonly #seats: Http1Seats;
   #drain: Drain | undefined = undefined;
 
-  constructor(path: DataPath, router: Router) {
+  constructor(path: DataPath, router: Router, seats: Http1Seats, newLink: NewLink) {
     this.#path = path;
     this.#router = router;
-    this.#seats = new Http1Seats(path, router);
+    this.#seats = seats;
+    this.#newLink = newLink;
     this.#server = createServer({
       pauseOnConnect: true,
       allowHalfOpen: true,
@@ -101,8 +111,8 @@ class PortListener implements Listener, LinkOwner, Drainable {
       return;
     }
     try {
-      this.#connections.add(new ClientSocket(socket, this, this.#path, this.#seats));
-      this.#path.metrics.clientConnectionsActive.cell(direction).value = this.#connections.size;
+      this.#connections.add(this.#newLink(socket, this));
+      this.#path.metrics.clientConnectionsActive.cell(direction).value++;
     } catch (error) {
       this.#path.log.error({ err: error }, "a connection could not be taken over");
       socket.destroy();
@@ -115,8 +125,7 @@ class PortListener implements Listener, LinkOwner, Drainable {
   }
 
   onLinkClosed(link: ClientLink): void {
-    this.#connections.delete(link);
-    this.#path.metrics.clientConnectionsActive.cell(this.#router.direction).value = this.#connections.size;
+    if (this.#connections.delete(link)) this.#path.metrics.clientConnectionsActive.cell(this.#router.direction).value--;
     this.#drain?.onConnectionClosed();
   }
 

@@ -55,7 +55,7 @@ export class OutboundRouter implements Router {
     const { head, snapshot } = exchange;
     const host = this.#hostOf(head.authority);
     const entry = host === "outside" ? undefined : snapshot.services.get(host.service);
-    if (entry !== undefined && host !== "outside") return this.#toService(exchange, entry, host.port);
+    if (entry !== undefined && host !== "outside") return this.toService(exchange, entry, host.port);
     const verdict = egressOf(snapshot.mesh.egress.allow, head.authority, head.isConnect);
     if (verdict === "listed") return this.#toOutside(exchange);
     if (host !== "outside" && resolution === undefined) return exchange.hold(host.service);
@@ -78,7 +78,8 @@ export class OutboundRouter implements Router {
     return host;
   }
 
-  #toService(exchange: RoutedExchange, entry: ServiceEntry, askedPort: number): void {
+  /** Sends it where the routes of the service say. @param askedPort 0: none was named */
+  toService(exchange: RoutedExchange, entry: ServiceEntry, askedPort: number): void {
     const destination = exchange.destination;
     destination.source = entry;
     const port = portOf(entry, askedPort);
@@ -147,8 +148,8 @@ export class OutboundRouter implements Router {
     destination.cluster = cluster;
     destination.members = membersFor(cluster, port);
     destination.isGrpc = isGrpc(exchange.head);
-    destination.isHttp2 = isHttp2Hop(named, cluster.isMesh, exchange.head);
-    destination.isRawTunnel = isTcpTunnel(named.protocol, exchange.head);
+    destination.isRawTunnel ||= isTcpTunnel(named.protocol, exchange.head);
+    destination.isHttp2 = !destination.isRawTunnel && isHttp2Hop(named, cluster.isMesh, exchange.head);
     destination.retry = retryPlanOf(entry, destination.rule, cluster);
     destination.requestTimeoutMs = own?.requestMs ?? (destination.isGrpc ? timeout.grpcRequestMs : timeout.requestMs);
     destination.perTryTimeoutMs = own?.backendRequestMs ?? timeout.perTryMs;

@@ -45,7 +45,8 @@ export class RequestRelay {
   begin(heads: ForwardedHeads, destination: Destination, path: DataPath, snapshot: Snapshot): void {
     const { head } = this.#client;
     const { mirrors } = destination.ruleFilters;
-    const hasMirrors = mirrors.length > 0 && !destination.isFallback;
+    // What follows a CONNECT is a talk of two, and no third one could take part.
+    const hasMirrors = mirrors.length > 0 && !destination.isFallback && !head.isConnect;
     const { headers } = snapshot.mesh;
     this.#headFields = hasMirrors ? undefined : heads.fieldsOf(headers, head, destination);
     if (this.#headFields === undefined) this.#headText = heads.textOf(headers, head, destination);
@@ -74,11 +75,13 @@ export class RequestRelay {
     const outlet = this.#holder.attempt.outlet;
     const { isRequestComplete } = this.#client;
     this.#sendHead(outlet, hopLines);
-    if (this.#log.bytes > 0) {
-      this.#log.sendTo(outlet);
-      if (!this.#retry.keepsBody || this.#isTooLarge) this.#log.forget();
-    }
+    this.#log.sendTo(outlet);
     if (isRequestComplete) outlet.end(this.#trailersFor(outlet));
+    if (this.#log.bytes > 0 && (!this.#retry.keepsBody || this.#isTooLarge)) {
+      // Others may have its blocks from here on.
+      outlet.flush();
+      this.#log.forget();
+    }
     this.#client.resumeReading();
   }
 

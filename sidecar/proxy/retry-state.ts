@@ -53,6 +53,8 @@ export class RetryState {
   #retries = 0;
   /** The one free attempt after a keep-alive race was used. */
   #hasRaced = false;
+  /** The request asks for a tunnel and for no work. */
+  #isConnect = false;
   /** Where this exchange is counted as one that is tried again. */
   #countedIn: ClusterState | undefined = undefined;
   readonly #path: DataPath;
@@ -66,6 +68,7 @@ export class RetryState {
   /** The request goes out under this plan. */
   begin(plan: RetryPlan | undefined, head: MessageHead, { isHttp2 }: Destination): void {
     this.plan = plan;
+    this.#isConnect = head.isConnect;
     this.canRepeat = plan !== undefined && isRepeatable(plan, head);
     this.keepsBody = this.canRepeat;
     if (this.canRepeat || plan === undefined) return;
@@ -127,7 +130,7 @@ export class RetryState {
       this.delayMs = askedMs;
     }
     if (this.delayMs > leftMs) return this.skip(destination, "deadline");
-    return this.#takeBudget(destination);
+    return (this.#isConnect && this.#hasOthers(destination)) || this.#takeBudget(destination);
   }
 
   /** @returns undefined when another attempt shall be made, else what to answer. @param leftMs until the deadline */
@@ -179,11 +182,16 @@ export class RetryState {
   /**
    * A connection that could not be made gave nobody work, so a request that moves on to an endpoint that it has not
    * tried adds no load, and the budget has no say (the "transparent" retry of gRFC A6). A killed endpoint among a few
-   * would spend the budget in no time, until its lease ends.
+   * would spend the budget in no time, until its lease ends. So would a sidecar that answers CONNECT for a dead app.
    */
-  #isMove(cause: Failure, { cluster }: Destination): boolean {
+  #isMove(cause: Failure, destination: Destination): boolean {
     if (cause.reason === "refused-stream") return true;
-    return cause.reason === "connect-failure" && cluster !== undefined && this.tried.length + 1 < cluster.states.size;
+    return cause.reason === "connect-failure" && this.#hasOthers(destination);
+  }
+
+  /** Is there an endpoint that was not tried? */
+  #hasOthers({ cluster }: Destination): boolean {
+    return cluster !== undefined && this.tried.length + 1 < cluster.states.size;
   }
 
   #drawDelay({ backoffBaseMs, backoffMaxMs }: RetryPlan): void {
@@ -194,10 +202,9 @@ export class RetryState {
    * What `retry-after` asks for. A sidecar that refuses speaks for its own instance, so a request that has others to go
    * to need not wait; a service that says it means all of itself.
    */
-  #askedWaitMs(head: MessageHead, { cluster }: Destination): number {
+  #askedWaitMs(head: MessageHead, destination: Destination): number {
     if (!head.has(FIELD.retryAfter)) return 0;
-    const hasOthers = cluster !== undefined && this.tried.length + 1 < cluster.states.size;
-    if (hasOthers && head.has(FIELD.xWeftReason)) return 0;
+    if (head.has(FIELD.xWeftReason) && this.#hasOthers(destination)) return 0;
     return retryAfterMs(head.known(FIELD.retryAfter), this.#path.clock.wall());
   }
 

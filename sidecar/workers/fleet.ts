@@ -11,6 +11,7 @@ import type { ClusterView } from "../admin/cluster-view.ts";
 import type { ProfileOrder } from "../admin/profiler.ts";
 import { CellFamily, type HistogramFamily } from "../observe/families.ts";
 import { countersOf, type FamilyReport, joinReports, reportOf } from "../observe/report.ts";
+import type { TcpService } from "../proxy/tcp-router.ts";
 import type { ServiceResolver } from "../resolver.ts";
 import type { ListenerName, OutboundUse, Traffic } from "../traffic.ts";
 import { configurationChange } from "./configuration-change.ts";
@@ -56,7 +57,7 @@ export class Fleet implements Traffic {
   readonly decisions: WorkerDecisions;
   readonly #options: FleetOptions;
   readonly #seats: Seat[];
-  readonly #open = new Map<ListenerName, ListenOrder>();
+  readonly #open = new Set<ListenOrder>();
   readonly #workers = new CellFamily("gauge", "weft_workers", "Worker processes that serve.", []);
   readonly #restarts = new CellFamily(
     "counter",
@@ -143,11 +144,15 @@ export class Fleet implements Traffic {
   }
 
   openOutbound(listen: HostPort): Promise<string> {
-    return this.#inTurn(() => this.#listen({ listener: "outbound", at: listen, app: undefined }));
+    return this.#inTurn(() => this.#listen({ listener: "outbound", at: listen }));
   }
 
   openInbound(listen: HostPort, app: HostPort): Promise<string> {
     return this.#inTurn(() => this.#listen({ listener: "inbound", at: listen, app }));
+  }
+
+  openTcp(listen: HostPort, service: TcpService): Promise<string> {
+    return this.#inTurn(() => this.#listen({ listener: "outbound", at: listen, tcp: service }));
   }
 
   announceDrain(): void {
@@ -156,7 +161,7 @@ export class Fleet implements Traffic {
 
   async drain(listener: ListenerName, deadlineMs: number): Promise<void> {
     // A worker that comes later does not open it again.
-    this.#open.delete(listener);
+    for (const order of this.#open) if (order.listener === listener) this.#open.delete(order);
     const drained = this.#inTurn(async () => this.#running()).then((workers) =>
       Promise.allSettled(workers.map((worker) => worker.ask("drain", { listener, deadlineMs }))),
     );
@@ -245,7 +250,7 @@ export class Fleet implements Traffic {
       await this.decisions.welcome(worker);
       if (this.#instance !== undefined) await worker.ask("identify", this.#instance);
       if (this.#countsRoutes) await worker.ask("countRoutes", true);
-      for (const order of this.#open.values()) await worker.ask("listen", order);
+      for (const order of this.#open) await worker.ask("listen", order);
       serves();
     });
   }
@@ -273,14 +278,14 @@ export class Fleet implements Traffic {
 
   /** The first worker chooses the port where it is 0; the others follow. */
   async #listen(order: ListenOrder): Promise<string> {
-    const { at, listener } = order;
+    const { at } = order;
     if (at.port !== 0) await assertFree(at);
     const [first, ...others] = this.#running();
     if (first === undefined) throw new Error("no worker process runs");
     const address = await first.ask("listen", order);
     const bound = { ...order, at: { host: at.host, port: parseHostPort(address)?.port ?? at.port } };
     await Promise.all(others.map((worker) => worker.ask("listen", bound)));
-    this.#open.set(listener, bound);
+    this.#open.add(bound);
     return address;
   }
 

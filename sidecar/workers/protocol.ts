@@ -11,6 +11,7 @@ import type { Decision } from "../observe/decision.ts";
 import type { KnownIdentity } from "../observe/otlp/identity.ts";
 import type { FamilyReport } from "../observe/report.ts";
 import type { TapOrder, TapReport } from "../observe/tap.ts";
+import type { TcpService } from "../proxy/tcp-router.ts";
 import type { Resolution } from "../resolver.ts";
 import type { ListenerName, OutboundUse } from "../traffic.ts";
 
@@ -41,7 +42,9 @@ export interface ListenOrder {
   readonly listener: ListenerName;
   readonly at: HostPort;
   /** For inbound. */
-  readonly app: HostPort | undefined;
+  readonly app?: HostPort;
+  /** For an outbound port that stands for this service of bytes. */
+  readonly tcp?: TcpService;
 }
 
 export interface DrainOrder {

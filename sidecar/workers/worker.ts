@@ -144,7 +144,8 @@ export class Worker implements ServiceResolver {
     this.#prepared = undefined;
   }
 
-  #listen({ listener, at, app }: ListenOrder): Promise<string> {
+  #listen({ listener, at, app, tcp }: ListenOrder): Promise<string> {
+    if (tcp !== undefined) return this.#path.openTcp(at, tcp);
     return listener === "outbound" ? this.#path.openOutbound(at) : this.#path.openInbound(at, app ?? at);
   }
 

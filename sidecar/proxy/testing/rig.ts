@@ -17,6 +17,7 @@ import { createDataPath, type DataPath } from "../data-path.ts";
 import { startInbound } from "../inbound.ts";
 import type { Listener } from "../listener.ts";
 import { startOutbound } from "../outbound.ts";
+import { startTcp } from "../tcp-listener.ts";
 
 const cleanups: (() => unknown)[] = [];
 
@@ -98,6 +99,21 @@ export async function outboundRig(options: RigOptions = {}): Promise<Rig> {
   if (options.rules !== undefined || options.workloads !== undefined)
     applyRules(path, options.rules ?? "", options.workloads);
   const listener = await startOutbound({ path, listen: { host: "127.0.0.1", port: 0 } });
+  cleanups.push(() => listener.close());
+  return { path, listener, port: portOf(listener.address) };
+}
+
+/** A local port of `default/NAME`. @param name as in the flag: `orders`, `orders:25` */
+export async function tcpRig(name: string, options: RigOptions = {}): Promise<Rig> {
+  const path = await createPath(options);
+  if (options.rules !== undefined || options.workloads !== undefined)
+    applyRules(path, options.rules ?? "", options.workloads);
+  const [service = "", port = "0"] = name.split(":");
+  const listener = await startTcp({
+    path,
+    listen: { host: "127.0.0.1", port: 0 },
+    service: { name, service: `default/${service}`, port: Number(port) },
+  });
   cleanups.push(() => listener.close());
   return { path, listener, port: portOf(listener.address) };
 }

@@ -1,0 +1,20 @@
+// A head that came in another protocol, as heads are seen here: its parts are strings already, so nothing is written down
+// and scanned. A type, no code.
+
+/** Stays as it is until the head that was made of it is cleared. */
+export interface HeadSource {
+  readonly method: string;
+  /** Path and query, or "*". */
+  readonly path: string;
+  readonly authority: string;
+  readonly status: number;
+  /** The first `count` are its fields, in lower case; Host is not among them. */
+  readonly names: readonly string[];
+  readonly values: readonly string[];
+  /** A number for each name that its room knows, 0 for the others. */
+  readonly kinds: readonly number[];
+  readonly count: number;
+  /** -1 when absent. */
+  readonly contentLength: number;
+  readonly acceptsTrailers: boolean;
+}

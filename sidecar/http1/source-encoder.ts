@@ -1,0 +1,114 @@
+// Heads out that came in another protocol: written line by line, with the same edits as in encoder.ts. Lines that repeat
+// are written once.
+import { STATUS_CODES } from "node:http";
+import { ownCopy } from "../../runtime/latin1.ts";
+import { FIELD, FRAMING, HOP_BY_HOP } from "./field.ts";
+import type { MessageHead } from "./head.ts";
+import type { HeadEdits } from "./head-edits.ts";
+import type { HeadSource } from "./head-source.ts";
+
+/** Not the edits' to leave out, and not copied as they came. */
+const HOST = 1 << FIELD.host;
+
+export function encodeSourceRequest(head: MessageHead, source: HeadSource, edits: HeadEdits): string {
+  const start = `${source.method} ${edits.target === "" ? source.path : edits.target} HTTP/1.1\r\n`;
+  let line = hostLine;
+  const host = edits.host === "" ? source.authority : edits.host;
+  if (host !== lastHost) {
+    line = `host: ${host}\r\n`;
+    hostLine = line;
+    lastHost = host;
+  }
+  const connection = head.acceptsTrailers ? "Connection: TE\r\nTE: trailers\r\n" : "";
+  return encode(head, source, edits, start + line, connection);
+}
+
+export function encodeSourceResponse(head: MessageHead, source: HeadSource, edits: HeadEdits): string {
+  const status = edits.status > 0 ? edits.status : head.status;
+  const connection = edits.connection === "" ? "" : `Connection: ${edits.connection}\r\n`;
+  return encode(head, source, edits, statusLine(status, status !== head.status), connection);
+}
+
+let lastHost = "";
+let hostLine = "host: \r\n";
+const statusLines: string[] = [];
+
+/** Without a phrase, as it came, unless the sidecar chose the status. */
+function statusLine(status: number, isOwn: boolean): string {
+  if (isOwn) return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+  let line = statusLines[status];
+  if (line === undefined) {
+    line = `HTTP/1.1 ${status} \r\n`;
+    statusLines[status] = line;
+  }
+  return line;
+}
+
+function encode(head: MessageHead, source: HeadSource, edits: HeadEdits, start: string, connection: string): string {
+  const { fields } = head;
+  const { names, values, kinds, count } = source;
+  const first = fields.count - count;
+  const dropped = HOP_BY_HOP | FRAMING | (edits.dropKinds & ~HOST);
+  let out = start;
+  for (let index = 0; index < count; index++) {
+    const kind = fields.kinds[first + index] as number;
+    if (kind !== FIELD.unknown && ((dropped >> kind) & 1) === 1) continue;
+    const name = names[index] as string;
+    if (edits.editCount > 0 && edits.indexOf(name) >= 0) out += replacement(source, edits, index);
+    else {
+      const value = values[index] as string;
+      const isKept = value.length <= VALUE_MAX && ((SECRET >> kind) & 1) === 0;
+      out += isKept ? lines.of(kinds[index] as number, name, value) : `${name}: ${value}\r\n`;
+    }
+  }
+  out += connection + framingLine(head, edits) + edits.append;
+  if (edits.requestId !== "") out += `x-request-id: ${edits.requestId}\r\n`;
+  for (let edit = 0; edit < edits.editCount; edit++) {
+    if (edits.lines[edit] !== "" && fields.value(edits.names[edit] as string) === undefined) out += edits.lines[edit];
+  }
+  return edits.isOpen ? out : `${out}\r\n`;
+}
+
+/** The line that was set, where the first field of the name stood; "" for the others. */
+function replacement({ names }: HeadSource, edits: HeadEdits, index: number): string {
+  const name = names[index] as string;
+  return names.indexOf(name) === index ? (edits.lines[edits.indexOf(name)] as string) : "";
+}
+
+function framingLine({ framing, contentLength, status }: MessageHead, edits: HeadEdits): string {
+  if (edits.framing === "chunked") return "Transfer-Encoding: chunked\r\n";
+  if (edits.framing === "length") return `Content-Length: ${edits.length}\r\n`;
+  // The length of a response to HEAD, and of 304, speaks of another message and stays.
+  const isOfAnother = framing === "none" && edits.framing === "none" && status > 0;
+  if ((edits.framing !== "same" && !isOfAnother) || framing === "tunnel") return "";
+  // 1xx and 204 carry no framing fields.
+  if ((status >= 100 && status < 200) || status === 204) return "";
+  if (contentLength >= 0) return `content-length: ${contentLength}\r\n`;
+  return framing === "chunked" ? "transfer-encoding: chunked\r\n" : "";
+}
+
+/** A source knows fewer names than this; others have no line kept. */
+const KINDS_MAX = 128;
+/** Longer values are likely to be unique. */
+const VALUE_MAX = 64;
+const SECRET = (1 << FIELD.authorization) | (1 << FIELD.cookie);
+
+/** The last line of each name that the source knows, kept when its value comes for the second time in a row. */
+class LineMemo {
+  readonly #seen: string[] = new Array<string>(KINDS_MAX).fill("");
+  readonly #values: string[] = new Array<string>(KINDS_MAX).fill("");
+  readonly #lines: string[] = new Array<string>(KINDS_MAX).fill("");
+
+  of(kind: number, name: string, value: string): string {
+    if (kind === 0 || kind >= KINDS_MAX) return `${name}: ${value}\r\n`;
+    if (this.#values[kind] === value && this.#lines[kind] !== "") return this.#lines[kind] as string;
+    const line = `${name}: ${value}\r\n`;
+    if (this.#seen[kind] === value) {
+      this.#values[kind] = value;
+      this.#lines[kind] = ownCopy(line);
+    } else this.#seen[kind] = value;
+    return line;
+  }
+}
+
+const lines = new LineMemo();
