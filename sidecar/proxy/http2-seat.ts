@@ -92,7 +92,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   /** The connection is about to be cut: a client that waits for its answer is told why there is none. */
   cut(): void {
-    if (this.#state === "answering" || this.#state === "body") this.#guard(() => this.#exchange.refuse(DRAINING));
+    if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.refuse(DRAINING));
   }
 
   /** The connection is gone: the seat is not used again. */
