@@ -262,6 +262,14 @@ describe("the question", () => {
     expect(answer.backends).toMatchObject([{ service: "default/orders", share: 100, endpoints: 3, readyEndpoints: 2 }]);
   });
 
+  test("of HTTP to a port that speaks bytes says how such a port is reached", () => {
+    const mail = document("Service", "mail", { ports: [{ port: 25, protocol: "tcp" }, { port: 80 }] });
+    const note = "port 25 speaks bytes (protocol: tcp): reached by CONNECT, or by a local port of a sidecar (--tcp)";
+    expect(ask([mail], "http://mail:25/").notes).toEqual([note]);
+    expect(ask([mail], "http://mail:25", { method: "CONNECT" }).notes).toEqual([]);
+    expect(ask([mail], "http://mail:80/").notes).toEqual([]);
+  });
+
   test("takes the host from the Host header for a path, and from the URL otherwise", () => {
     const headers = [{ name: "Host", value: "orders.default.svc.cluster.local" }];
     expect(ask([], "/x", { headers })).toMatchObject({

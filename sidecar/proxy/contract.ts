@@ -195,8 +195,8 @@ export interface Suspendable {
 export interface Gate {
   /** The time of `wait` is over. */
   onWaitTimeout(): void;
-  /** @param isOwnAnswer the mesh answered, not the service */
-  onExchangeEnd(isOwnAnswer: boolean, nowMs: number): void;
+  /** @param saysNothing its time is not the service's: the mesh answered, or it was a tunnel */
+  onExchangeEnd(saysNothing: boolean, nowMs: number): void;
 }
 
 /** Decides where requests of one listener go. */

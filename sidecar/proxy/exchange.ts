@@ -368,7 +368,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   #end(status: number, cause?: Failure): void {
     this.#hold.cancel();
     this.deadline.cancel();
-    this.tunnel.end();
+    const wasTunnel = this.tunnel.end();
     this.#seat.leave();
     this.#active.value--;
     this.endedMs = this.attempt.nowMs;
@@ -377,7 +377,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.tries.clear();
     this.destination.clear();
     this.snapshot = this.#path.noSnapshot;
-    this.suspension.end(cause !== undefined, this.endedMs);
+    this.suspension.end(wasTunnel || cause !== undefined, this.endedMs);
   }
 
   /** Something that was waited for has come: the exchange goes on. */

@@ -348,9 +348,9 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
     if (this.isIdle) this.#close();
   }
 
-  /** The connection is about to be cut: a client that still waits for its answer is told why there is none. */
+  /** The connection is about to be cut: a client that waits for its answer is told why there is none, others are reset. */
   refuseDraining(): void {
-    if (this.#state === "answering" || this.#state === "body") this.#guard(() => this.#exchange.refuse(DRAINING));
+    if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.refuse(DRAINING));
   }
 
   onTimeout(phase: Phase): void {
@@ -370,9 +370,8 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
       case "stream":
         return this.#onStreamTimeout();
       case "half-closed":
-        return this.#giveUp();
       case "linger":
-        return this.#link?.cut();
+        return this.#giveUp();
     }
   }
 

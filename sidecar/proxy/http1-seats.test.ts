@@ -105,6 +105,30 @@ test("seats come back from clients that end, reset or are refused, and serve oth
 });
 
 test("a tunnel whose client is gone keeps its seat from others", async () => {
+  const app = await startEndpoint(({ socket }) => {
+    socket.once("data", () => {
+      socket.pause();
+      socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n");
+    });
+  });
+  // More than the kernel takes waits in the process when both sides have ended.
+  const words = "words".repeat(4 * 1024 * 1024);
+  const { port, listener } = await inboundRig(app.address, { limits: { writeBufferBytes: 2 * words.length } });
+  const client = new Client(port);
+  client.send("GET / HTTP/1.1\r\nHost: app\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n");
+  await client.receives("101");
+  client.send(words).socket.end();
+  await until(() => listener.connectionCount === 0);
+  expect(listener.seatCount).toBe(0);
+  expect(await new Client(port).send(GET).receives("unexpected-upgrade")).toContain("502 Bad Gateway");
+  const connection = await app.connection(0);
+  expect(connection.hasEnded).toBe(false);
+  connection.socket.resume();
+  await until(() => connection.hasEnded);
+  expect(connection.received.endsWith(`\r\n\r\n${words}`)).toBe(true);
+});
+
+test("a tunnel whose client fails is over, and its seat is for others", async () => {
   const app = await startEndpoint((connection) => {
     connection.socket.once("data", () =>
       connection.socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n"),
@@ -118,8 +142,7 @@ test("a tunnel whose client is gone keeps its seat from others", async () => {
   client.send("words");
   await connection.receives("words");
   client.socket.resetAndDestroy();
-  await until(() => listener.connectionCount === 0);
+  await until(() => listener.connectionCount === 0 && connection.isClosed);
   expect(listener.seatCount).toBe(0);
-  await until(() => connection.isClosed);
   expect(await new Client(port).send(GET).receives("unexpected-upgrade")).toContain("502 Bad Gateway");
 });

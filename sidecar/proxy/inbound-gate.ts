@@ -181,10 +181,10 @@ class Passage implements Gate {
     });
   }
 
-  onExchangeEnd(isOwnAnswer: boolean, nowMs: number): void {
+  onExchangeEnd(saysNothing: boolean, nowMs: number): void {
     this.#waitsFor?.limit.cancel(this);
     this.#waitsFor = undefined;
-    const latencyMs = isOwnAnswer ? -1 : nowMs - this.#startedMs;
+    const latencyMs = saysNothing ? -1 : nowMs - this.#startedMs;
     for (let index = 0; index < this.#taken; index++) this.#limits[index]?.limit.release(latencyMs, nowMs);
     this.#taken = 0;
   }

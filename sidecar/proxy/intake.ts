@@ -3,16 +3,18 @@
 import type { SeatedLink } from "./contract.ts";
 import { copyOf } from "./outlet.ts";
 
+type ReadLink = Pick<SeatedLink, "pauseReading" | "resumeReading">;
+
 export class Intake {
   /** The exchange or its attempt cannot take more of the body. */
   isPaused = false;
   /** Bytes behind the request in progress. While there are any the socket is not read. */
   held: Buffer | undefined = undefined;
   #isReading = true;
-  #link: SeatedLink | undefined = undefined;
+  #link: ReadLink | undefined = undefined;
 
   /** @param link that is being read */
-  attach(link: SeatedLink): void {
+  attach(link: ReadLink): void {
     this.#link = link;
   }
 

@@ -39,12 +39,12 @@ export class Suspension implements Suspendable, TimerOwner {
   }
 
   /** The exchange is over. */
-  end(isOwnAnswer: boolean, nowMs: number): void {
+  end(saysNothing: boolean, nowMs: number): void {
     const gate = this.gate;
     if (gate === undefined) return;
     this.gate = undefined;
     this.#stop();
-    gate.onExchangeEnd(isOwnAnswer, nowMs);
+    gate.onExchangeEnd(saysNothing, nowMs);
   }
 
   /** The client's connection is gone for good. */

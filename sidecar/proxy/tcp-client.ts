@@ -1,6 +1,6 @@
 // One connection of the app to a service of bytes: an exchange that begins when it is accepted, because nothing that the
 // client says is waited for, and is a tunnel until both sides have ended. What the client sends before there is an
-// endpoint is held, bounded by not reading on. Not routing and not tries: those are the exchange's.
+// endpoint is held. Not routing and not tries: those are the exchange's.
 import type { Socket } from "node:net";
 import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -8,8 +8,8 @@ import type { ClientLink, Downstream, LinkOwner, RequestBody } from "./contract.
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
 import { plainAddress } from "./forwarding.ts";
+import { Intake } from "./intake.ts";
 import { linger } from "./linger.ts";
-import { copyOf } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { failure } from "./reasons.ts";
 import { SocketSink } from "./socket-sink.ts";
@@ -37,13 +37,10 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   readonly #router: TcpRouter;
   readonly #exchange: Exchange;
   readonly #timer: PhaseTimer;
+  readonly #intake = new Intake();
   #state: TcpState = "waiting";
-  /** What came before the tunnel. While there is any the socket is not read. */
-  #held: Buffer | undefined = undefined;
   /** The client ended its side. */
   #hasEnded = false;
-  #isPaused = false;
-  #isReading = true;
 
   constructor(accepted: Socket, owner: LinkOwner, path: DataPath, router: TcpRouter) {
     this.#owner = owner;
@@ -51,15 +48,18 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.#router = router;
     this.remoteAddress = plainAddress(accepted.remoteAddress);
     this.#timer = new PhaseTimer(this, path.wheel);
-    this.#socket = adoptSocket(accepted, this, path.readMode);
-    this.outlet.attach(new SocketSink(this.#socket, path.limits.writeBufferBytes));
+    const socket = adoptSocket(accepted, this, path.readMode);
+    this.#socket = socket;
+    this.outlet.attach(new SocketSink(socket, path.limits.writeBufferBytes));
+    this.#intake.attach({ pauseReading: () => socket.pause(), resumeReading: () => socket.resume() });
     this.#exchange = new Exchange(this, path, router);
-    this.#listen(this.#socket);
+    this.#listen(socket);
+    this.#timer.arm("stream", path.limits.streamIdleTimeoutMs);
+    socket.resume();
     this.#guard(() => {
       this.#exchange.begin(path.clock.now());
       this.#exchange.request.flush();
     });
-    if (this.#isReading) this.#socket.resume();
   }
 
   #listen(socket: Socket): void {
@@ -85,9 +85,8 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   onBytes(bytes: Buffer, length: number): void {
     if (this.#state === "tunnel") this.#pass(bytes, length);
     else if (this.#state === "waiting") {
-      const rest = copyOf(bytes, 0, length);
-      this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
-      this.#updateReading();
+      this.#intake.hold(bytes, 0, length);
+      this.#intake.update();
     }
   }
 
@@ -97,20 +96,20 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
       this.#exchange.tunnel.fromClient(bytes, 0, length);
       this.#exchange.request.flush();
     } catch (error) {
-      this.#exchange.onInternalError("client", error);
+      this.#onError(error);
     }
   }
 
   // ---- for the exchange ----
 
   pauseReading(): void {
-    this.#isPaused = true;
-    this.#updateReading();
+    this.#intake.isPaused = true;
+    this.#intake.update();
   }
 
   resumeReading(): void {
-    this.#isPaused = false;
-    this.#updateReading();
+    this.#intake.isPaused = false;
+    this.#intake.update();
   }
 
   noteActivity(): void {
@@ -124,11 +123,11 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.#state = "tunnel";
     this.outlet.open();
     this.#timer.arm("stream", this.#path.limits.tunnelIdleTimeoutMs);
-    const held = this.#held;
-    this.#held = undefined;
+    const { held } = this.#intake;
+    this.#intake.held = undefined;
     if (held !== undefined) this.#pass(held, held.length);
     if (this.#hasEnded) this.#exchange.tunnel.onClientEnd();
-    this.#updateReading();
+    this.#intake.update();
   }
 
   endTunnelWrites(): void {
@@ -146,7 +145,6 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   reset(): void {
     if (this.#state === "closed") return;
     this.#state = "closing";
-    this.#held = undefined;
     this.#socket.resetAndDestroy();
   }
 
@@ -161,17 +159,16 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   #close(): void {
     this.outlet.flush();
     this.#state = "closing";
-    this.#isPaused = false;
+    this.#intake.detach();
     this.#socket.end();
     linger(this.#socket, this.#timer, this.#path.limits);
-    this.#updateReading();
   }
 
   #onClose(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#timer.release();
-    this.#held = undefined;
+    this.#intake.detach();
     this.#exchange.onClientGone();
     this.outlet.detach();
     this.#owner.onLinkClosed(this);
@@ -190,19 +187,18 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     else this.#guard(() => this.#exchange.fail(IDLE));
   }
 
-  #updateReading(): void {
-    const wants = !this.#isPaused && this.#held === undefined && this.#state !== "closed";
-    if (wants === this.#isReading) return;
-    this.#isReading = wants;
-    if (wants) this.#socket.resume();
-    else this.#socket.pause();
-  }
-
   #guard(step: () => void): void {
     try {
       step();
     } catch (error) {
-      this.#exchange.onInternalError("client", error);
+      this.#onError(error);
     }
+  }
+
+  /** A bug: it ends the exchange in progress; without one the connection alone is left to end. */
+  #onError(error: unknown): void {
+    const wasIdle = this.#exchange.state === "idle";
+    this.#exchange.onInternalError("client", error);
+    if (wasIdle) this.reset();
   }
 }

@@ -472,6 +472,19 @@ describe("draining", () => {
     await until(() => endpoint.connections[0]?.isClosed === true);
   });
 
+  test("a sidecar beside the server that cuts a tunnel resets it for the client, too", async () => {
+    const app = await startEndpoint(greet);
+    const inbound = await inboundRig(app.address, { rules: MAIL });
+    const workloads = [{ service: "caller", address: `127.0.0.1:${inbound.port}` }];
+    const client = new Client((await tcpRig("caller", { rules: MAIL, workloads })).port);
+    await client.receives("220 ready ");
+    const seen = watch(inbound);
+    await inbound.listener.drain(50);
+    expect(await client.ends()).toBe("ECONNRESET");
+    expect(seen).toMatchObject([{ status: 200, reason: "draining" }]);
+    await until(() => app.connections[0]?.isClosed === true);
+  });
+
   test("an endpoint that leaves the configuration keeps its connections and gets no more", async () => {
     const [old, young] = [await startEndpoint(greet), await startEndpoint(greet)];
     const rig = await tcpRig("mail", { rules: bytesService("mail", old.address) });

@@ -4,6 +4,7 @@ import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
+import type { Snapshot } from "../snapshot.ts";
 import type { AttemptHolder } from "./attempt.ts";
 import type { Downstream, TunnelEnd } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -15,6 +16,7 @@ export interface TunnelledExchange {
   readonly direction: Direction;
   readonly destination: Destination;
   readonly record: ExchangeRecord;
+  snapshot: Snapshot;
 }
 
 const CLIENT_CLOSED = failure("client-closed");
@@ -53,6 +55,8 @@ export class Tunnel implements TunnelEnd, TimerOwner {
     this.#counts.open.value++;
     this.#hasClientEnded = false;
     this.#hasEndpointEnded = false;
+    // Tunnels last for days, and nothing is looked up any more.
+    this.#exchange.snapshot = this.#path.noSnapshot;
     this.#client.outlet.flush();
     this.#client.startTunnel();
   }
@@ -99,12 +103,13 @@ export class Tunnel implements TunnelEnd, TimerOwner {
     this.#onOver(this.#isOrderly ? NOT_TAKEN : CLIENT_CLOSED);
   }
 
-  /** The exchange is over, whether it was a tunnel or not. */
-  end(): void {
-    if (this.#counts === undefined) return;
+  /** The exchange is over. @returns whether it was a tunnel */
+  end(): boolean {
+    if (this.#counts === undefined) return false;
     this.#counts.open.value--;
     this.#counts = undefined;
     this.#path.wheel.release(this.#timer);
+    return true;
   }
 
   get #isOrderly(): boolean {
