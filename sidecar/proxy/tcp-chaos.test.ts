@@ -30,7 +30,7 @@ kind: TrafficPolicy
 metadata: { name: caller }
 spec:
   targetRef: { kind: Service, name: caller }
-  connectionPool: { maxConnections: 16, maxPendingRequests: 64, connectTimeout: 200ms }
+  connectionPool: { maxConnections: 16, maxPendingRequests: 64, connectTimeout: 200ms, idleTimeout: 100ms }
   timeout: { request: 500ms }
   retry: { attempts: 2, backoff: { base: 1ms, max: 5ms } }
 ---
@@ -62,7 +62,7 @@ function isWhole(text: string): boolean {
 /** Writes in pieces, perhaps with pauses; resets half way, or ends in order. */
 function say(socket: Socket, text: string, random: Random): void {
   const resetsAt = whole(random, 6) === 0 ? whole(random, text.length) : -1;
-  const piece = whole(random, 2) === 0 ? text.length : 1 + whole(random, 50_000);
+  const piece = whole(random, 2) === 0 ? text.length : Math.ceil(text.length / (1 + whole(random, 40)));
   let at = 0;
   const step = (): void => {
     if (socket.destroyed) return;
