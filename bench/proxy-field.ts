@@ -18,7 +18,7 @@ export interface WarmUp {
   readonly triesMax: number;
 }
 
-const WARM_UP: WarmUp = { requests: 30_000, triesMax: 4 };
+const WARM_UP: WarmUp = { requests: 150_000, triesMax: 8 };
 
 /** One round of one proxy. */
 export type Measure = (peer: RunningPeer) => Promise<LoadReport>;

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // weft-sidecar: connects the program to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
-import { relaunch } from "./relaunch.ts";
+import { relaunch, withoutOwn } from "./relaunch.ts";
 
 const { execPath, execArgv, argv, env, channel, execve } = process;
 relaunch({ execPath, execArgv, argv, env, hasChannel: channel !== undefined, execve: execve?.bind(process) });
@@ -40,7 +40,7 @@ if (asked.outcome === "exit") {
       const { user, system } = process.cpuUsage();
       return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
     },
-    env: process.env,
+    env: withoutOwn(process.env),
     sendSignal: (pid, signal) => process.kill(pid, signal),
     compactMemory: () => void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),
     print: (line) => process.stdout.write(`${line}\n`),

@@ -13,6 +13,8 @@ export interface AttemptView {
   readonly status?: number;
   readonly outcome: string;
   readonly detail?: string;
+  /** Name of the code of gRPC that it ended with. */
+  readonly grpcStatus?: string;
   readonly reused: boolean;
 }
 
@@ -37,6 +39,8 @@ export interface DecisionView {
   readonly target: string;
   readonly remoteAddress: string;
   readonly status: number;
+  /** Name of the code that a call of gRPC ended with. */
+  readonly grpcStatus?: string;
   readonly reason?: string;
   readonly detail?: string;
   readonly durationMs: number;
@@ -77,7 +81,7 @@ export function decisionView(decision: Decision): DecisionView {
     ...{ sidecar, sidecarService, direction },
     ...given({ traceId: decision.traceId, spanId: decision.spanId, requestId: decision.requestId }),
     ...{ method, authority, target, remoteAddress, status },
-    ...given({ reason: decision.reason, detail: decision.detail }),
+    ...given({ grpcStatus: decision.grpcStatus, reason: decision.reason, detail: decision.detail }),
     durationMs,
     ...given({ answeredMs: decision.answeredMs }),
     revision,
@@ -85,9 +89,9 @@ export function decisionView(decision: Decision): DecisionView {
     ...ruleView(decision),
     ...splitView(decision),
     ...given({ backend: decision.backend, version: decision.version }),
-    attempts: decision.attempts.map(({ version, connectMs, status: answered, detail, ...attempt }) => ({
+    attempts: decision.attempts.map(({ version, connectMs, status: answered, detail, grpcStatus, ...attempt }) => ({
       ...attempt,
-      ...given({ version, connectMs, status: answered, detail }),
+      ...given({ version, connectMs, status: answered, detail, grpcStatus }),
     })),
     attemptCount,
     skipped: skipped.map(({ address, why }) => ({ address, why })),

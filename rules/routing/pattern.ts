@@ -1,6 +1,6 @@
 // Regular expressions of rules: RE2 syntax, whole-value matching, linear time whatever the input, with a bounded
 // memory of recent answers because one run of the engine costs about 35 times a lookup. Not a general cache.
-import { RE2JS } from "re2js";
+import { regexEngine } from "../regex-engine.ts";
 
 /** A compiled regular expression. `test` is true when the WHOLE value matches, as in Envoy and Istio. */
 export interface Pattern {
@@ -35,7 +35,7 @@ export function patternOf(source: string): Pattern {
 }
 
 function compilePattern(source: string): Pattern {
-  const engine = RE2JS.compile(source);
+  const engine = regexEngine().compile(source);
   const prefix = literalPrefix(source);
   let young = new Map<string, boolean>();
   let old = new Map<string, boolean>();

@@ -1,7 +1,7 @@
 // The conditions of a request that routes and policies share: path, headers, query, method, with the constraints that
 // the Gateway API puts on them. What a condition means is in routing/.
-import { RE2JS } from "re2js";
 import { z } from "zod";
+import { regexEngine } from "../regex-engine.ts";
 import { checked, freeText, headerName, headerValue, list, oneOf, type Problem, quote } from "./field.ts";
 import { CONDITIONS_MAX, PATH_CHARACTERS_MAX, REGEX_CHARACTERS_MAX, REGEX_INSTRUCTIONS_MAX } from "./limits.ts";
 
@@ -34,7 +34,7 @@ export function regexProblem(value: string): Problem | undefined {
     return { message: `is ${value.length} characters long`, expected: `at most ${REGEX_CHARACTERS_MAX} characters` };
   }
   try {
-    const instructions = RE2JS.compile(value).programSize();
+    const instructions = regexEngine().compile(value).programSize();
     if (instructions <= REGEX_INSTRUCTIONS_MAX) return undefined;
     return {
       message: `${quote(value)} compiles to ${instructions} instructions`,

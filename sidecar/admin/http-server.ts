@@ -1,8 +1,9 @@
 // The small HTTP server under the admin and status pages: a table of paths, strict bounds, plain answers.
 // Not the data path, which never goes through node:http; nothing here is meant to be fast.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { formatHostPort, type HostPort } from "../../runtime/address.ts";
+import { nodeHttp } from "../../runtime/lazy-modules.ts";
 
 const HEADER_BYTES_MAX = 8 * 1024;
 const HEADERS_TIMEOUT_MS = 5_000;
@@ -50,7 +51,7 @@ export function jsonPage(value: unknown, status = 200): Page {
 
 /** Listens and serves the routes; rejects when the address cannot be bound. */
 export function servePages(at: HostPort, title: string, routes: readonly Route[]): Promise<PageServer> {
-  const server = createServer({
+  const server = nodeHttp().createServer({
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,

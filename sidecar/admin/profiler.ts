@@ -1,5 +1,5 @@
 // One profile at a time, through the inspector that is part of Node. Nothing is opened on the network.
-import { Session } from "node:inspector/promises";
+import type { Session } from "node:inspector/promises";
 
 /** "cpu": where time goes. "heap": who allocated what is still there, by samples; a full snapshot would stop traffic. */
 export type ProfileKind = "cpu" | "heap";
@@ -23,6 +23,7 @@ export class Profiler {
   /** Profiles until `during` resolves. */
   async take(kind: ProfileKind, during: () => Promise<void>): Promise<object> {
     this.#isRunning = true;
+    const { Session } = await import("node:inspector/promises");
     const session = new Session();
     try {
       session.connect();

@@ -1,10 +1,10 @@
 // Heads out: the text of the head that came, edited. Not a serializer of header maps: kept fields are copied as they
 // stood, in runs, and only what the sidecar must change is written anew.
-import { STATUS_CODES } from "node:http";
 import { FIELD, FRAMING, HOP_BY_HOP } from "./field.ts";
 import { isCanonicalFraming } from "./framing.ts";
 import type { MessageHead } from "./head.ts";
 import type { HeadEdits } from "./head-edits.ts";
+import { reasonPhrase } from "./reason-phrase.ts";
 import { encodeSourceRequest, encodeSourceResponse } from "./source-encoder.ts";
 
 const HOST = 1 << FIELD.host;
@@ -36,12 +36,12 @@ export function encodeResponseHead(head: MessageHead, edits: HeadEdits): string 
 
 /** A head that the sidecar makes itself; `lines` are complete field lines. */
 export function ownResponseHead(status: number, lines: string): string {
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines}\r\n`;
+  return `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n${lines}\r\n`;
 }
 
 /** "" when the line can be copied as it came. */
 function statusLine(head: MessageHead, status: number): string {
-  if (status > 0 && status !== head.status) return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+  if (status > 0 && status !== head.status) return `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
   // A phrase that is missing together with its space is put right: the space is not optional (RFC 9112 section 4).
   const hasSpace = head.secondEnd - head.secondStart > 3;
   return head.minorVersion === 1 && hasSpace ? "" : `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
@@ -75,7 +75,10 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
       runStart = index + 1 < fields.count ? fields.lineStart(index + 1) : fieldsEnd;
     }
   }
-  out += text.slice(runStart, fieldsEnd) + added + framingLine(edits) + edits.append;
+  const more = added + framingLine(edits) + edits.append;
+  // Most answers leave as they came.
+  if (more === "" && runStart === 0 && edits.editCount === 0 && edits.requestId === "" && !edits.isOpen) return text;
+  out += text.slice(runStart, fieldsEnd) + more;
   if (edits.requestId !== "") out += `x-request-id: ${edits.requestId}\r\n`;
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && fields.value(edits.names[edit] as string) === undefined) out += edits.lines[edit];

@@ -15,6 +15,7 @@ import type { Flushable } from "./flush-queue.ts";
 import { STREAM_ID_MAX } from "./frame.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { Http2Head } from "./head.ts";
+import { HeadWatch } from "./head-watch.ts";
 import { Leftovers } from "./leftovers.ts";
 import type { Http2Limits } from "./limits.ts";
 import { ReceiveWindows } from "./receive-windows.ts";
@@ -59,7 +60,9 @@ export class Http2Connection
   readonly #options: Http2ConnectionOptions;
   readonly #receiver: Receiver;
   readonly #reader: FrameReader;
-  readonly #leftovers: Leftovers;
+  /** Both are built when they are first needed: most connections never do. */
+  #leftovers: Leftovers | undefined = undefined;
+  #headWatch: HeadWatch | undefined = undefined;
   readonly #settingsTimer = new WheelTimer(this, SETTINGS_TIMER);
   readonly #keepAliveTimer = new WheelTimer(this, KEEP_ALIVE_TIMER);
   readonly #goawayTimer = new WheelTimer(this, GOAWAY_TIMER);
@@ -92,7 +95,6 @@ export class Http2Connection
     this.sender = new Sender(this, options.transport, limits, this.peer, this.isServer);
     this.windows = new ReceiveWindows(limits, this.sender);
     this.streams = new Streams(this);
-    this.#leftovers = new Leftovers(this.streams.table, options.wheel, limits.stallTimeoutMs);
     this.#receiver = new Receiver(this);
     this.#reader = new FrameReader(this.#receiver, limits, this.isServer);
   }
@@ -118,6 +120,7 @@ export class Http2Connection
     this.#isReading = true;
     try {
       this.#reader.read(bytes, start, end);
+      if (this.#reader.isUnfinished) this.#watchHead();
     } catch (error) {
       // A handler's bug: how far the bytes were read is not certain, so there is no going on.
       this.close(ERROR.internalError);
@@ -126,6 +129,12 @@ export class Http2Connection
       this.#isReading = false;
     }
     this.#closeIfDone();
+  }
+
+  #watchHead(): void {
+    const onLate = (): void => this.refuse(REFUSALS["unfinished-head"]);
+    this.#headWatch ??= new HeadWatch(this.#reader, this.#options.wheel, this.limits.headTimeoutMs, onLate);
+    this.#headWatch.note();
   }
 
   onTransportDrain(): void {
@@ -206,11 +215,8 @@ export class Http2Connection
   }
 
   onLeftWaiting(stream: Http2Stream): void {
+    this.#leftovers ??= new Leftovers(this.streams.table, this.#options.wheel, this.limits.stallTimeoutMs);
     this.#leftovers.add(stream);
-  }
-
-  hasOpenBelow(id: number): boolean {
-    return this.streams.hasOpenBelow(id);
   }
 
   onResetFlood(): void {
@@ -377,7 +383,8 @@ export class Http2Connection
     this.#state = "closed";
     this.closeCause = cause;
     this.#reader.stop();
-    this.#leftovers.dispose();
+    this.#leftovers?.dispose();
+    this.#headWatch?.dispose();
     const { wheel } = this.#options;
     wheel.release(this.#settingsTimer);
     wheel.release(this.#keepAliveTimer);

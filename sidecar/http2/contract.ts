@@ -215,8 +215,6 @@ export interface Http2ConnectionView {
   readonly goawayCode: number;
   /** Why it is over; known before its streams are told. */
   readonly closeCause: CloseCause | undefined;
-  /** Is a stream of a lower id still open? */
-  hasOpenBelow(id: number): boolean;
   /** Asks the peer whether it is there; the connection is closed if no answer comes in `keepAliveTimeoutMs`. */
   ping(): void;
 }

@@ -108,6 +108,11 @@ export function fieldKind(name: string): number {
   return KINDS.get(name) ?? 0;
 }
 
+/** 1 for kinds whose values name one request: whatever remembers values leaves these out, since none comes twice. */
+export const IS_UNIQUE: Uint8Array = Uint8Array.from(NAMES, (name) =>
+  name === "x-request-id" || name === "traceparent" || name === "b3" ? 1 : 0,
+);
+
 /** The kinds that code asks for by name. */
 export const FIELD = {
   unknown: 0,

@@ -35,6 +35,8 @@ type ReaderState = "preface" | "header" | "pad-length" | "content" | "padding" |
 
 /** A server needs the client's preface; both need SETTINGS first. */
 export class FrameReader {
+  /** How many of those that were unfinished at the end of a read have been finished. */
+  finishedCount = 0;
   readonly #sink: FrameSink;
   readonly #limits: Http2Limits;
   #state: ReaderState;
@@ -74,6 +76,11 @@ export class FrameReader {
     this.#state = "stopped";
     this.#partial = undefined;
     this.#block = undefined;
+  }
+
+  /** A frame that is taken whole, or a header block, was begun and is not finished. */
+  get isUnfinished(): boolean {
+    return this.#partial !== undefined || this.#blockStreamId !== 0;
   }
 
   /** Bytes of unfinished frames that are held. */
@@ -285,6 +292,7 @@ export class FrameReader {
       const whole = this.#partial;
       this.#partial = undefined;
       this.#partialBytes = 0;
+      if (this.#blockStreamId === 0) this.finishedCount++;
       this.#dispatch(whole, 0, length);
     }
     return start + taken;
@@ -352,6 +360,7 @@ export class FrameReader {
     const block = this.#block ?? this.#header;
     this.#block = undefined;
     this.#blockStreamId = 0;
+    this.finishedCount++;
     this.#sink.onHeaderBlock(streamId, this.#blockEndsStream, this.#blockDependsOn, block, 0, this.#blockBytes);
   }
 

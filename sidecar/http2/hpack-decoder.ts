@@ -2,7 +2,7 @@
 // fields mean is for the sink; here they are names and values, and the classes of octets that these are of.
 import { latin1 } from "../../runtime/latin1.ts";
 import { DynamicTable } from "./dynamic-table.ts";
-import { fieldKind } from "./field.ts";
+import { fieldKind, IS_UNIQUE } from "./field.ts";
 import { decodeHuffman, HUFFMAN_GROWTH } from "./huffman.ts";
 import { classesOfBytes } from "./octet.ts";
 import { REFUSALS, type Refusal, type RefusalDetail } from "./refusal.ts";
@@ -134,7 +134,7 @@ export class HpackDecoder {
     let kind: number;
     let nameClasses: number;
     if (index === 0) {
-      const text = this.#string(0);
+      const text = this.#string(true);
       if (text === undefined) return false;
       name = text;
       nameClasses = this.#classes;
@@ -151,7 +151,7 @@ export class HpackDecoder {
       kind = table.kinds[place] as number;
       nameClasses = table.nameClasses[place] as number;
     }
-    const value = this.#string(sensitive);
+    const value = this.#string(sensitive === 0 && IS_UNIQUE[kind] === 0);
     if (value === undefined) return false;
     if (isIndexing) this.#table.insert(name, value, kind, nameClasses, this.#classes);
     sink.add(name, value, kind, nameClasses, this.#classes, sensitive);
@@ -191,8 +191,8 @@ export class HpackDecoder {
     return FAILED;
   }
 
-  /** Section 5.2. Leaves its classes in `#classes`. */
-  #string(sensitive: number): string | undefined {
+  /** Section 5.2. Leaves its classes in `#classes`. @param isKept whether it may come again, and is no secret */
+  #string(isKept: boolean): string | undefined {
     if (this.#at >= this.#end) return undefined;
     const octet = this.#bytes[this.#at] as number;
     const isHuffman = octet >= 0x80;
@@ -202,7 +202,7 @@ export class HpackDecoder {
     const end = start + length;
     if (end > this.#end) return undefined;
     this.#at = end;
-    const place = sensitive === 1 ? -1 : memo.placeOf(this.#bytes, start, end);
+    const place = isKept ? memo.placeOf(this.#bytes, start, end) : -1;
     if (place >= 0 && memo.isAt(place, this.#bytes, start, end, isHuffman)) {
       this.#classes = memo.classesAt(place);
       return memo.textAt(place);

@@ -2,7 +2,7 @@
 // unique to a request (ids, timestamps) never pushes out what repeats. Not frames.
 import { ownCopy, putLatin1 } from "../../runtime/latin1.ts";
 import { ENTRY_OVERHEAD } from "./dynamic-table.ts";
-import { FIELD, FIELD_KINDS, FIELD_NAMES } from "./field.ts";
+import { FIELD, FIELD_KINDS, FIELD_NAMES, IS_UNIQUE } from "./field.ts";
 import type { Http2Head } from "./head.ts";
 import { encodeHuffman, huffmanLength } from "./huffman.ts";
 import { STATIC_ENTRIES, STATIC_INDEX_OF_KIND } from "./static-table.ts";
@@ -149,6 +149,7 @@ export class HpackEncoder {
   ): number {
     const memory = this.#memoryOf(name, kind);
     if (sensitive === 1 || isSecret(kind, value)) return this.#literal(memory, value, NEVER_INDEXED, out, at);
+    if (IS_UNIQUE[kind] === 1) return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
     const { values, entries } = memory;
     const oldest = this.#oldest;
     for (let way = 0; way < WAYS; way++) {

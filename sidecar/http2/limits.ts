@@ -36,6 +36,8 @@ export interface Http2Limits {
   readonly fieldsMax: number;
   /** Encoded head with its CONTINUATION frames. Past it the connection ends: HPACK cannot skip (CVE-2024-24549). */
   readonly headerBlockBytesMax: number;
+  /** From the first bytes of a head, or of another frame that is taken whole, to its end. */
+  readonly headTimeoutMs: number;
   /** CONTINUATION frames of one head. */
   readonly continuationsMax: number;
   /** 1xx heads before the final one. */
@@ -108,6 +110,7 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   stalledBytesMax: 8 * 1024 * 1024,
   fieldsMax: 100,
   headerBlockBytesMax: 128 * 1024,
+  headTimeoutMs: 15_000,
   continuationsMax: 16,
   interimHeadsMax: 16,
   encoderTableBytes: 4096,

@@ -92,6 +92,7 @@ const RULES = {
   "too-many-fields": ["stream", protocolError, "RFC 9113 10.5", 431],
   // Floods (RFC 9113 section 10.5)
   "header-block-too-large": ["connection", enhanceYourCalm, "RFC 9113 10.5.1"],
+  "unfinished-head": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "too-many-continuations": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "too-many-settings": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "reset-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],

@@ -42,6 +42,14 @@ describe("what is kept", () => {
     expect(ring.find("other")).toEqual([]);
   });
 
+  test("without secrets of the query", () => {
+    const { ring, see } = begin();
+    see("a", (record) => {
+      record.head = { ...record.head, target: "/a?page=2&access_token=hush" };
+    });
+    expect(ring.find("a")[0]?.target).toBe("/a?page=2&access_token=REDACTED");
+  });
+
   test("the newest push out the oldest, but plain ones do not push out failures", () => {
     const { see, isKept } = begin({ entriesMax: 10, perSecond: 1_000_000 });
     see("failed", (record) => {
@@ -50,8 +58,11 @@ describe("what is kept", () => {
     see("retried", (record) => {
       record.attemptCount = 2;
     });
+    see("call", (record) => {
+      record.grpcStatus = "UNAVAILABLE";
+    });
     for (let index = 0; index < 25; index++) see(`plain-${index}`);
-    expect([isKept("failed"), isKept("retried")]).toEqual([true, true]);
+    expect([isKept("failed"), isKept("retried"), isKept("call")]).toEqual([true, true, true]);
     expect([isKept("plain-14"), isKept("plain-15"), isKept("plain-24")]).toEqual([false, true, true]);
   });
 

@@ -3,6 +3,7 @@
 // of a trace keeps it or none does. Bounded in entries, bytes and age.
 import { type Decision, decisionOf } from "./decision.ts";
 import type { ActName, ExchangeObserver, ExchangeRecord } from "./exchange-record.ts";
+import { GRPC_FAILURES } from "./grpc-failures.ts";
 
 export interface RingBounds {
   /** Decisions in each of the two rings. */
@@ -67,8 +68,15 @@ export class DecisionRing implements ExchangeObserver {
 
 /** Failed, slow, tried more than once, or a policy had a hand in it. */
 function isNotable(record: ExchangeRecord): boolean {
-  const { reason, status, attemptCount } = record;
-  if (reason !== "" || status >= 500 || attemptCount > 1 || record.durationMs >= SLOW_MS) return true;
+  const { reason, status, grpcStatus, attemptCount } = record;
+  if (
+    reason !== "" ||
+    status >= 500 ||
+    GRPC_FAILURES.has(grpcStatus) ||
+    attemptCount > 1 ||
+    record.durationMs >= SLOW_MS
+  )
+    return true;
   for (let index = record.actsKept - 1; index >= 0; index--)
     if (!USUAL_ACTS.has(record.acts[index]?.name ?? "")) return true;
   return false;

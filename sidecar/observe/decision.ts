@@ -4,6 +4,7 @@ import type { RouteRule } from "../../rules/resource.ts";
 import { matchInWords } from "../../rules/routing/explain-route.ts";
 import { ownCopy } from "../../runtime/latin1.ts";
 import type { AttemptRecord, ExchangeRecord } from "./exchange-record.ts";
+import { safeTarget } from "./redaction.ts";
 
 export interface Decision {
   /** Who tells it; filled in by the control plane. */
@@ -44,6 +45,8 @@ export interface Decision {
   detail: string;
   requestBytes: number;
   responseBytes: number;
+  /** Name of the code that a call of gRPC ended with; "" for other requests. */
+  grpcStatus: string;
 }
 
 export interface DecisionAttempt {
@@ -58,6 +61,7 @@ export interface DecisionAttempt {
   outcome: string;
   detail: string;
   reused: boolean;
+  grpcStatus: string;
 }
 
 /** Characters kept of texts that requests bring: enough to know them by. */
@@ -82,7 +86,7 @@ export function decisionOf(record: ExchangeRecord, atMs: number): Decision {
     requestId: cut(record.requestId, NAME_CHARACTERS_MAX),
     method: cut(head.method, NAME_CHARACTERS_MAX),
     authority: cut(head.authority, NAME_CHARACTERS_MAX),
-    target: cut(head.target, TARGET_CHARACTERS_MAX),
+    target: cut(safeTarget(head.target), TARGET_CHARACTERS_MAX),
     remoteAddress: record.remoteAddress,
     revision: record.revision,
     service: record.service,
@@ -102,6 +106,7 @@ export function decisionOf(record: ExchangeRecord, atMs: number): Decision {
     detail: cut(record.detail, DETAIL_CHARACTERS_MAX),
     requestBytes: record.requestBytes,
     responseBytes: record.responseBytes,
+    grpcStatus: record.grpcStatus,
   };
 }
 
@@ -132,6 +137,7 @@ function attemptsOf({ attempts, attemptsKept, startedMs, endedMs }: ExchangeReco
     outcome: outcomeOf(attempt),
     detail: cut(attempt.detail, DETAIL_CHARACTERS_MAX),
     reused: attempt.isReused,
+    grpcStatus: attempt.grpcStatus,
   }));
 }
 

@@ -63,7 +63,7 @@ export class LabelledSet<Value> implements BudgetedSet {
   }
 
   get(values: readonly string[]): Value {
-    const key = values.length === 1 ? (values[0] ?? "") : values.join(SEPARATOR);
+    const key = values.join(SEPARATOR);
     const known = this.#entries.get(key);
     if (this.#shared !== undefined) this.#shared.budget.isOther = false;
     if (known !== undefined) return known.value;
@@ -71,6 +71,11 @@ export class LabelledSet<Value> implements BudgetedSet {
     return this.#entries.size < this.#max
       ? this.#add(key, values, true)
       : this.#other(new Array<string>(this.#labels).fill(OTHER));
+  }
+
+  /** The same where there is one label: it is the key. */
+  getOne(value: string): Value {
+    return this.#entries.get(value)?.value ?? this.get([value]);
   }
 
   /** Forgets what `isStale` says, so that a process that lives long does not name what is long gone. */

@@ -9,6 +9,18 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "
 const METHOD_INDEX = new Map(METHODS.map((method, index) => [method, index]));
 const OTHER_METHOD = METHODS.length - 1;
 
+let lastMethod = "GET";
+let lastIndex = 0;
+
+/** Neighbours are mostly alike. */
+function indexOfMethod(method: string): number {
+  if (method === lastMethod) return lastIndex;
+  lastIndex = METHOD_INDEX.get(method) ?? OTHER_METHOD;
+  // Not a text that a request brought, which would be kept with all of its head.
+  lastMethod = lastIndex === OTHER_METHOD ? "" : (METHODS[lastIndex] ?? "");
+  return lastIndex;
+}
+
 /** The families that a request is counted in. */
 export interface RequestFamilies {
   readonly requests: CellFamily;
@@ -91,7 +103,7 @@ export class RequestSeries {
     details: RequestDetails = NO_DETAILS,
     exemplar?: Exemplar,
   ): void {
-    const method = METHOD_INDEX.get(details.method) ?? OTHER_METHOD;
+    const method = indexOfMethod(details.method);
     const detail = this.#detailOf(method, details.route, details.source);
     const duration = this.#duration(detail, method, status);
     duration.record(durationMs);

@@ -79,7 +79,12 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const base = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes };
   const http2: Http2Tools = {
     ...base,
-    limits: { ...DEFAULT_HTTP2_LIMITS, stallTimeoutMs: limits.bodyIdleTimeoutMs, ...options.http2Limits },
+    limits: {
+      ...DEFAULT_HTTP2_LIMITS,
+      headTimeoutMs: limits.headTimeoutMs,
+      stallTimeoutMs: limits.bodyIdleTimeoutMs,
+      ...options.http2Limits,
+    },
     flushes: new FlushQueue((run) => setImmediate(run)),
     onBug: (error) => {
       metrics.internalErrors.cell("http2-upstream").value++;

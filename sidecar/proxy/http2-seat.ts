@@ -279,8 +279,9 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   onTimeout(phase: Phase): void {
     if (phase !== "stream") return;
-    // A client that takes of what waits is slow, and no more than that.
-    if (this.#stream?.takeProgress() === true) return this.#timer.arm("stream", this.#timer.delayMs);
+    // Whoever takes of what waits is slow, and no more than that.
+    const isMoving = this.#exchange.attempt.takeProgress();
+    if (this.#stream?.takeProgress() === true || isMoving) return this.#timer.arm("stream", this.#timer.delayMs);
     this.#isStalled = (this.#stream?.queuedBytes ?? 0) > 0;
     this.#guard(() => {
       if (this.#state === "tunnel" || this.#state === "answered") this.#cut();

@@ -108,7 +108,7 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
    * can take, or leaves in order. What one GOAWAY refuses counts once.
    */
   refusesAll(stream: Http2StreamView): boolean {
-    if (this.#connection.hasOpenBelow(stream.id)) return false;
+    if (this.#connection.streams.hasOpenBelow(stream.id)) return false;
     if (stream.resetCause !== "goaway") return true;
     const isFirst = !this.#hasRefused;
     this.#hasRefused = true;
@@ -206,6 +206,7 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
 
   #whyNotGreeted(cause: CloseCause): string {
     if (this.brokenRule === "settings-missing") return "the endpoint does not speak HTTP/2";
+    if (cause === "settings-timeout") return "no SETTINGS in time";
     if (cause === "refused") return `the endpoint broke a rule of HTTP/2: ${this.brokenRule}`;
     return this.#error === "" ? "closed before SETTINGS" : this.#error;
   }

@@ -25,7 +25,7 @@ export function countTimes({ metrics }: DataPath, { record, endedMs }: FinishedE
       if (attempt === undefined) continue;
       const { backend, startedMs, connectedMs } = attempt;
       const attemptMs = (attempt.endedMs === 0 ? endedMs : attempt.endedMs) - startedMs;
-      metrics.attemptDuration.histogram(backend).record(attemptMs);
+      metrics.attemptDuration.histograms.getOne(backend).record(attemptMs);
       if (connectedMs > 0) metrics.poolWait.histogram(backend).record(connectedMs - startedMs);
     }
     return;

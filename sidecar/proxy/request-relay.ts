@@ -75,11 +75,13 @@ export class RequestRelay {
     const outlet = this.#holder.attempt.outlet;
     const { isRequestComplete } = this.#client;
     this.#sendHead(outlet, hopLines);
-    if (this.#log.bytes > 0) {
-      this.#log.sendTo(outlet);
-      if (!this.#retry.keepsBody || this.#isTooLarge) this.#log.forget();
-    }
+    this.#log.sendTo(outlet);
     if (isRequestComplete) outlet.end(this.#trailersFor(outlet));
+    if (this.#log.bytes > 0 && (!this.#retry.keepsBody || this.#isTooLarge)) {
+      // Others may have its blocks from here on.
+      outlet.flush();
+      this.#log.forget();
+    }
     this.#client.resumeReading();
   }
 

@@ -1,5 +1,6 @@
 // Streams of HTTP/2 whose peer never opens its window: each is ended in its configured time, counted, and holds nothing
 // after it, while others of the connection go on. Those that are only slow go on.
+import type { Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import {
   CLIENT_START,
@@ -31,6 +32,7 @@ afterEach(async () => {
 
 const END = 1;
 const CANCEL = 8;
+const ENHANCE_YOUR_CALM = 11;
 /** Less than a stream's window of ours: endpoints send it without waiting. */
 const LARGE = Buffer.alloc(250_000, "x");
 /** A client whose streams get nothing until it says so; the connection's window is open. */
@@ -150,6 +152,30 @@ describe("an endpoint that never opens a stream's window", () => {
     await expectNothingHeld(rig);
   });
 
+  test("a request of which it takes a little at a time goes on", async () => {
+    let taken = 0;
+    let socket: Socket | undefined;
+    const endpoint = await rawEndpoint(({ type, flags, streamId, payload }, from) => {
+      socket = from;
+      if (type === FRAME_TYPE.data) taken += payload.length;
+      if (type === FRAME_TYPE.data && (flags & 1) === 1) from.write(lastHeaders(streamId, OK));
+    });
+    const rig = await outboundRig({
+      rules: `${serviceOf2("h2c", endpoint.port)}${idle("1s")}`,
+      limits: { bodyIdleTimeoutMs: 1_000 },
+    });
+    const client = new RawClient(rig.port).send(headers(1, request("POST")), ...content(1, LARGE.subarray(0, 120_000)));
+    await until(() => taken === 65_535);
+    for (let step = 1; step <= 12; step++) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      socket?.write(Buffer.concat([windowUpdate(1, 10), windowUpdate(0, 10)]));
+      await until(() => taken === 65_535 + step * 10);
+    }
+    socket?.write(Buffer.concat([windowUpdate(1, 2 ** 20), windowUpdate(0, 2 ** 20)]));
+    expect((await client.ends(1)).fields[":status"]).toBe("200");
+    expect(taken).toBe(120_000);
+  });
+
   /** Answers each request with its head, and takes what its windows say. */
   const early = (): Promise<RawEndpoint> =>
     rawEndpoint(({ type, streamId }, socket) => {
@@ -183,4 +209,42 @@ test("many streams of one client that all stall are ended one by one, and nothin
   for (let id = 1; id < 41; id += 2) expect(await client.ends(id)).toMatchObject({ bytes: 0, reset: CANCEL });
   expect(refusals(rig, "outbound")).toBe(20);
   await expectNothingHeld(rig);
+});
+
+describe("a head that is not finished", () => {
+  const beginning = headers(3, request("GET", ["x-long", "x".repeat(500)]), END);
+
+  test.each([
+    ["in the middle of HEADERS", beginning.subarray(0, 100)],
+    ["before CONTINUATION", beginning],
+  ])(
+    "%s: GOAWAY with ENHANCE_YOUR_CALM in the time for heads, and what was answered stays so",
+    async (_where, sent) => {
+      const endpoint = await rawAnswering((id) => [headers(id, OK), data(id, "fine", END)]);
+      const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port), limits: { headTimeoutMs: 100 } });
+      const client = new RawClient(rig.port).get(1);
+      expect((await client.ends(1)).body).toBe("fine");
+      client.send(sent);
+      await until(() => client.isClosed);
+      expect([client.log.goawayCode, client.log.goawayText]).toEqual([ENHANCE_YOUR_CALM, "unfinished-head"]);
+      expect(rig.path.metrics.http2Refusals.cell("outbound", "unfinished-head").value).toBe(1);
+    },
+  );
+
+  test("many that are cut and finished are none of it", async () => {
+    const endpoint = await rawAnswering((id) => [headers(id, OK), data(id, "fine", END)]);
+    const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port), limits: { headTimeoutMs: 500 } });
+    const client = new RawClient(rig.port);
+    // Always something unfinished, for three times as long as one may be.
+    let rest: Buffer = Buffer.alloc(0);
+    for (let id = 1; id < 31; id += 2) {
+      const whole = lastHeaders(id, request("GET"));
+      client.send(rest, whole.subarray(0, 20));
+      rest = whole.subarray(20);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    client.send(rest);
+    for (let id = 1; id < 31; id += 2) expect((await client.ends(id)).body).toBe("fine");
+    expect(client.isClosed).toBe(false);
+  });
 });

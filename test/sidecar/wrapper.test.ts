@@ -59,6 +59,16 @@ test("the app gets its arguments, stdin, stdout and the way to the mesh", async 
   expect(result.code).toBe(0);
 });
 
+test("the app does not inherit what the sidecar runs with", async () => {
+  const result = await runProgram("weft-sidecar", wrapping(node("console.log(JSON.stringify(process.env))")), {
+    env: { FOR_THE_APP: "yes" },
+  });
+  const env = JSON.parse(result.stdout.split("\n")[1] ?? "") as Record<string, string>;
+  expect(env["FOR_THE_APP"]).toBe("yes");
+  const own = Object.keys(env).filter((name) => /MALLOC|COMPILE_CACHE|RELAUNCH/.test(name));
+  expect(own.filter((name) => env[name] !== process.env[name])).toEqual([]);
+});
+
 test("a job calls the mesh at once, since it starts only when the rules are there", async () => {
   const app = await startHttpApp("hello from orders");
   apps.push(app);

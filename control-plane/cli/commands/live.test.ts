@@ -65,6 +65,23 @@ test.each([
   expect(result.stderr).toContain(message);
 });
 
+test("tap shows how a call of gRPC ended, whose status says nothing", async () => {
+  const tries = [
+    { outcome: "retried", status: 200, grpcStatus: "UNAVAILABLE" },
+    { outcome: "answered", status: 200 },
+  ];
+  const attempts = tries.map((attempt) => ({
+    kind: "first",
+    backend: "default/orders",
+    address: "10.0.0.1:80",
+    ...attempt,
+  }));
+  const decision = { ...DECISION, grpcStatus: "INTERNAL", attempts, attemptCount: 2 };
+  const answers = { tap: () => [{ sidecars: 1 }, { sidecars: 1, decisions: [decision] }] };
+  const { stdout } = await run(["tap", "orders", "--count", "1"], answers);
+  expect(stdout).toMatch(/ {2}200 INTERNAL {2}.*2 tries \(200 UNAVAILABLE\)/);
+});
+
 test.each(["no-route", "any"])("tap --reason %s is asked of the sidecars", async (reason) => {
   expect((await run(["tap", "orders", "--reason", reason, "--count", "1"])).code).toBe(0);
   const asked = controlPlane?.requests.find(({ method }) => method === "tap");

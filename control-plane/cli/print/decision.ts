@@ -32,12 +32,12 @@ function idNodes({ traceId, requestId }: DecisionView): TreeNode[] {
 }
 
 function answerNode(view: DecisionView, paint: Paint): TreeNode {
-  const { status, reason, detail, durationMs, answeredMs, requestBytes, responseBytes } = view;
+  const { reason, detail, durationMs, answeredMs, requestBytes, responseBytes } = view;
   const by = reason === undefined ? "" : `, made by the mesh: ${reason}${detail === undefined ? "" : ` (${detail})`}`;
   const head = answeredMs === undefined ? "" : `, its head after ${time(answeredMs)}`;
   const bytes = `${requestBytes} bytes in, ${responseBytes} out`;
   const words = printable(`${by}; ${time(durationMs)}${head}; ${bytes}`);
-  return { label: `answer: ${paint(statusStyle(view), String(status))}${words}` };
+  return { label: `answer: ${paint(statusStyle(view), printable(statusText(view)))}${words}` };
 }
 
 function ruleNodes({ service, rule }: DecisionView): TreeNode[] {
@@ -77,9 +77,10 @@ function attemptNodes({ attempts, attemptCount }: DecisionView, paint: Paint): T
 }
 
 function attemptNode(attempt: AttemptView, paint: Paint): TreeNode {
-  const { kind, address, backend, version, startMs, durationMs, connectMs, status, outcome, detail, reused } = attempt;
-  const isGood = outcome === "answered" && (status ?? 0) < 500;
-  const came = status === undefined ? outcome || "under way" : `${status} ${outcome}`;
+  const { kind, address, backend, version, startMs, durationMs, connectMs, outcome, detail, reused } = attempt;
+  const { status, grpcStatus = "OK" } = attempt;
+  const isGood = outcome === "answered" && (status ?? 0) < 500 && grpcStatus === "OK";
+  const came = status === undefined ? outcome || "under way" : `${statusText({ ...attempt, status })} ${outcome}`;
   const of = version === undefined ? backend : `${backend} ${version}`;
   const connection =
     connectMs === undefined ? (reused ? ", reused connection" : "") : `, connected in ${time(connectMs)}`;
@@ -121,22 +122,11 @@ const TIME_OF_DAY = 11;
  * @param isWide with the id that `weft explain --trace` takes, at the end
  */
 export function decisionLine(view: DecisionView, paint: Paint, isWide: boolean): string {
-  const {
-    time: at,
-    status,
-    durationMs,
-    direction,
-    sidecarService,
-    remoteAddress,
-    method,
-    authority,
-    target,
-    rule,
-  } = view;
+  const { time: at, durationMs, direction, sidecarService, remoteAddress, method, authority, target, rule } = view;
   const caller = direction === "outbound" ? sidecarService : remoteAddress;
   const parts = [
     at.slice(TIME_OF_DAY, -1),
-    paint(statusStyle(view), String(status)),
+    paint(statusStyle(view), printable(statusText(view))),
     time(durationMs).padStart(9),
     printable(`${caller} -> ${destinationText(view)}`),
     printable(`${method} ${authority}${target}`),
@@ -160,12 +150,19 @@ function destinationText({ direction, sidecarService, service, backend, version,
 function triesText({ attempts, attemptCount }: DecisionView): string {
   const failures = attempts
     .slice(0, -1)
-    .map(({ outcome, status }) => (outcome === "retried" ? String(status) : outcome));
+    .map(({ outcome, status = 0, grpcStatus = "" }) =>
+      outcome === "retried" ? statusText({ status, grpcStatus }) : outcome,
+    );
   return `${attemptCount} tries (${failures.join(", ")})`;
 }
 
-function statusStyle({ status, reason }: DecisionView): Style {
-  if (status >= 500) return "red";
+/** Calls of gRPC that failed have a status of 200 mostly: their code says more. */
+function statusText({ status, grpcStatus = "" }: { readonly status: number; readonly grpcStatus?: string }): string {
+  return grpcStatus === "" ? String(status) : `${status} ${grpcStatus}`;
+}
+
+function statusStyle({ status, reason, grpcStatus = "OK" }: DecisionView): Style {
+  if (status >= 500 || grpcStatus !== "OK") return "red";
   return status >= 400 || reason !== undefined ? "yellow" : "green";
 }
 

@@ -1,10 +1,10 @@
 // One probe of one endpoint: an HTTP GET, a TCP connection, or a call of grpc.health.v1 (the gRPC health checking
 // protocol). Each uses a connection of its own and closes it, so that it also tells whether new connections are taken.
-import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import type { Client } from "undici";
 import type { HostPort } from "../../../runtime/address.ts";
 import type { Clock } from "../../../runtime/clock.ts";
+import { nodeHttp2 } from "../../../runtime/lazy-modules.ts";
 
 export type ProbeKind =
   | {
@@ -96,7 +96,7 @@ const GRPC_FRAME_HEAD_BYTES = 5;
 const ANSWER_BYTES_MAX = 1_024;
 
 function callHealth(service: string, target: HostPort, done: (error: string) => void): () => void {
-  const session = connectHttp2(`http://${authorityOf(target)}`);
+  const session = nodeHttp2().connect(`http://${authorityOf(target)}`);
   session.on("error", (error) => done(error.message));
   const call = session.request({
     ":method": "POST",

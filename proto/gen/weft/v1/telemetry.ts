@@ -44,7 +44,7 @@ export interface Decision {
   requestId: string;
   method: string;
   authority: string;
-  /** The request-target as sent; cut where it is very long. */
+  /** The request-target; values of parameters that look like secrets are replaced, and it is cut where it is very long. */
   target: string;
   remoteAddress: string;
   /** The configuration that it was decided by. */
@@ -82,6 +82,8 @@ export interface Decision {
   /** Of the bodies, as they were on the wire. */
   requestBytes: number;
   responseBytes: number;
+  /** Name of the code that a call of gRPC ended with, such as UNAVAILABLE; empty for other requests. */
+  grpcStatus: string;
 }
 
 export interface SplitShare {
@@ -110,6 +112,8 @@ export interface DecisionAttempt {
   outcome: string;
   detail: string;
   reused: boolean;
+  /** Of its answer, where it was one of gRPC. */
+  grpcStatus: string;
 }
 
 /** Something that a policy did to the exchange. */
@@ -282,6 +286,7 @@ function createBaseDecision(): Decision {
     detail: "",
     requestBytes: 0,
     responseBytes: 0,
+    grpcStatus: "",
   };
 }
 
@@ -394,6 +399,9 @@ export const Decision: MessageFns<Decision> = {
     }
     if (message.responseBytes !== 0) {
       writer.uint32(288).uint64(message.responseBytes);
+    }
+    if (message.grpcStatus !== "") {
+      writer.uint32(298).string(message.grpcStatus);
     }
     return writer;
   },
@@ -699,6 +707,14 @@ export const Decision: MessageFns<Decision> = {
             message.responseBytes = longToNumber(reader.uint64());
             continue;
           }
+          case 37: {
+            if (tag !== 298) {
+              break;
+            }
+
+            message.grpcStatus = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -752,6 +768,7 @@ export const Decision: MessageFns<Decision> = {
     message.detail = object.detail ?? "";
     message.requestBytes = object.requestBytes ?? 0;
     message.responseBytes = object.responseBytes ?? 0;
+    message.grpcStatus = object.grpcStatus ?? "";
     return message;
   },
 };
@@ -903,6 +920,7 @@ function createBaseDecisionAttempt(): DecisionAttempt {
     outcome: "",
     detail: "",
     reused: false,
+    grpcStatus: "",
   };
 }
 
@@ -940,6 +958,9 @@ export const DecisionAttempt: MessageFns<DecisionAttempt> = {
     }
     if (message.reused !== false) {
       writer.uint32(88).bool(message.reused);
+    }
+    if (message.grpcStatus !== "") {
+      writer.uint32(98).string(message.grpcStatus);
     }
     return writer;
   },
@@ -1045,6 +1066,14 @@ export const DecisionAttempt: MessageFns<DecisionAttempt> = {
             message.reused = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.grpcStatus = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1073,6 +1102,7 @@ export const DecisionAttempt: MessageFns<DecisionAttempt> = {
     message.outcome = object.outcome ?? "";
     message.detail = object.detail ?? "";
     message.reused = object.reused ?? false;
+    message.grpcStatus = object.grpcStatus ?? "";
     return message;
   },
 };
