@@ -207,6 +207,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   onResponseBody(bytes: Buffer, start: number, end: number): void {
     this.#relay.body(bytes, start, end);
+    if (this.#client.outlet.isFull) this.attempt.pauseReading();
   }
 
   onReadDone(): void {

@@ -63,6 +63,7 @@ export function grpcStatusIn(trailers: Trailers): number {
 
 function codeOf(text: string | undefined): number {
   if (text === undefined) return -1;
+  if (text === "0") return 0;
   return /^\d{1,4}$/.test(text) ? Number(text) : UNKNOWN;
 }
 
@@ -116,14 +117,10 @@ const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 
 
 /** Milliseconds of `grpc-timeout`; undefined where it is absent or not of its form (at most 8 digits and a unit). */
 export function grpcTimeoutMs(head: MessageHead): number | undefined {
-  const match = /^(\d{1,8})([HMSmun])$/.exec(head.value("grpc-timeout") ?? "");
+  const text = head.value("grpc-timeout");
+  if (text === undefined) return undefined;
+  const match = /^(\d{1,8})([HMSmun])$/.exec(text);
   return match === null ? undefined : Number(match[1]) * (UNIT_MS[match[2] ?? ""] ?? 0);
-}
-
-/** A field line that leaves `leftMs`; whole milliseconds, at most 8 digits of them. */
-export function grpcTimeoutLine(leftMs: number): string {
-  if (leftMs >= 1e8) return `grpc-timeout: ${Math.min(99_999_999, Math.floor(leftMs / 1_000))}S\r\n`;
-  return `grpc-timeout: ${Math.max(1, Math.floor(leftMs))}m\r\n`;
 }
 
 /** `grpc-retry-pushback-ms` of an answer: how long to wait; -1: never again (gRFC A6); undefined: it says nothing. */

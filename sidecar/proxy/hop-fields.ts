@@ -14,21 +14,31 @@ export function replacedKinds(fields: HopFields): number {
 
 let lastCount = 0;
 let lastLeftMs = -1;
+let lastIsGrpc = false;
 let lastLines = "";
 
 /**
- * Field lines for one attempt.
+ * Field lines for one attempt: the same string for the same lines, mostly.
  * @param count 1 for the first attempt
  * @param leftMs milliseconds; Infinity: there is no deadline
+ * @param isGrpc it is a call of gRPC, which has a field of its own for its time
  */
-export function hopLines(fields: HopFields, count: number, leftMs: number): string {
+export function hopLines(fields: HopFields, count: number, leftMs: number, isGrpc: boolean): string {
   if (fields === "none") return "";
   const whole = leftMs === Number.POSITIVE_INFINITY ? 0 : Math.max(1, Math.floor(leftMs));
   const shown = fields === "all" ? count : 0;
-  if (shown === lastCount && whole === lastLeftMs) return lastLines;
+  if (shown === lastCount && whole === lastLeftMs && isGrpc === lastIsGrpc) return lastLines;
   lastCount = shown;
   lastLeftMs = whole;
+  lastIsGrpc = isGrpc;
   lastLines = shown > 0 ? `x-envoy-attempt-count: ${shown}\r\n` : "";
   if (whole > 0) lastLines += `x-envoy-expected-rq-timeout-ms: ${whole}\r\n`;
+  if (whole > 0 && isGrpc) lastLines += grpcTimeoutLine(whole);
   return lastLines;
+}
+
+/** A field line that leaves `leftMs`; whole milliseconds, at most 8 digits of them. */
+function grpcTimeoutLine(leftMs: number): string {
+  if (leftMs >= 1e8) return `grpc-timeout: ${Math.min(99_999_999, Math.floor(leftMs / 1_000))}S\r\n`;
+  return `grpc-timeout: ${Math.max(1, Math.floor(leftMs))}m\r\n`;
 }

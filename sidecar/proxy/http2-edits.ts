@@ -2,15 +2,15 @@
 // the encoder of HTTP/1.1 makes, on what of them HTTP/2 has. For one that came in HTTP/1.1 see http2-fields.ts.
 import { FIELD_NAMES } from "../http1/field.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
-import { fieldKind } from "../http2/field.ts";
+import { FIELD_KINDS, fieldKind } from "../http2/field.ts";
 import type { Http2Head } from "../http2/head.ts";
 import { addLines } from "./http2-text.ts";
 
 const REQUEST_ID = fieldKind("x-request-id");
 
-/** Names of the kinds that were dropped last: the same ones request after request. */
+/** 1 for kinds of HTTP/2 that are those of HTTP/1.1 that were dropped last: the same ones request after request. */
+const isDropped = new Uint8Array(FIELD_KINDS);
 let lastKinds = 0;
-let lastNames: readonly string[] = [];
 
 /** Makes `into` what `source` says after `edits`. */
 export function editHead(source: Http2Head, edits: HeadEdits, into: Http2Head): void {
@@ -22,13 +22,16 @@ export function editHead(source: Http2Head, edits: HeadEdits, into: Http2Head): 
   into.status = edits.status > 0 ? edits.status : source.status;
   into.contentLength = source.contentLength;
   into.acceptsTrailers = source.acceptsTrailers;
-  const dropped = namesOf(edits.dropKinds);
+  const drops = edits.dropKinds !== 0;
+  // Requests drop, answers mostly do not: what requests drop is not forgotten between two of them.
+  if (drops && edits.dropKinds !== lastKinds) drop(edits.dropKinds);
   const { names, values, kinds, sensitive, count } = source;
   for (let index = 0; index < count; index++) {
+    const kind = kinds[index] as number;
+    if (drops && isDropped[kind] === 1) continue;
     const name = names[index] as string;
-    if (dropped.length > 0 && dropped.includes(name)) continue;
     if (edits.editCount > 0 && edits.indexOf(name) >= 0) continue;
-    into.push(name, values[index] as string, kinds[index] as number, sensitive[index] as number);
+    into.push(name, values[index] as string, kind, sensitive[index] as number);
   }
   addEdits(edits, into);
 }
@@ -41,9 +44,9 @@ export function addEdits(edits: HeadEdits, into: Http2Head): void {
   if (edits.requestId !== "") into.push("x-request-id", edits.requestId, REQUEST_ID, 0);
 }
 
-function namesOf(kinds: number): readonly string[] {
-  if (kinds === lastKinds) return lastNames;
+function drop(kinds: number): void {
   lastKinds = kinds;
-  lastNames = FIELD_NAMES.filter((name, kind) => name !== "" && ((kinds >> kind) & 1) === 1);
-  return lastNames;
+  isDropped.fill(0);
+  for (const [kind, name] of FIELD_NAMES.entries())
+    if (name !== "" && ((kinds >> kind) & 1) === 1) isDropped[fieldKind(name)] = 1;
 }

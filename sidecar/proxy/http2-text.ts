@@ -53,20 +53,32 @@ export function readTrailersText(text: string, into: Http2Head): void {
 /** Lines that were added before: most are the same request after request. */
 const known = new Map<string, Http2Head>();
 const KNOWN_MAX = 512;
+/** Lines that were added once, by their length: those of a trace are never added again, and are not worth keeping. */
+const SEEN_PLACES = 64;
+const seen: string[] = new Array<string>(SEEN_PLACES).fill("");
 
 /** Adds field lines that the sidecar made. */
 export function addLines(lines: string, into: Http2Head): void {
-  let fields = known.get(lines);
-  if (fields === undefined) {
-    fields = new Http2Head();
-    readFields(lines, 0, fields, false);
-    if (known.size >= KNOWN_MAX) known.clear();
-    known.set(lines, fields);
-  }
-  for (let index = 0; index < fields.count; index++)
-    into.push(fields.nameAt(index), fields.valueAt(index), fields.kindAt(index), 0);
+  const fields = known.get(lines) ?? keptWhenSeen(lines);
+  if (fields === undefined) return readFields(lines, 0, into, false);
+  const { names, values, kinds, count } = fields;
+  for (let index = 0; index < count; index++)
+    into.push(names[index] as string, values[index] as string, kinds[index] as number, 0);
   // They are cut out of the lines: whoever keeps one copies it.
   into.ownsText = false;
+}
+
+function keptWhenSeen(lines: string): Http2Head | undefined {
+  const place = lines.length & (SEEN_PLACES - 1);
+  if (seen[place] !== lines) {
+    seen[place] = lines;
+    return undefined;
+  }
+  const fields = new Http2Head();
+  readFields(lines, 0, fields, false);
+  if (known.size >= KNOWN_MAX) known.clear();
+  known.set(lines, fields);
+  return fields;
 }
 
 /** Lines from `start` to the empty one, or to the end. */

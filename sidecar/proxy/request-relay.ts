@@ -107,7 +107,9 @@ export class RequestRelay {
   addBody(bytes: Buffer, start: number, end: number): void {
     this.#record.requestBytes += end - start;
     const isSent = this.#holder.attempt.isOpen;
-    if (isSent) this.#holder.attempt.outlet.addBody(bytes, start, end);
+    const { outlet } = this.#holder.attempt;
+    if (isSent) outlet.addBody(bytes, start, end);
+    if (outlet.isFull) this.#client.pauseReading();
     if (this.#keeps(isSent)) this.#log.addBytes(bytes, start, end);
     this.#bound(isSent);
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.addBody(bytes, start, end);

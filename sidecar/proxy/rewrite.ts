@@ -68,7 +68,8 @@ export class ForwardedHeads {
     edits.upgrade = head.upgrade;
     edits.dropKinds = replacedKinds(destination.hopFields);
     // What is left of it is said anew by each attempt.
-    if (destination.isGrpc && destination.hopFields !== "none") edits.remove("grpc-timeout");
+    if (destination.isGrpc && destination.hopFields !== "none" && head.value("grpc-timeout") !== undefined)
+      edits.remove("grpc-timeout");
     edits.append = this.#repeated(this.#lines.of(head), destination.hopFields === "all");
     if (this.#lines.needsRequestId(head)) {
       this.#record.requestId = this.#path.newRequestId();

@@ -12,7 +12,6 @@ import type { DataPath } from "./data-path.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Destination } from "./destination.ts";
 import { EndpointChoice } from "./endpoint-choice.ts";
-import { grpcTimeoutLine } from "./grpc.ts";
 import { type Copy, type HedgedTries, Hedges } from "./hedges.ts";
 import { hopLines } from "./hop-fields.ts";
 import { newAttempt } from "./new-attempt.ts";
@@ -112,8 +111,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     // It goes out when it began, or as soon as it has a connection: no look at the clock.
     const nowMs = attempt.record.connectedMs || attempt.record.startedMs;
     const leftMs = deadline.leftMs(destination, nowMs);
-    const lines = context + hopLines(destination.hopFields, this.retry.tries, leftMs);
-    return destination.isGrpc && leftMs < Number.POSITIVE_INFINITY ? lines + grpcTimeoutLine(leftMs) : lines;
+    return context + hopLines(destination.hopFields, this.retry.tries, leftMs, destination.isGrpc);
   }
 
   /** Should this answer be given up, for another attempt or for a copy that is under way? */
