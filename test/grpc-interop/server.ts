@@ -111,7 +111,8 @@ server.addService(servedMethods(), {
   StreamingOutputCall: streamingOutputCall,
   FullDuplexCall: fullDuplexCall,
 });
-server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
+// PORT: where the one who starts it expects it.
+server.bindAsync(`127.0.0.1:${process.env["PORT"] ?? "0"}`, ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error;
   void startWireServer().then((wire) => {
     console.log(JSON.stringify({ ready: true, address: `127.0.0.1:${port}`, wire }));
