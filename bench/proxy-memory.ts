@@ -17,7 +17,8 @@ const LOAD_CONNECTIONS = 64;
 const LOAD_SLICE_MS = 5_000;
 /** At scale 10 the five million of the target. */
 const LOAD_REQUESTS = 500_000;
-/** From the first slice of the load to the last; what is allocated later than the first slice is a leak. */
+/** By then everything that runs often is compiled, and the collector has been round; what comes on top later is a leak. */
+const WARM_REQUESTS = 150_000;
 const GROWTH_MAX_MIB = 8;
 const OPEN_CONNECTIONS = 8_000;
 const ACTIVE_CONNECTIONS = 2_000;
@@ -81,11 +82,11 @@ async function growthFigures(field: ProxyField, peer: RunningPeer, options: Benc
     const report = await field.load.closedLoop(peer, LOAD_CONNECTIONS, Math.min(1, options.scale) * LOAD_SLICE_MS);
     requests += report.requests;
     lastMiB = residentBytes(peer.pids) / MEBIBYTE;
-    if (firstMiB === 0) firstMiB = lastMiB;
+    if (firstMiB === 0 && requests >= Math.min(WARM_REQUESTS, wanted / 2)) firstMiB = lastMiB;
     options.note(`${requests} requests: ${lastMiB.toFixed(1)} MiB`);
   }
   await settle(AFTER_LOAD_MS);
-  const detail = `${requests} requests; ${firstMiB.toFixed(1)} MiB after the first ${LOAD_SLICE_MS / 1000} s`;
+  const detail = `${requests} requests; ${firstMiB.toFixed(1)} MiB after the first ${WARM_REQUESTS}`;
   return [
     { ...(await memory(peer, "RSS after a load", undefined)), detail },
     {
@@ -93,7 +94,7 @@ async function growthFigures(field: ProxyField, peer: RunningPeer, options: Benc
       value: lastMiB - firstMiB,
       unit: "MiB",
       target: { kind: "at-most", value: GROWTH_MAX_MIB },
-      detail: "from the first slice of the load to the last",
+      detail: `from ${WARM_REQUESTS} requests to the last, under load`,
     },
   ];
 }
