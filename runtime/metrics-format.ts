@@ -48,3 +48,9 @@ function escaped(text: string): string {
 export function boundText(bound: number, format: ExpositionFormat): string {
   return format === "openmetrics" && Number.isInteger(bound) ? `${bound}.0` : String(bound);
 }
+
+/** A sample's value, or an exemplar's; also what a sum of too much comes to. */
+export function valueText(value: number): string {
+  if (Number.isFinite(value)) return String(value);
+  return Number.isNaN(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";
+}
