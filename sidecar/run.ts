@@ -4,6 +4,7 @@
 import { constants } from "node:os";
 import { formatHostPort, parseHostPort } from "../runtime/address.ts";
 import { sleep } from "../runtime/clock.ts";
+import { IdleCompaction } from "../runtime/idle-compaction.ts";
 import { type AppExit, type AppProcess, type SendSignal, startApp } from "./app/app-process.ts";
 import type { SidecarSettings } from "./bootstrap.ts";
 import { type ShutdownCause, shutDown } from "./shutdown.ts";
@@ -24,7 +25,7 @@ export type StopSignal = "SIGTERM" | "SIGINT";
 export interface RunFloor extends StartFloor {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly sendSignal: SendSignal;
-  /** Gives back what starting left behind; does nothing where it cannot. */
+  /** Gives back what is not used any more; does nothing where it cannot. */
   readonly compactMemory: () => void;
   /** One line on stdout. */
   readonly print: (line: string) => void;
@@ -73,7 +74,7 @@ class Run {
   }
 
   async toTheEnd(): Promise<number> {
-    const { onStop, onExit, onAppSignal, print, clock, compactMemory } = this.#floor;
+    const { onStop, onExit, onAppSignal, print } = this.#floor;
     onStop((signal) => this.#stop(signal));
     onExit(() => {
       this.#sidecar?.cut();
@@ -84,7 +85,7 @@ class Run {
     // While it starts, ending is the better answer; from here on others depend on it.
     this.#floor.surviveBugs((error) => sidecar.onBug(error));
     print(JSON.stringify(sidecar.readyLine));
-    void sidecar.configured.then(() => clock.after(COMPACT_AFTER_MS, compactMemory));
+    void sidecar.configured.then(() => this.#keepCompact());
     if (this.#stopSignal !== undefined) void this.#end(this.#stopSignal);
     else if (this.#settings.command.length > 0) void this.#runApp(sidecar);
     onAppSignal((signal) => {
@@ -92,6 +93,14 @@ class Run {
       if (REOPEN_SIGNALS.has(signal)) void sidecar.reopenLogs();
     });
     return this.#ended.promise;
+  }
+
+  #keepCompact(): void {
+    const { clock, usage, compactMemory } = this.#floor;
+    const compaction = new IdleCompaction({ clock, usage, compact: compactMemory });
+    clock.after(COMPACT_AFTER_MS, () => compaction.compact());
+    compaction.watch();
+    void this.#ended.promise.then(() => compaction.stop());
   }
 
   /** The first signal ends in order, the second at once. */

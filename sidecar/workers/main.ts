@@ -28,6 +28,7 @@ const worker = new Worker({
     const { user, system } = process.cpuUsage();
     return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
   },
+  compactMemory: () => void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),
   // A channel that has just closed is followed by "disconnect".
   send: (message) => void process.send?.(message, undefined, undefined, () => {}),
 });

@@ -2,6 +2,7 @@
 // services it does not know. Decides nothing. The process itself is main.ts.
 import type { Resource } from "../../rules/resource.ts";
 import { type Clock, sleep } from "../../runtime/clock.ts";
+import { IdleCompaction } from "../../runtime/idle-compaction.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Usage } from "../../runtime/process-figures.ts";
 import type { Random } from "../../runtime/random.ts";
@@ -32,6 +33,8 @@ export interface WorkerFloor {
   readonly stdout: LineSink;
   /** What the process has used. */
   readonly usage: () => Usage;
+  /** Gives back what is not used any more; does nothing where it cannot. */
+  readonly compactMemory: () => void;
   readonly send: (message: FromWorker) => void;
 }
 
@@ -120,13 +123,14 @@ export class Worker implements ServiceResolver {
   }
 
   async #start(settings: WorkerSettings): Promise<void> {
-    const { clock, random, stdout, createLog, usage } = this.#floor;
+    const { clock, random, stdout, createLog, usage, compactMemory } = this.#floor;
     const { namespace, service, limits, http1Limits, zone, identity, processes } = settings;
     const log = createLog(settings);
     this.#log = log;
     const options = { clock, random, log, namespace, service, limits, http1Limits, zone, identity, processes, usage };
     this.#traffic = await LocalTraffic.create(options, stdout);
     this.#traffic.setResolver(this);
+    new IdleCompaction({ clock, usage, compact: compactMemory }).watch();
     this.#traffic.decisions.setTapListener((report) => this.#floor.send({ type: "tapped", report }));
   }
 

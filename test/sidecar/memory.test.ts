@@ -13,8 +13,8 @@ const BODY_BYTES = 192 * MEBIBYTE;
 /** The bound of one exchange is about 1 MiB (docs/data-path.md); the rest is room for the collector. */
 const GROWTH_MAX_BYTES = 16 * MEBIBYTE;
 const IDLE_CONNECTIONS = 2_000;
-/** About 9 KB each, and room for the collector. */
-const IDLE_GROWTH_MAX_BYTES = 48 * MEBIBYTE;
+/** About 3 KB each, a young generation that has grown, and room for the collector. */
+const IDLE_GROWTH_MAX_BYTES = 32 * MEBIBYTE;
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
