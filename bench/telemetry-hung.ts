@@ -50,10 +50,10 @@ async function hungFigures(collector: RunningProgram, { scale, note }: BenchOpti
   const sliceMs = Math.max(1_000, (HUNG_MS * scale) / SLICES);
   try {
     await field.load.use(SMALL);
-    await slices(1, Math.max(2_000, SETTLE_MS * Math.min(1, scale)), "warming up");
+    await slices(1, SETTLE_MS, "warming up");
     const healthy = await slices(3, sliceMs, "collector serves");
     await hang(true);
-    await slices(1, Math.max(2_000, SETTLE_MS * Math.min(1, scale)), "queue fills");
+    await slices(1, SETTLE_MS, "queue fills");
     const before = resident();
     const hung = await slices(SLICES, sliceMs, "collector hangs");
     return [

@@ -210,6 +210,18 @@ const SPEC_ERRORS: readonly (readonly [string, string, string, string])[] = [
   ],
   [
     "Mesh",
+    "accessLog: { file: /a, otlp: { endpoint: otel:4317 } }",
+    "6:22",
+    "accessLog.file: file beside otlp; expected one of both: records go to one place",
+  ],
+  [
+    "Mesh",
+    "tracing: { endpoint: otel:99999 }",
+    "6:24",
+    'tracing.endpoint: "otel:99999" is not an endpoint; expected http://HOST:PORT or HOST:PORT',
+  ],
+  [
+    "Mesh",
     "tracing: { sampling: 1 }",
     "6:12",
     "tracing.endpoint: is missing; expected an endpoint (http://HOST:PORT or HOST:PORT)",

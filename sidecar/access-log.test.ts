@@ -103,9 +103,9 @@ describe("a line", () => {
   });
 
   test("follows a template", () => {
-    const template = '%METHOD% %PATH% "%REQ(X-User)%" %STATUS% %REASON% %DURATION%ms %REQ(x-none)% 100%%';
+    const template = '%START_TIME% %METHOD% %PATH% "%REQ(X-User)%" %STATUS% %REASON% %DURATION%ms %REQ(x-none)% 100%%';
     const { write } = setUp({ format: "text", template });
-    expect(write(recordOf())).toBe('GET /a "j\\"o" 503 connect-failure 1.235ms - 100%\n');
+    expect(write(recordOf())).toBe('1969-12-31T23:59:59.999Z GET /a "j\\"o" 503 connect-failure 1.235ms - 100%\n');
   });
 
   test.each(["json", "text"] as const)("holds no secret (%s)", (format) => {

@@ -148,7 +148,7 @@ export class AccessLog implements ExchangeObserver {
       return count("dropped", lines);
     }
     this.#target.write(text, lines);
-    if (this.#dropped > 0) log.warn({ lines: this.#dropped }, "access log lines were dropped: slow reader");
+    if (this.#dropped > 0) log.warn({ lines: this.#dropped }, "access log lines were dropped: nobody took them");
     this.#dropped = 0;
   }
 }

@@ -224,6 +224,11 @@ describe("what is banned where", () => {
     report(linesMatching(files, /(?<![.\w])process\.|from "node:process"/));
   });
 
+  it("loads no large module of Node with the sidecar: runtime/lazy-modules.ts does when it is needed", () => {
+    const files = programs.filter((file) => /^(sidecar|rules|runtime)\//.test(file));
+    report(linesMatching(files, /^(?!import type\b).*\bfrom "node:(https?|http2|tls|inspector(\/promises)?)"/));
+  });
+
   it("uses erasable, explicit TypeScript: no any, no default export, no barrel", () => {
     report([
       ...linesMatching(programs, /:\s*any\b|\bas any\b|<any>|@ts-ignore|@ts-nocheck|@ts-expect-error/),

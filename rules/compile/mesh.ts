@@ -32,7 +32,8 @@ function compileTracing(spec: MeshSpec["tracing"]): MeshResource["tracing"] {
     endpoint: spec.endpoint,
     protocol: spec.protocol ?? defaultOf("Mesh.spec.tracing.protocol"),
     samplingPercent: spec.sampling ?? defaultOf("Mesh.spec.tracing.sampling"),
-    propagation: spec.propagation ?? defaultOf("Mesh.spec.tracing.propagation"),
+    // A format that is named twice is still written once.
+    propagation: [...new Set(spec.propagation ?? defaultOf("Mesh.spec.tracing.propagation"))],
     tail: {
       errors: tail?.errors ?? defaultOf("Mesh.spec.tracing.tail.errors"),
       slowerThanMs: msOf(tail?.slowerThan),

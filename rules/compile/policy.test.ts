@@ -251,6 +251,12 @@ test("the mesh has defaults, and the oldest Mesh document changes them", () => {
   });
 });
 
+test("a trace format that is named twice is spoken once", () => {
+  const tracing = { endpoint: "otel:4317", propagation: ["b3", "tracecontext", "b3"] };
+  const mesh = compileMesh(indexDocuments([document("Mesh", "m", { tracing })], IMPLIED));
+  expect(mesh.tracing?.propagation).toEqual(["b3", "tracecontext"]);
+});
+
 test("an access log filter that names what to log leaves out the rest, unless told", () => {
   const filterOf = (filter: unknown) =>
     compileMesh(indexDocuments([document("Mesh", "m", { accessLog: { filter } })], IMPLIED)).accessLog.filter;

@@ -26,7 +26,7 @@ const otlpEndpoint = text({
   expected: "http://HOST:PORT or HOST:PORT",
   lengthMax: 2048,
   description: "OTLP endpoint.",
-  test: (value) => ENDPOINT.test(value) || (/^https?:\/\//.test(value) && URL.canParse(value)),
+  test: (value) => URL.canParse(ENDPOINT.test(value) ? `http://${value}` : /^https?:\/\//.test(value) ? value : ""),
 });
 
 const protocol = oneOf(["grpc", "http"], "OTLP over gRPC or HTTP.");
@@ -80,7 +80,9 @@ const accessLog = checked(
       "Headers that are logged; secrets never are.",
     ).optional(),
   }),
-  ({ format, template }) => {
+  ({ format, template, file, otlp }) => {
+    if (file !== undefined && otlp !== undefined)
+      return { message: "file beside otlp", expected: "one of both: records go to one place", path: ["file"] };
     if (template === undefined) return undefined;
     if (format !== "text")
       return { message: "template without format: text", expected: "format: text", path: ["template"] };

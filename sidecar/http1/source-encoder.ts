@@ -1,11 +1,11 @@
 // Heads out that came in another protocol: written line by line, with the same edits as in encoder.ts. Lines that repeat
 // are written once.
-import { STATUS_CODES } from "node:http";
 import { ownCopy } from "../../runtime/latin1.ts";
 import { FIELD, FRAMING, HOP_BY_HOP } from "./field.ts";
 import type { MessageHead } from "./head.ts";
 import type { HeadEdits } from "./head-edits.ts";
 import type { HeadSource } from "./head-source.ts";
+import { reasonPhrase } from "./reason-phrase.ts";
 
 /** Not the edits' to leave out, and not copied as they came. */
 const HOST = 1 << FIELD.host;
@@ -35,7 +35,7 @@ const statusLines: string[] = [];
 
 /** Without a phrase, as it came, unless the sidecar chose the status. */
 function statusLine(status: number, isOwn: boolean): string {
-  if (isOwn) return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+  if (isOwn) return `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
   let line = statusLines[status];
   if (line === undefined) {
     line = `HTTP/1.1 ${status} \r\n`;

@@ -99,10 +99,6 @@ export class Http2Connection
     this.#reader = new FrameReader(this.#receiver, limits, this.isServer);
   }
 
-  get resets(): FloodGuard {
-    return this.floods.resets;
-  }
-
   // ---- bytes ----
 
   start(): void {
@@ -278,8 +274,11 @@ export class Http2Connection
     if (kind === SETTINGS_TIMER) this.#fail("settings-timeout", ERROR.settingsTimeout);
     else if (kind === GOAWAY_TIMER) {
       if (this.#state === "draining") this.#sayLastStream();
-    } else if (this.#isAsking && !this.#hasRead) this.#fail("keep-alive-timeout", ERROR.noError);
-    else this.#keepAlive();
+    } else if (this.#isAsking && !this.#hasRead) {
+      this.#fail("keep-alive-timeout", ERROR.noError);
+      // Who is frozen takes nothing of what still waits for it.
+      this.#options.transport.destroy();
+    } else this.#keepAlive();
   }
 
   /** Whatever came says that the peer is there; where nothing did it is asked. */

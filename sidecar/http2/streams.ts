@@ -24,8 +24,8 @@ export interface StreamsOwner {
   readonly sender: Sender;
   readonly windows: ReceiveWindows;
   readonly peer: PeerSettings;
-  /** Resets by the peer, or that it brought about. */
-  readonly resets: FloodGuard;
+  /** Of resets by the peer, or that it brought about. */
+  readonly floods: { readonly resets: FloodGuard };
   onResetFlood(): void;
   onLeftWaiting(stream: Http2Stream): void;
 }
@@ -136,7 +136,7 @@ export class Streams implements StreamHost {
     const wasSent = stream.isSent;
     const hasOwner = stream.handler !== NO_HANDLER;
     this.#owner.handler.onStreamRefused(stream, refusal);
-    if (this.#owner.isServer && !this.#owner.resets.take()) this.#owner.onResetFlood();
+    if (this.#owner.isServer && !this.#owner.floods.resets.take()) this.#owner.onResetFlood();
     if (!stream.isClosed) {
       // With an answer that says why, an error code would make the client drop it (section 8.1).
       const hasAnswer = this.#owner.isServer && stream.isSent && !wasSent;
@@ -147,7 +147,7 @@ export class Streams implements StreamHost {
   }
 
   onPeerReset(stream: Http2Stream, code: number): void {
-    if (this.#owner.isServer && !this.#owner.resets.take()) this.#owner.onResetFlood();
+    if (this.#owner.isServer && !this.#owner.floods.resets.take()) this.#owner.onResetFlood();
     if (stream.isClosed) return;
     this.closed.add(stream.id, true);
     stream.isUnprocessed = code === ERROR.refusedStream;
@@ -197,7 +197,7 @@ export class Streams implements StreamHost {
     const isWhole = stream.isReceived && stream.isSent && stream.queue.length === 0;
     stream.state = "closed";
     this.table.delete(stream.id);
-    if (isWhole) owner.resets.allow(1);
+    if (isWhole) owner.floods.resets.allow(1);
     owner.sender.forget(stream);
     if (stream.stalledBytes > 0) {
       owner.windows.release(stream);

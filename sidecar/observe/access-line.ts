@@ -152,8 +152,9 @@ function said(operator: TemplateOperator, record: ExchangeRecord, time: string):
   const attempt = record.lastAttempt;
   switch (operator) {
     case "TIME":
-    case "START_TIME":
       return time;
+    case "START_TIME":
+      return new Date(Date.parse(time) - record.durationMs).toISOString();
     case "DIRECTION":
       return record.direction;
     case "METHOD":

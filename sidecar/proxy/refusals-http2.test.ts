@@ -11,6 +11,7 @@ import {
   SERVER_START,
   SETTINGS_ACK,
   settings,
+  windowUpdate,
 } from "../http2/testing/frames.ts";
 import {
   closeRawClients,
@@ -22,7 +23,7 @@ import {
   request,
   serviceOf2,
 } from "./testing/raw-http2.ts";
-import { cleanUp, outboundRig, type Rig, until } from "./testing/rig.ts";
+import { Client, cleanUp, outboundRig, type Rig, until } from "./testing/rig.ts";
 
 afterEach(async () => {
   closeRawClients();
@@ -30,6 +31,7 @@ afterEach(async () => {
 });
 
 const END = 1;
+const UPLOAD_BYTES = 64 * 1024 * 1024;
 const SHUT = Buffer.concat([settings([3, 0]), SETTINGS_ACK]);
 
 function policy(spec: string): string {
@@ -209,6 +211,28 @@ describe("an endpoint that takes connections and says nothing", () => {
     const rules = `${serviceOf2("h2c", frozen.port)}${policy(`${quiet}, retry: { attempts: 0 }`)}`;
     const client = new RawClient((await outboundRig({ rules })).port).get(1);
     expect((await client.ends(1)).body).toContain("no SETTINGS after 60 ms");
+  });
+
+  test("and stops reading in the middle of an upload: its place is free at once, whatever still waits for it", async () => {
+    const endpoint = await rawEndpoint(({ type, flags, streamId }, socket, _log, connection) => {
+      if (connection === 0 && type === FRAME_TYPE.headers) {
+        socket.write(Buffer.concat([windowUpdate(0, 2 ** 30), windowUpdate(streamId, 2 ** 30)]));
+        socket.pause();
+      } else if (type === FRAME_TYPE.headers && (flags & 1) === 1) socket.write(lastHeaders(streamId, OK));
+    });
+    const spec =
+      "connectionPool: { maxConnections: 1, keepAlive: { interval: 50ms, timeout: 100ms } }, retry: { attempts: 0 }";
+    const rig = await outboundRig({ rules: `${serviceOf2("h2c", endpoint.port)}${policy(spec)}` });
+    // More than sockets hold on the way.
+    const upload = new Client(rig.port).send(
+      `POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: ${UPLOAD_BYTES}\r\n\r\n`,
+    );
+    upload.socket.write(Buffer.alloc(UPLOAD_BYTES));
+    expect(await upload.receives("did not answer PING")).toMatch(/^HTTP\/1.1 502 /);
+    const begunMs = performance.now();
+    expect((await new RawClient(rig.port).get(1).ends(1)).fields[":status"]).toBe("200");
+    // The rest of what waited would have been given a minute.
+    expect(performance.now() - begunMs).toBeLessThan(20_000);
   });
 
   test("in the middle of calls: those that may go elsewhere do, the others are told in time, and it is blamed", async () => {

@@ -189,3 +189,18 @@ test("a connection on which nothing may begin is not joined by another; it gets 
   waiting(pool);
   expect(lines).toHaveLength(2);
 });
+
+test("where all connections only finish what they have, one more is made, whatever the bound", () => {
+  const { pool, lines } = poolOf({ maxConnections: 1 });
+  waiting(pool);
+  lines[0]?.stands();
+  (lines[0] as Line).canOpen = false;
+  lines[0]?.owner.onDraining(lines[0]);
+  const waiters = [waiting(pool), waiting(pool)];
+  expect(lines).toHaveLength(2);
+  lines[1]?.stands();
+  expect(waiters.map(({ line }) => line)).toEqual([lines[1], lines[1]]);
+  (lines[1] as Line).canOpen = false;
+  waiting(pool);
+  expect(lines).toHaveLength(2);
+});

@@ -101,9 +101,7 @@ export class StreamPool implements StreamConnectionOwner {
    * @returns false when as many wait as may: nothing is kept.
    */
   enqueue(waiter: StreamWaiter): boolean {
-    const canConnect = this.#all.size < this.#settings.maxConnections;
-    // One connection that is being made will have room for many: it is enough until it stands.
-    if (canConnect && this.#connecting === 0 && !this.#isShut) this.#begin();
+    if (this.#mayConnect) this.#begin();
     else if (this.#waiters.size >= this.#settings.maxPendingRequests) return false;
     this.#waiters.add(waiter);
     return true;
@@ -185,8 +183,16 @@ export class StreamPool implements StreamConnectionOwner {
   }
 
   #connectForWaiters(): void {
-    if (this.#waiters.size === 0 || this.#connecting > 0 || this.#isShut) return;
-    if (this.#all.size < this.#settings.maxConnections) this.#begin();
+    if (this.#waiters.size > 0 && this.#mayConnect) this.#begin();
+  }
+
+  /**
+   * One connection that is being made will have room for many: it is enough until it stands. Where those there are only
+   * finish what they have, one more is made past the bound, or a long call on one of them would hold up all others.
+   */
+  get #mayConnect(): boolean {
+    if (this.#connecting > 0 || this.#isShut) return false;
+    return this.#open.length === 0 || this.#all.size < this.#settings.maxConnections;
   }
 
   /** A connection stands on which the endpoint allows nothing: it would on another one neither. */

@@ -94,6 +94,7 @@ describe("the packed package", () => {
         "CHANGELOG.md",
         "proto/weft/v1/discovery.proto",
         "sidecar/workers/main.js",
+        "sidecar/discovery/stand-alone/main.js",
         ...BINS.map((name) => `bin/${name}.js`),
       ]),
     );

@@ -49,6 +49,7 @@ export interface Received {
     }[];
   }[];
   readonly exportsSeen: number;
+  readonly lastHeaders: Readonly<Record<string, unknown>>;
 }
 
 interface RawSpan {

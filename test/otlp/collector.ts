@@ -28,6 +28,8 @@ const received: Record<Signal, unknown[]> = { traces: [], metrics: [], logs: [] 
 let isHanging = false;
 let isRefusing = false;
 let exportsSeen = 0;
+/** Of the newest export, whichever way it came. */
+let lastHeaders: Record<string, unknown> = {};
 
 const grpc = new Server({ "grpc.max_receive_message_length": -1 });
 const decoders = new Map<string, Decode>();
@@ -45,6 +47,7 @@ for (const signal of Object.keys(SIGNALS) as Signal[]) {
   grpc.addService(definition as never, {
     Export: (call: ServerUnaryCall<Record<string, unknown[]>, unknown>, reply: sendUnaryData<unknown>) => {
       exportsSeen++;
+      lastHeaders = call.metadata.getMap();
       if (isHanging) return;
       if (isRefusing) return reply({ code: status.UNAVAILABLE, details: "refusing" });
       take(signal, call.request);
@@ -62,7 +65,7 @@ const http = createServer((request, response) => void answer(request, response))
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? "/", "http://collector");
-  if (url.pathname === "/received") return void response.end(JSON.stringify({ ...received, exportsSeen }));
+  if (url.pathname === "/received") return void response.end(JSON.stringify({ ...received, exportsSeen, lastHeaders }));
   if (url.pathname === "/mode") {
     isHanging = url.searchParams.get("is") === "hang";
     isRefusing = url.searchParams.get("is") === "refuse";
@@ -74,6 +77,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const pieces: Buffer[] = [];
   for await (const piece of body) pieces.push(piece as Buffer);
   exportsSeen++;
+  lastHeaders = request.headers;
   if (isHanging) return;
   if (isRefusing) return void response.writeHead(503).end();
   if (request.headers["content-type"] !== "application/x-protobuf") return void response.writeHead(415).end();

@@ -23,7 +23,7 @@ interface Rig {
 }
 
 /** A sidecar that sends traces, logs and metrics to a collector on ports at which nobody listens yet. */
-async function startWeb(protocol: Protocol): Promise<Rig> {
+async function startWeb(protocol: Protocol, env: Readonly<Record<string, string>> = {}): Promise<Rig> {
   const app = await startHttpApp("good");
   closing.push(() => app.close());
   const ports = { grpc: await freePort(), http: await freePort() };
@@ -36,7 +36,7 @@ async function startWeb(protocol: Protocol): Promise<Rig> {
   const rules = join(temporaryFolder(), "rules.yaml");
   const mesh = { apiVersion: "weft.mesh/v1", kind: "Mesh", metadata: { name: "mesh" }, spec };
   writeFileSync(rules, `${serviceDocument("orders", app.address)}${JSON.stringify(mesh)}\n`);
-  return { web: await startSidecar("web", { flags: ["--rules", rules] }), ports };
+  return { web: await startSidecar("web", { flags: ["--rules", rules], env }), ports };
 }
 
 const get = ({ web }: Rig) => ask({ address: web.address("outbound"), headers: { host: "orders" } });
@@ -84,6 +84,16 @@ describe.each(["grpc", "http"] as const)("OTLP over %s", (protocol) => {
         expect(saidOf(rig, signal), signal).toMatch(text);
     expect(await metric(rig.web, "weft_internal_errors_total")).toBe(0);
   }, 120_000);
+
+  test("the SDK's variables give credentials and compression", async () => {
+    const env = { OTEL_EXPORTER_OTLP_HEADERS: "api-key=abc", OTEL_EXPORTER_OTLP_COMPRESSION: "gzip" };
+    const rig = await startWeb(protocol, env);
+    const collector = await Collector.start(rig.ports);
+    await arrives(rig, collector);
+    const { lastHeaders } = await collector.received();
+    expect(lastHeaders).toMatchObject({ "api-key": "abc" });
+    if (protocol === "http") expect(lastHeaders).toMatchObject({ "content-encoding": "gzip" });
+  }, 60_000);
 
   test("a collector that refuses costs what it was sent, and nothing of what comes later", async () => {
     const rig = await startWeb(protocol);

@@ -1,7 +1,7 @@
 // Every figure that docs/metrics.md lists, made to move in real processes by what it counts, and read as a scraper reads it.
 // What no input moves in the time of a test is named at the end, with where it is tested.
 import { readFileSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ask } from "../ask.ts";
@@ -33,6 +33,14 @@ function answerAll(take: () => (() => void)[]): NodeJS.Timeout {
   return setInterval(() => {
     for (const answer of take()) answer();
   }, 10);
+}
+
+/** A server that says back what it hears. */
+async function startEcho(): Promise<string> {
+  const server = createServer((socket) => socket.on("error", () => {}).pipe(socket));
+  closing.push(() => server.close());
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 const DEAD = "127.0.0.1:1";
@@ -100,6 +108,11 @@ spec:
       route,
       serviceDocument("flaky", DEAD, good),
       policy("flaky", "loadBalancer: { algorithm: round-robin }, outlierDetection: { consecutiveErrors: 1 }"),
+      document(
+        "Service",
+        "bytes",
+        `{ ports: [{ port: 25, protocol: tcp }], endpoints: [{ address: "${await startEcho()}" }] }`,
+      ),
       serviceDocument("probed", DEAD, good),
       policy("probed", "healthCheck: { http: { path: / }, interval: 200ms }"),
       serviceDocument("lone", broken),
@@ -197,6 +210,18 @@ spec:
     const socket = connect(Number(port), hostname);
     socket.on("error", () => {}).write(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${"\0".repeat(64)}`);
     await reaches(at, "weft_http2_refusals_total", { side: "outbound" });
+    socket.destroy();
+  });
+
+  test("tunnels, and the bytes in them", async () => {
+    const { hostname, port } = new URL(`http://${web.address("outbound")}`);
+    const socket = connect(Number(port), hostname);
+    socket.on("error", () => {}).on("data", (chunk) => chunk.includes("200") && socket.write("hello"));
+    socket.write("CONNECT bytes:25 HTTP/1.1\r\nHost: bytes:25\r\n\r\n");
+    const labels = { direction: "outbound", service: "default/bytes" };
+    await reaches(at, "weft_tunnels", labels);
+    await reaches(at, "weft_tunnels_opened_total", labels);
+    for (const flow of ["sent", "received"]) await reaches(at, "weft_tunnel_bytes_total", { ...labels, flow }, 5);
     socket.destroy();
   });
 

@@ -9,24 +9,45 @@ const EXTENSIONS = [".yaml", ".yml", ".json"];
 const FILES_MAX = 5_000;
 const BYTES_MAX = 16 * 1024 * 1024;
 
+/** The files as the file system knows them, unread. */
 export interface RuleFiles {
+  readonly names: readonly string[];
+  /** Equal while nothing has written to any of them, or put another in its place. */
+  readonly state: string;
+  /** Milliseconds since the epoch of the newest change, by the file system's clock. */
+  readonly changedAtMs: number;
+}
+
+export interface RuleTexts {
   readonly sources: readonly SourceText[];
   /** Equal for equal names and content. */
   readonly digest: string;
 }
 
-/** Reads the files, by name. Rejects with a message for people when they cannot be read or exceed the bounds. */
-export async function readRuleFiles(path: string): Promise<RuleFiles> {
-  const files = (await stat(path)).isDirectory() ? await filesIn(path) : [path];
+/** Looks for the files. Rejects with a message for people when they cannot be found or exceed the bounds. */
+export async function findRuleFiles(path: string): Promise<RuleFiles> {
+  const names = (await stat(path)).isDirectory() ? await filesIn(path) : [path];
+  let bytes = 0;
+  let state = "";
+  let changedAtMs = 0;
+  for (const name of names) {
+    const { size, ino, dev, mtimeNs, ctimeNs, ctimeMs } = await stat(name, { bigint: true });
+    bytes += Number(size);
+    state += `${name} ${size} ${dev} ${ino} ${mtimeNs} ${ctimeNs}\n`;
+    changedAtMs = Math.max(changedAtMs, Number(ctimeMs));
+  }
+  if (bytes > BYTES_MAX) throw new Error(`${path}: more than ${BYTES_MAX} bytes of rules`);
+  return { names, state, changedAtMs };
+}
+
+/** Reads them, by name. */
+export async function readRuleFiles({ names }: RuleFiles): Promise<RuleTexts> {
   const sources: SourceText[] = [];
   const hash = createHash("sha256");
-  let bytes = 0;
-  for (const file of files) {
-    bytes += (await stat(file)).size;
-    if (bytes > BYTES_MAX) throw new Error(`${path}: more than ${BYTES_MAX} bytes of rules`);
-    const content = await readFile(file, "utf8");
-    sources.push({ name: file, content });
-    hash.update(`${file.length} ${file} ${content.length} ${content}`);
+  for (const name of names) {
+    const content = await readFile(name, "utf8");
+    sources.push({ name, content });
+    hash.update(`${name.length} ${name} ${content.length} `).update(content);
   }
   return { sources, digest: hash.digest("hex") };
 }

@@ -10,12 +10,17 @@ import { every } from "../../../runtime/clock.ts";
 import type { Log } from "../../../runtime/log.ts";
 import type { Resolution, ServiceResolver } from "../../resolver.ts";
 import type { Configuration } from "../configuration.ts";
-import { readRuleFiles } from "./rule-files.ts";
-import { compileRuleSet } from "./rule-set.ts";
+import { compileRules } from "./rule-compiler.ts";
+import { findRuleFiles, type RuleFiles, readRuleFiles } from "./rule-files.ts";
 
 /** An editor writes a file in several steps; this much quiet ends them. */
 const QUIET_MS = 100;
 const LOOK_EVERY_MS = 2_000;
+/**
+ * The times of files are coarse: one that changed less than this ago may change again without looking changed, so it is
+ * read at every look. Clocks of network file systems are off by less, or else it is read more often than it need be.
+ */
+const SETTLED_MS = 3_000;
 const DIAGNOSTICS_LOGGED_MAX = 50;
 
 export interface StandAloneOptions {
@@ -43,6 +48,8 @@ export interface StandAloneStatus {
 /** Loads the rules and keeps them loaded. Knows every service there is, so it resolves at once. */
 export class StandAloneRules implements ServiceResolver {
   readonly #options: StandAloneOptions;
+  /** Of the files that were read last; "" when they may change without looking changed. */
+  #state = "";
   #digest = "";
   #revision = 0;
   #problems: readonly string[] = [];
@@ -111,13 +118,14 @@ export class StandAloneRules implements ServiceResolver {
   async #read(): Promise<void> {
     const { path, service, version = "" } = this.#options;
     try {
-      const { sources, digest } = await readRuleFiles(path);
+      const files = await findRuleFiles(path);
+      if (files.state === this.#state) return;
+      const { sources, digest } = await readRuleFiles(files);
+      this.#state = this.#isSettled(files) ? files.state : "";
       if (digest === this.#digest) return;
       this.#digest = digest;
-      const { resources, diagnostics, documentCount } = compileRuleSet(
-        sources,
-        version === "" ? [service] : [service, `${service}-${version}`],
-      );
+      const own = version === "" ? [service] : [service, `${service}-${version}`];
+      const { resources, diagnostics, documentCount } = await compileRules({ sources, own });
       this.#logWarnings(diagnostics);
       const errors = diagnostics.filter(({ severity }) => severity === "error").map(formatDiagnostic);
       if (errors.length > 0) this.#fail(errors);
@@ -126,8 +134,13 @@ export class StandAloneRules implements ServiceResolver {
       // The same trouble every two seconds is one line in the log.
       const problem = `cannot read the rules: ${error instanceof Error ? error.message : String(error)}`;
       this.#digest = "";
+      this.#state = "";
       if (this.#problems[0] !== problem) this.#fail([problem]);
     }
+  }
+
+  #isSettled({ changedAtMs }: RuleFiles): boolean {
+    return this.#options.clock.wall() - changedAtMs > SETTLED_MS;
   }
 
   async #apply(resources: Parameters<Configuration["apply"]>[0]["resources"], documentCount: number): Promise<void> {
