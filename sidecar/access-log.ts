@@ -3,7 +3,7 @@
 // are dropped and counted. What a line says is observe/access-line.ts.
 import { isDeepStrictEqual } from "node:util";
 import type { AccessLogResource, OtlpTarget } from "../rules/telemetry-resource.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { type Clock, sleep } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Random } from "../runtime/random.ts";
 import { BACKLOG_BYTES_MAX, type LineTarget, LogFile } from "./log-file.ts";
@@ -16,11 +16,14 @@ import type { LogWriter } from "./observe/otlp/log-writer.ts";
 /** Gathered before they go out without waiting for the time below. */
 const GATHER_LENGTH_MAX = 64 * 1024;
 const FLUSH_EVERY_MS = 100;
+/** At the end, for what standard output has not taken yet. */
+const CLOSE_MS = 1_000;
 
 /** A stream, as far as it is needed here. */
 export interface LineSink {
   readonly writableLength: number;
-  write(text: string): unknown;
+  /** @param done called when this and what came before is out */
+  write(text: string, done?: () => void): unknown;
 }
 
 export interface AccessLogOptions {
@@ -156,10 +159,12 @@ export class AccessLog implements ExchangeObserver {
 /** Belongs to the process, and ends with it. */
 class StandardOutput implements LineTarget {
   readonly #stdout: LineSink;
+  readonly #clock: Clock;
   readonly #count: AccessLogOptions["count"];
 
-  constructor({ stdout, count }: AccessLogOptions) {
+  constructor({ stdout, clock, count }: AccessLogOptions) {
     this.#stdout = stdout;
+    this.#clock = clock;
     this.#count = count;
   }
 
@@ -176,8 +181,11 @@ class StandardOutput implements LineTarget {
     return Promise.resolve();
   }
 
-  close(): Promise<void> {
-    return Promise.resolve();
+  async close(): Promise<void> {
+    if (this.#stdout.writableLength === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#stdout.write("", resolve);
+    await Promise.race([promise, sleep(this.#clock, CLOSE_MS)]);
   }
 }
 

@@ -1,7 +1,7 @@
 // The file that an access log goes to. Appended to by several processes at a time; opened again when somebody moved or
 // removed it (as logrotate does), when it is told to, and after it failed. Never blocks: a FIFO is opened without waiting
 // for its reader, and what waits to be written is bounded. What is written is access-log.ts.
-import { constants, createWriteStream, fstat, open, type Stats, stat } from "node:fs";
+import { close as closeFile, constants, createWriteStream, fstat, open, type Stats, stat } from "node:fs";
 import { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { promisify } from "node:util";
@@ -91,7 +91,12 @@ export class LogFile implements LineTarget {
     this.#checks.cancel();
     const ended = this.#inTurn(() => this.#end());
     await Promise.race([ended, sleep(this.#options.clock, CLOSE_MS)]);
+    if (this.#state.type === "open") this.#state.stream.destroy();
     this.#state = { type: "closed" };
+  }
+
+  get #isClosed(): boolean {
+    return this.#state.type === "closed";
   }
 
   #inTurn(step: () => Promise<void>): Promise<void> {
@@ -114,11 +119,12 @@ export class LogFile implements LineTarget {
 
   /** Begins a stream, and ends the one before it. */
   async #open(): Promise<void> {
-    if (this.#state.type === "closed") return;
+    if (this.#isClosed) return;
     const { file, log } = this.#options;
     try {
       const fd = await openFile(file, FLAGS, MODE);
       const stats = await statOfOpen(fd);
+      if (this.#isClosed) return closeFile(fd, () => {});
       const stream = streamOf(fd, stats);
       stream.on("error", (error) => {
         if (this.#state.type === "open" && this.#state.stream === stream) this.#fail(error);
@@ -138,7 +144,8 @@ export class LogFile implements LineTarget {
     const { file, log, count } = this.#options;
     const before = this.#state;
     this.#state = { type: "failed" };
-    if (before.type === "open") before.stream.destroy();
+    // What waits in it may still be written: it is perhaps the new file that failed.
+    if (before.type === "open") before.stream.end();
     else if (before.type === "opening" && before.lines > 0) count("dropped", before.lines);
     const reason = error.code === "ENXIO" ? "nobody reads from it" : error.message;
     if (reason !== this.#complaint) log.error({ file, reason }, "cannot write the access log; trying again");

@@ -265,6 +265,8 @@ class RunningSidecar implements Sidecar {
     this.#traffic.identify(this.#registration.id);
     this.#identity.complete(this.#registration.id);
     this.#probe?.start();
+    // What has a port of its own is used for sure: it is known before the first connection.
+    for (const { service } of this.#settings.tcp) this.#source.resolver.resolve(service.service, () => {});
     await this.#source.begin(this.#registration);
   }
 

@@ -1,4 +1,4 @@
-// A live view of a service that nobody knows would stay empty without a word. It is no error: the service may come.
+// A live view of a service or a route that nobody knows would stay empty without a word. It is no error: the service may come.
 import type { Invocation } from "./command.ts";
 import type { Connection } from "./connection.ts";
 import { stderrPaint } from "./emit.ts";
@@ -19,6 +19,23 @@ export async function warnOfUnknownService(
   const { services } = await connection.call(fleet, fleet.listServices, { namespace: "" });
   const names = services.map(({ namespace, name }) => `${namespace}/${name}`);
   if (names.includes(service)) return;
-  const text = `warning: the mesh knows no service ${service} yet${didYouMean(service, names)}; see: weft services`;
-  shell.stderr.write(`${stderrPaint(shell)("yellow", text)}\n`);
+  warn(shell, `the mesh knows no service ${service} yet${didYouMean(service, names)}; see: weft services`);
+}
+
+const ROUTE_KINDS = ["HTTPRoute", "GRPCRoute"];
+
+/** The same of a route. */
+export async function warnOfUnknownRoute({ shell }: Invocation, connection: Connection, route: string): Promise<void> {
+  if (route === "") return;
+  const { rules } = connection;
+  const asked = ROUTE_KINDS.map((kind) => connection.call(rules, rules.list, { kind, namespace: "", revision: 0 }));
+  const names = (await Promise.all(asked)).flatMap(({ documents }) =>
+    documents.map(({ key }) => `${key?.namespace ?? ""}/${key?.name ?? ""}`),
+  );
+  if (names.includes(route)) return;
+  warn(shell, `there is no route ${route} yet${didYouMean(route, names)}; see: weft get httproutes -A`);
+}
+
+function warn(shell: Invocation["shell"], text: string): void {
+  shell.stderr.write(`${stderrPaint(shell)("yellow", `warning: ${text}`)}\n`);
 }

@@ -10,8 +10,9 @@ export function sharedLines(sink: LineSink): LineSink {
     get writableLength() {
       return sink.writableLength;
     },
-    write: (text) => {
+    write: (text, done) => {
       for (const piece of pieces(text)) sink.write(piece);
+      if (done !== undefined) sink.write("", done);
     },
   };
 }

@@ -214,6 +214,18 @@ spec:
     for (let count = 0; count < 20; count++) expect(await greeterAt(portOf(client))).toBe("v1");
   });
 
+  test("what has a port is known before its first connection, which the control plane need not live to see", async () => {
+    const mesh = await startMesh();
+    await startMail(mesh, "v1");
+    await applied(mesh, MAIL);
+    const client = await startClient(mesh);
+    await eventually("mail is known", async () =>
+      (await (await page(client, "admin", "/clusters")).text()).includes("mail"),
+    );
+    await mesh.controlPlane.kill();
+    expect(await greeterAt(portOf(client))).toBe("v1");
+  });
+
   test("a service that nobody knows resets at once, and works as soon as there is one", async () => {
     const mesh = await startMesh();
     const client = await startClient(mesh);

@@ -14,7 +14,6 @@ import {
 } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { afterEach, describe, expect, test } from "vitest";
 import { ask } from "../ask.ts";
 import { cleanUp, eventually, PROGRAMS, type RunningProgram, temporaryFolder } from "../harness.ts";
@@ -298,24 +297,39 @@ describe("readers that do not read", () => {
     expect(performance.now() - startedMs).toBeLessThan(10_000);
   });
 
-  test("standard output into a pipe that is full", async () => {
+  /** A sidecar whose standard output nobody reads after the ready line. */
+  async function startPiped(flags: readonly string[] = []) {
     const { rules } = await rulesWith({ headers: ["x-user"] });
-    const args = [PROGRAMS["weft-sidecar"], ...sidecarArguments("web", { flags: ["--rules", rules] })];
+    const args = [PROGRAMS["weft-sidecar"], ...sidecarArguments("web", { flags: ["--rules", rules, ...flags] })];
     const child: ChildProcess = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
     closing.push(() => child.kill("SIGKILL"));
-    const line = await new Promise<string>((settle) => {
-      const reader = createInterface(child.stdout!);
-      reader.once("line", (first) => {
-        settle(first);
-        reader.pause();
-        child.stdout!.pause();
-      });
+    const output = child.stdout!;
+    let text = "";
+    output.on("data", (chunk: Buffer) => {
+      text += chunk;
     });
+    const line = await eventually("the ready line", () => text.includes("\n") && text.slice(0, text.indexOf("\n")));
+    output.pause();
     const ready = JSON.parse(line) as Record<string, string>;
     const web = { address: (name: string) => ready[name] ?? "" } as RunningProgram;
+    const stopped = new Promise<number | null>((settle) => child.once("exit", settle));
+    const closed = new Promise<void>((settle) => child.once("close", () => settle()));
+    return { web, child, output, stopped, closed, lines: () => text.split("\n").slice(1, -1) };
+  }
+
+  test("standard output into a pipe that is full", async () => {
+    const { web, child, stopped } = await startPiped();
     await answersAllTheSame(web);
     child.kill("SIGTERM");
-    const exit = await new Promise<number | null>((settle) => child.once("exit", settle));
-    expect(exit).toBe(0);
+    expect(await stopped).toBe(0);
+  });
+
+  test.each([[[]], [["--concurrency", "2"]]])("a reader that is late has every line at the end (%j)", async (flags) => {
+    const { web, child, output, closed, lines } = await startPiped(flags);
+    await getMany(web, "/a", 60, LONG);
+    child.kill("SIGTERM");
+    output.resume();
+    await closed;
+    expect(lines()).toHaveLength(60);
   });
 });

@@ -40,6 +40,17 @@ test("tap says when nobody knows the service, and goes on", async () => {
   expect(result.stdout).toContain("GET orders/");
 });
 
+test("tap says when there is no such route, and goes on", async () => {
+  const key = { kind: "HTTPRoute", namespace: "default", name: "orders" };
+  const list = () => ({ documents: [{ key }], revision: 1 });
+  const result = await run(["tap", "--route", "order", "--count", "1"], { list });
+  expect(result.code).toBe(0);
+  expect(result.stderr).toContain("warning: there is no route default/order yet (did you mean default/orders?)");
+  await controlPlane?.stop();
+  const known = await run(["tap", "--route", "orders", "--count", "1"], { list });
+  expect(known.stderr).not.toContain("warning");
+});
+
 test("top says when nobody knows the service; of a known one nothing is said", async () => {
   expect((await run(["top", "nosuch"])).stderr).toContain("the mesh knows no service default/nosuch yet");
   await controlPlane?.stop();

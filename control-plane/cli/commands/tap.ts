@@ -12,7 +12,7 @@ import { decisionLine } from "../print/decision.ts";
 import { counted, painter } from "../print/text.ts";
 import type { Shell } from "../shell.ts";
 import { tapFilter } from "../tap-filter.ts";
-import { warnOfUnknownService } from "../unknown-service.ts";
+import { warnOfUnknownRoute, warnOfUnknownService } from "../unknown-service.ts";
 
 /** What waits for a slow reader of stdout before decisions are left out. */
 const BACKLOG_BYTES_MAX = 1024 * 1024;
@@ -30,6 +30,7 @@ export function tap(invocation: Invocation): Promise<ExitCode> {
     const telemetry = connection.adopt(connection.create(TelemetryServiceClient));
     const session = new TapSession(invocation, limits);
     await warnOfUnknownService(invocation, connection, filter.service);
+    await warnOfUnknownRoute(invocation, connection, filter.route);
     const stream = telemetry.tap({ filter, maxPerSecond });
     const ended = await session.follow(stream);
     session.summarize();

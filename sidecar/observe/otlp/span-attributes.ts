@@ -47,10 +47,9 @@ export function peerAttributes(address: string): Attributes {
 }
 
 function splitPort(text: string): { readonly host: string; readonly port: number } {
-  const colon = text.lastIndexOf(":");
-  const digits = text.slice(colon + 1);
-  if (colon < 0 || !/^\d{1,5}$/.test(digits)) return { host: text, port: 0 };
-  return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port: Number(digits) };
+  const place = text.slice(text.lastIndexOf("@") + 1);
+  const [, host = "", digits = "0"] = /^(.*?)(?::(\d{1,5}))?$/.exec(place) ?? [];
+  return { host: host.replace(/^\[(.*)\]$/, "$1"), port: Number(digits) };
 }
 
 /** Path and query of a server span; secrets in the query redacted. */
