@@ -10,8 +10,6 @@ import type { BenchOptions, BenchResult, Figure } from "./result.ts";
 const CONNECTIONS = 64;
 const ROUNDS = 9;
 const ROUND_MS = 2_000;
-/** Everything that runs often is compiled after so many requests, and not before. */
-const WARM_UP = { requests: 130_000, triesMax: 6 };
 const AT_LEAST = 1;
 
 const WORKLOADS: Readonly<Record<string, Workload>> = {
@@ -30,7 +28,7 @@ export async function run({ scale, note }: BenchOptions): Promise<BenchResult> {
       await field.load.use(workload);
       note(`${name}: ${rounds} rounds of ${field.peers.length} chains`);
       const load = (peer: (typeof field.peers)[number]) => field.load.closedLoop(peer, CONNECTIONS, durationMs);
-      figures.push(...figuresOf(name, await field.rounds(rounds, load, WARM_UP)));
+      figures.push(...figuresOf(name, await field.rounds(rounds, load)));
     }
   } finally {
     await field.stop();

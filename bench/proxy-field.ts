@@ -12,13 +12,10 @@ import { percentile } from "./result.ts";
 export const SMALL: Workload = { request: "none", requestBytes: 0, response: "length", responseBytes: 27 };
 export const CHUNKED: Workload = { request: "chunked", requestBytes: 4_096, response: "chunked", responseBytes: 4_096 };
 
-/** Requests of each proxy before its rounds, in at most so many tries: large bodies are few requests, and warm as soon. */
-export interface WarmUp {
-  readonly requests: number;
-  readonly triesMax: number;
-}
-
-const WARM_UP: WarmUp = { requests: 150_000, triesMax: 8 };
+/** Of each proxy before its rounds: what runs often is compiled after so many requests, and not before. */
+const WARM_UP_REQUESTS = 150_000;
+/** Large bodies are few requests, and warm as soon. */
+const WARM_UP_TRIES_MAX = 8;
 
 /** One round of one proxy. */
 export type Measure = (peer: RunningPeer) => Promise<LoadReport>;
@@ -68,9 +65,9 @@ export class ProxyField {
    * Asks each proxy in turn, `rounds` times, after warming them up. The order is turned round every time, so that none
    * always follows the same neighbour.
    */
-  async rounds(rounds: number, measure: Measure, warmUp = WARM_UP): Promise<Sampled[]> {
+  async rounds(rounds: number, measure: Measure): Promise<Sampled[]> {
     const sampled = this.peers.map((peer) => ({ name: peer.name, peer, reports: [] as LoadReport[] }));
-    for (const { peer } of sampled) await warm(peer, measure, warmUp);
+    for (const { peer } of sampled) await warmUp(peer, measure);
     for (let round = 0; round < rounds; round++) {
       const order = round % 2 === 0 ? [...sampled] : [...sampled].reverse();
       for (const { peer, reports } of order) reports.push(await withoutErrors(peer, measure));
@@ -86,10 +83,10 @@ export class ProxyField {
 }
 
 /** Counted in requests, because on a busy machine a second is few of them, and compilers wait for many. */
-async function warm(peer: RunningPeer, measure: Measure, { requests, triesMax }: WarmUp): Promise<void> {
-  let done = 0;
-  for (let tries = 0; tries < triesMax && done < requests; tries++)
-    done += (await withoutErrors(peer, measure)).requests;
+async function warmUp(peer: RunningPeer, measure: Measure): Promise<void> {
+  let requests = 0;
+  for (let tries = 0; tries < WARM_UP_TRIES_MAX && requests < WARM_UP_REQUESTS; tries++)
+    requests += (await withoutErrors(peer, measure)).requests;
 }
 
 async function withoutErrors(peer: RunningPeer, measure: Measure): Promise<LoadReport> {

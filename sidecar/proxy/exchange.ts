@@ -171,11 +171,11 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   // ---- the request's body ----
 
-  /** @param trailers as of MessageOutlet.end */
-  onRequestEnd(trailers: string): void {
+  /** @param trailers as of MessageOutlet.end @param nowMs the clock's time */
+  onRequestEnd(trailers: string, nowMs: number = this.#path.clock.now()): void {
     this.request.end(trailers);
     if (this.state === "trying" || this.state === "backing-off" || this.state === "responding")
-      this.deadline.run(this.destination, this.#path.clock.now());
+      this.deadline.run(this.destination, nowMs);
   }
 
   onAttemptDrain(): void {

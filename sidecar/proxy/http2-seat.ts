@@ -47,6 +47,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   #stream: Http2StreamView | undefined = undefined;
   #state: SeatState = "free";
   #policyIdleMs = 0;
+  /** Clock time of the read in which the head came; 0 in later ones. */
+  #readMs = 0;
   /** What a tunnel's client sent before there was a tunnel; at most a stream's window. */
   #early: Buffer[] = [];
   #hasEnded = false;
@@ -112,6 +114,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       this.#state = hasBody ? "body" : "answering";
       const { limits, clock } = this.#path;
       const nowMs = clock.now();
+      this.#readMs = nowMs;
       this.#timer.arm("stream", hasBody ? limits.bodyIdleTimeoutMs : this.#policyIdleMs, nowMs);
       this.#exchange.begin(nowMs);
       this.#owner.readEnd.add(this);
@@ -153,6 +156,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   }
 
   onReadEnd(): void {
+    this.#readMs = 0;
     try {
       this.#exchange.request.flush();
     } catch (error) {
@@ -176,9 +180,10 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   }
 
   #completeRequest(trailers: string): void {
+    const nowMs = this.#readMs || this.#path.clock.now();
     this.#state = "answering";
-    this.#timer.arm("stream", this.#policyIdleMs);
-    this.#exchange.onRequestEnd(trailers);
+    this.#timer.arm("stream", this.#policyIdleMs, nowMs);
+    this.#exchange.onRequestEnd(trailers, nowMs);
   }
 
   /** The head breaks a rule that HTTP/2 itself has not. */
@@ -269,7 +274,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     this.#isStalled = false;
     this.#decoder.reset();
     this.outlet.detach();
-    this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs);
+    this.#timer.cancel();
     // All of the answer is out, and the rest of the request is not wanted (RFC 9113 section 8.1).
     if (stream.state !== "closed" && !stream.isReceived) stream.reset(ERROR.noError);
     stream.handler = NO_HANDLER;
