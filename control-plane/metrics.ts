@@ -1,6 +1,12 @@
 // The control plane's own figures, as Prometheus text and OpenMetrics (runtime/metrics-format.ts). A handful of them, read now and then: nothing
 // here is on a hot path.
-import { boundText, type ExpositionFormat, type Metadata, metadataLines } from "../runtime/metrics-format.ts";
+import {
+  boundText,
+  type ExpositionFormat,
+  type Metadata,
+  metadataLines,
+  valueText,
+} from "../runtime/metrics-format.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -100,8 +106,8 @@ export class MetricsRegistry {
 }
 
 function gaugeLines(name: string, value: number | Iterable<readonly [Labels, number]>): string[] {
-  if (typeof value === "number") return [`${name} ${value}`];
-  return Array.from(value, ([labels, amount]) => `${seriesOf(name, labels)} ${amount}`);
+  if (typeof value === "number") return [`${name} ${valueText(value)}`];
+  return Array.from(value, ([labels, amount]) => `${seriesOf(name, labels)} ${valueText(amount)}`);
 }
 
 function seriesOf(name: string, labels: Labels): string {

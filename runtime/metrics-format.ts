@@ -48,3 +48,9 @@ function escaped(text: string): string {
 export function boundText(bound: number, format: ExpositionFormat): string {
   return format === "openmetrics" && Number.isInteger(bound) ? `${bound}.0` : String(bound);
 }
+
+/** A number as both formats write it. */
+export function valueText(value: number): string {
+  if (value === Number.POSITIVE_INFINITY) return "+Inf";
+  return value === Number.NEGATIVE_INFINITY ? "-Inf" : String(value);
+}

@@ -1,6 +1,6 @@
 // Metrics as text: the Prometheus exposition format 0.0.4, which every scraper reads, and OpenMetrics 1.0.0, which has
 // exemplars (https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md).
-import { boundText, type ExpositionFormat, metadataLines } from "../../runtime/metrics-format.ts";
+import { boundText, type ExpositionFormat, metadataLines, valueText } from "../../runtime/metrics-format.ts";
 import { CellFamily, type HistogramFamily } from "./families.ts";
 import type { Exemplar, Histogram } from "./histogram.ts";
 
@@ -27,7 +27,7 @@ function renderFamily(family: CellFamily | HistogramFamily, format: ExpositionFo
   lines.push(...metadataLines(family, format));
   if (family instanceof CellFamily) {
     for (const { values, value } of family.cells.entries.values())
-      lines.push(`${name}${labelText(family.labels, values)} ${value.value}`);
+      lines.push(`${name}${labelText(family.labels, values)} ${valueText(value.value)}`);
     return;
   }
   const labels = [...family.labels, "le"];
@@ -61,7 +61,7 @@ function renderHistogram(
   for (const { index, bound } of exposed) bucketLine(index, boundText(bound, format));
   bucketLine(histogram.counts.length - 1, "+Inf");
   const own = labelText(labels.slice(0, -1), values);
-  lines.push(`${name}_sum${own} ${histogram.sum / perUnit}`, `${name}_count${own} ${cumulative}`);
+  lines.push(`${name}_sum${own} ${valueText(histogram.sum / perUnit)}`, `${name}_count${own} ${cumulative}`);
 }
 
 /** Of the buckets `first` to `last`, which are exposed as one. */
