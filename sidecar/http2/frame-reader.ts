@@ -76,6 +76,7 @@ export class FrameReader {
     this.#state = "stopped";
     this.#partial = undefined;
     this.#block = undefined;
+    this.#blockStreamId = 0;
   }
 
   /** A frame that is taken whole, or a header block, was begun and is not finished. */

@@ -77,7 +77,7 @@ function newest(exemplars: ReadonlyMap<number, Exemplar>, first: number, last: n
 function exemplarText(exemplar: Exemplar | undefined, perUnit: number): string {
   if (exemplar === undefined) return "";
   const { traceId, spanId, value, wallMs } = exemplar;
-  return ` # {trace_id="${traceId}",span_id="${spanId}"} ${value / perUnit} ${wallMs / 1_000}`;
+  return ` # {trace_id="${traceId}",span_id="${spanId}"} ${valueText(value / perUnit)} ${wallMs / 1_000}`;
 }
 
 function labelText(labels: readonly string[], values: readonly string[]): string {

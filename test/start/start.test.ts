@@ -158,8 +158,13 @@ describe("npm start", () => {
 
 describe("npm start with something in its way", () => {
   it("names every port that is taken and the flag that moves it, and starts nothing", async () => {
-    const base = 31_000 + Math.floor(Math.random() * 9_000);
-    const [grpc, inbound] = await Promise.all([block(0), block(base + 6)]);
+    const grpc = await block(0);
+    // Somebody else's connection may have the port: another one will do.
+    const { base, inbound } = await eventually("a port to be blocked", async () => {
+      const base = 31_000 + Math.floor(Math.random() * 9_000);
+      const inbound = await block(base + 6).catch(() => undefined);
+      return inbound === undefined ? undefined : { base, inbound };
+    });
     const ports = ["--port-base", String(base), "--grpc", `127.0.0.1:${grpc}`, "--http", `127.0.0.1:${base - 1}`];
     const run = await runProgram(MAIN, ports);
     expect(run.code).toBe(1);
