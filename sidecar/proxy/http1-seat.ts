@@ -69,10 +69,10 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
     this.#timer.arm("idle", this.#quietMs);
   }
 
-  /** Is not used again. */
-  dispose(): void {
+  /** Stands in no wheel any more, until it is taken. */
+  rest(): void {
     this.#timer.release();
-    this.#exchange.onClientGone();
+    this.#exchange.rest();
   }
 
   get head(): MessageHead {
