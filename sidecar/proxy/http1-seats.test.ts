@@ -1,7 +1,19 @@
 // Seats of HTTP/1.1 go from connection to connection: idle ones hold none, and nobody notices.
 import { connect } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { answering, Client, cleanUp, inboundRig, ok, type Rig, startEndpoint, until } from "./testing/rig.ts";
+import type { Router, SeatedLink } from "./contract.ts";
+import { Http1Seats } from "./http1-seats.ts";
+import {
+  answering,
+  Client,
+  cleanUp,
+  createPath,
+  inboundRig,
+  ok,
+  type Rig,
+  startEndpoint,
+  until,
+} from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -157,4 +169,31 @@ test("a tunnel whose client fails is over, and its seat is for others", async ()
   await until(() => listener.connectionCount === 0 && connection.isClosed);
   expect(listener.seatCount).toBe(0);
   expect(await new Client(port).send(GET).receives("unexpected-upgrade")).toContain("502 Bad Gateway");
+});
+
+test("free seats wait for as many connections as there were, and go when nobody needs them", async () => {
+  const router: Router = { direction: "outbound", route: () => {} };
+  const seats = new Http1Seats(await createPath(), router);
+  const link: SeatedLink = {
+    remoteAddress: "",
+    isDraining: false,
+    isEmpty: true,
+    write: () => true,
+    writeBytes: () => true,
+    pauseReading: () => {},
+    resumeReading: () => {},
+    endWrites: () => {},
+    close: () => {},
+    reset: () => {},
+    cut: () => {},
+    onSeatLeft: () => {},
+  };
+  const take = (count: number) => Array.from({ length: count }, () => seats.take(link));
+  const first = take(1_000);
+  for (const seat of first) seat.onLinkClosed();
+  expect([seats.takenCount, seats.freeCount]).toEqual([0, 1_000]);
+  const again = take(1_000);
+  expect(new Set([...first, ...again]).size).toBe(1_000);
+  for (const seat of again) seat.onLinkClosed();
+  await until(() => seats.freeCount === 64);
 });
