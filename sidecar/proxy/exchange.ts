@@ -169,8 +169,6 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.#enterTunnel(200);
   }
 
-  // ---- the request's body ----
-
   /** @param trailers as of MessageOutlet.end @param nowMs the clock's time */
   onRequestEnd(trailers: string, nowMs: number = this.#path.clock.now()): void {
     this.request.end(trailers);
@@ -328,7 +326,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   onClientGone(): void {
     if (this.state === "tunnel" && this.attempt.isOpen) return this.tunnel.onClientGone();
     this.onClientReset();
-    this.#dispose();
+    this.rest();
   }
 
   /** The client gave the request up; others may follow. */
@@ -338,7 +336,8 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
   }
 
-  #dispose(): void {
+  /** Stands in no wheel any more, until it is used again. */
+  rest(): void {
     this.deadline.release();
     this.suspension.dispose();
     this.tries.dispose();

@@ -69,10 +69,10 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
     this.#timer.arm("idle", this.#quietMs);
   }
 
-  /** Is not used again. */
-  dispose(): void {
+  /** Stands in no wheel any more, until it is taken. */
+  rest(): void {
     this.#timer.release();
-    this.#exchange.onClientGone();
+    this.#exchange.rest();
   }
 
   get head(): MessageHead {
@@ -260,8 +260,8 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
 
   /** What was read is dealt with. */
   #settle(): void {
-    const isSpare = this.#room.areMany && this.isIdle && this.#intake.held === undefined;
-    if (this.#state === "over" || isSpare) this.#leave(0);
+    const isSpare = this.#room.areMany && this.isIdle && !this.#decoder.isInEmptyLine;
+    if (this.#state === "over" || (isSpare && this.#intake.held === undefined)) this.#leave(0);
     else this.#intake.update();
   }
 

@@ -86,6 +86,18 @@ test("an empty line before a request may be cut by any time", async () => {
   expect(await slow.receives("fine")).toContain("200 OK");
 });
 
+test("nor is half of an empty line lost where seats are given back at once", async () => {
+  const app = await answering(ok("fine"));
+  const { port, listener } = await inboundRig(app.address);
+  const begun = Array.from({ length: 257 }, () => new Client(port).send("GET / HT"));
+  await seatsAre(listener, begun.length);
+  const client = new Client(port).send("\r");
+  await seatsAre(listener, begun.length + 1);
+  client.send(`\n${GET}`);
+  expect(await client.receives("fine")).toContain("200 OK");
+  await seatsAre(listener, begun.length);
+});
+
 test("seats come back from clients that end, reset or are refused, and serve others", async () => {
   const app = await answering(ok("fine"));
   const { port, listener } = await inboundRig(app.address);

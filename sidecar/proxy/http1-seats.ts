@@ -41,8 +41,10 @@ export class Http1Seats implements SeatRoom<Http1Seat> {
 
   giveBack(seat: Http1Seat): void {
     this.#taken--;
-    if (this.#free.length < FREE_MAX) this.#free.push(seat);
-    else seat.dispose();
+    const isKept = this.#free.length < FREE_MAX;
+    if (isKept) this.#free.push(seat);
+    // One that is taken again at once need not leave the wheels.
+    if (!isKept || !this.areMany) seat.rest();
   }
 
   forget(): void {
