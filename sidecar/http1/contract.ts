@@ -3,6 +3,7 @@
 // Where things are: `RequestDecoder`, `ResponseDecoder` in decoder.ts; `MessageHead` in head.ts; `BodyDecoder` in
 // body.ts; `HeadEdits` in head-edits.ts; `encodeRequestHead`, `encodeResponseHead` in encoder.ts; `chunkHeader`,
 // `LAST_CHUNK` in chunk.ts; `FIELD` (kinds of known fields) in field.ts; limits in limits.ts; refusals in refusal.ts.
+// Heads that come in another protocol are taken as they are: `takeHead` of the decoders, `HeadSource` in head-source.ts.
 //
 // How one side of a connection is read:
 //

@@ -62,6 +62,16 @@ describe("a request head", () => {
     expect(text).toBe("GET /a?b HTTP/1.1\nHost: orders\nX-a: 3\nVia: 1.0 old\nX-Last: z\nx-new: m\n\n");
   });
 
+  it("gets what a rule sets though the client named the field in Connection, or the hop leaves it out", () => {
+    const named = request("GET / HTTP/1.1\nHost: orders\nConnection: x-a\nX-A: 1\nVia: 1.0 old\n\n");
+    const text = sent(named, (edit) => {
+      edit.dropKinds = 1 << FIELD.via;
+      edit.set("x-a", "3");
+      edit.set("via", "mine");
+    });
+    expect(text).toBe("GET / HTTP/1.1\nHost: orders\nx-a: 3\nvia: mine\n\n");
+  });
+
   it("gets another target and another host where that stood", () => {
     const text = sent(head, (edit) => {
       edit.target = "/v2";

@@ -81,9 +81,17 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
   out += text.slice(runStart, fieldsEnd) + more;
   if (edits.requestId !== "") out += `x-request-id: ${edits.requestId}\r\n`;
   for (let edit = 0; edit < edits.editCount; edit++) {
-    if (edits.lines[edit] !== "" && fields.value(edits.names[edit] as string) === undefined) out += edits.lines[edit];
+    if (edits.lines[edit] !== "" && !stands(head, edits.names[edit] as string, dropped)) out += edits.lines[edit];
   }
   return edits.isOpen ? out : `${out}\r\n`;
+}
+
+/** Was there a field of this name, and was it not left out? Then what is set took its place. */
+function stands({ fields }: MessageHead, name: string, dropped: number): boolean {
+  for (let index = 0; index < fields.count; index++) {
+    if (fields.isNamed(index, name) && ((dropped >> (fields.kinds[index] as number)) & 1) === 0) return true;
+  }
+  return false;
 }
 
 /** What Host has to say from here on; "" keeps it. With an absolute-form target it is the target's (RFC 9112 3.2.2). */
