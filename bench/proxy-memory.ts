@@ -77,16 +77,17 @@ async function growthFigures(field: ProxyField, peer: RunningPeer, options: Benc
   const wanted = LOAD_REQUESTS * options.scale;
   let requests = 0;
   let firstMiB = 0;
+  const warmRequests = Math.min(WARM_REQUESTS, wanted / 2);
   let lastMiB = 0;
   while (requests < wanted) {
     const report = await field.load.closedLoop(peer, LOAD_CONNECTIONS, Math.min(1, options.scale) * LOAD_SLICE_MS);
     requests += report.requests;
     lastMiB = residentBytes(peer.pids) / MEBIBYTE;
-    if (firstMiB === 0 && requests >= Math.min(WARM_REQUESTS, wanted / 2)) firstMiB = lastMiB;
+    if (firstMiB === 0 && requests >= warmRequests) firstMiB = lastMiB;
     options.note(`${requests} requests: ${lastMiB.toFixed(1)} MiB`);
   }
   await settle(AFTER_LOAD_MS);
-  const detail = `${requests} requests; ${firstMiB.toFixed(1)} MiB after the first ${WARM_REQUESTS}`;
+  const detail = `${requests} requests; ${firstMiB.toFixed(1)} MiB after the first ${warmRequests}`;
   return [
     { ...(await memory(peer, "RSS after a load", undefined)), detail },
     {
@@ -94,7 +95,7 @@ async function growthFigures(field: ProxyField, peer: RunningPeer, options: Benc
       value: lastMiB - firstMiB,
       unit: "MiB",
       target: { kind: "at-most", value: GROWTH_MAX_MIB },
-      detail: `from ${WARM_REQUESTS} requests to the last, under load`,
+      detail: `from ${warmRequests} requests to the last, under load`,
     },
   ];
 }
