@@ -1,30 +1,70 @@
-// 1 GiB through the sidecar to a client that reads slowly, and to an app that does: the memory that it takes meanwhile.
+// 1 GiB through the sidecar to a client that reads slowly, and to an app that does: the memory that it takes meanwhile,
+// over HTTP/1.1 and over HTTP/2 on both sides.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanUp, startProgram, temporaryFolder } from "../test/harness.ts";
 import { slowDownload, slowUpload, startBodyApp } from "../test/slow-transfer.ts";
+import { slowHttp2Download, slowHttp2Upload, startHttp2BodyApp } from "../test/slow-transfer-http2.ts";
 import type { BenchOptions, BenchResult, Figure } from "./result.ts";
 
 const MEBIBYTE = 1024 * 1024;
 const BODY_BYTES = 1024 * MEBIBYTE;
-/** Over the resident memory before: about 1 MiB of the exchange, and room for the collector. */
-const GROWTH_MAX_MIB = 16;
+const WARM_BYTES = MEBIBYTE;
 
-export async function run({ scale, note }: BenchOptions): Promise<BenchResult> {
-  const app = await startBodyApp();
+interface Transport {
+  readonly name: string;
+  /** Of the service's port. */
+  readonly protocol: "http" | "h2c";
+  /** Over the resident memory before: what the exchange holds, and room for the collector. */
+  readonly growthMaxMiB: number;
+  readonly startApp: typeof startBodyApp | typeof startHttp2BodyApp;
+  readonly down: typeof slowDownload;
+  readonly up: typeof slowUpload;
+}
+
+const TRANSPORTS: readonly Transport[] = [
+  {
+    name: "HTTP/1.1",
+    protocol: "http",
+    growthMaxMiB: 16,
+    startApp: startBodyApp,
+    down: slowDownload,
+    up: slowUpload,
+  },
+  {
+    name: "HTTP/2",
+    protocol: "h2c",
+    growthMaxMiB: 8,
+    startApp: startHttp2BodyApp,
+    down: slowHttp2Download,
+    up: slowHttp2Upload,
+  },
+];
+
+export async function run(options: BenchOptions): Promise<BenchResult> {
+  const figures: Figure[] = [];
+  for (const transport of TRANSPORTS) figures.push(...(await figuresOf(transport, options)));
+  return { bench: "slow-reader", title: "Memory while large bodies go to somebody slow.", figures };
+}
+
+async function figuresOf(transport: Transport, { scale, note }: BenchOptions): Promise<Figure[]> {
+  const app = await transport.startApp();
   const rules = join(temporaryFolder(), "rules.yaml");
-  writeFileSync(rules, documents(app.address));
+  writeFileSync(rules, documents(app.address, transport.protocol));
   const args = ["--service", "web", "--rules", rules, "--outbound", "127.0.0.1:0", "--admin", "off", "--status", "off"];
   const bytes = Math.max(MEBIBYTE, Math.round(BODY_BYTES * scale));
   const figures: Figure[] = [];
   try {
-    for (const [name, transfer] of [
-      ["to a slow client", slowDownload],
-      ["to a slow app", slowUpload],
+    for (const [way, transfer] of [
+      ["to a slow client", transport.down],
+      ["to a slow app", transport.up],
     ] as const) {
+      const name = `${transport.name}, ${way}`;
       const sidecar = await startProgram("weft-sidecar", args);
-      await slowDownload(sidecar.pid, sidecar.address("outbound"), "bodies", MEBIBYTE);
+      // Code is compiled by then, and the buffers that everybody shares are there.
+      await transport.down(sidecar.pid, sidecar.address("outbound"), "bodies", WARM_BYTES);
+      await transport.up(sidecar.pid, sidecar.address("outbound"), "bodies", WARM_BYTES);
       const result = await transfer(sidecar.pid, sidecar.address("outbound"), "bodies", bytes);
       if (result.bytes !== bytes) throw new Error(`${name}: ${result.bytes} of ${bytes} bytes arrived`);
       note(`${name}: ${(result.peakGrowthBytes / MEBIBYTE).toFixed(1)} MiB`);
@@ -32,7 +72,7 @@ export async function run({ scale, note }: BenchOptions): Promise<BenchResult> {
         name: `peak growth of RSS, ${name}`,
         value: result.peakGrowthBytes / MEBIBYTE,
         unit: "MiB",
-        target: { kind: "at-most", value: GROWTH_MAX_MIB },
+        target: { kind: "at-most", value: transport.growthMaxMiB },
         detail: `${Math.round(bytes / MEBIBYTE)} MiB`,
       });
       await sidecar.stop();
@@ -40,17 +80,16 @@ export async function run({ scale, note }: BenchOptions): Promise<BenchResult> {
   } finally {
     await cleanUp();
     app.server.close();
-    app.server.closeAllConnections();
   }
-  return { bench: "slow-reader", title: "Memory while large bodies go to somebody slow.", figures };
+  return figures;
 }
 
 /** The policy's own 15 s for a request are too short for somebody slow. */
-function documents(address: string): string {
+function documents(address: string, protocol: string): string {
   return `apiVersion: weft.mesh/v1
 kind: Service
 metadata: { name: bodies }
-spec: { endpoints: [{ address: "${address}" }] }
+spec: { ports: [{ port: 80, protocol: ${protocol} }], endpoints: [{ address: "${address}" }] }
 ---
 apiVersion: weft.mesh/v1
 kind: TrafficPolicy

@@ -67,8 +67,8 @@ export function memoryOf(pid: number, field: "VmRSS" | "VmHWM"): number {
   return Number(kibibytes) * 1024;
 }
 
-/** As fast as it is taken. */
-function pour(into: Writable, bytes: number): void {
+/** As fast as it is taken, and the end. */
+export function pour(into: Writable, bytes: number): void {
   let left = bytes;
   const more = (): void => {
     while (left > 0) {
@@ -84,7 +84,7 @@ function pour(into: Writable, bytes: number): void {
   more();
 }
 
-function readSlowly(from: Readable): Promise<number> {
+export function readSlowly(from: Readable): Promise<number> {
   let bytes = 0;
   let lookAwayAt = LOOK_AWAY_BYTES;
   return new Promise((settle, fail) => {

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { ERROR } from "./error-code.ts";
 import { FlushQueue } from "./flush-queue.ts";
 import { Http2Head } from "./head.ts";
+import { DEFAULT_HTTP2_LIMITS } from "./limits.ts";
 import { requestHead } from "./testing/echo.ts";
 import {
   ACK,
@@ -62,11 +63,11 @@ describe("starting", () => {
     }
     expect([...values]).toEqual([
       [2, 0],
-      [4, 256 * 1024],
+      [4, DEFAULT_HTTP2_LIMITS.streamWindowBytes],
       [6, 64 * 1024],
     ]);
     expect(second).toMatchObject({ type: 8, streamId: 0 });
-    expect(second?.payload.readUInt32BE(0)).toBe(1024 * 1024 - 65_535);
+    expect(second?.payload.readUInt32BE(0)).toBe(DEFAULT_HTTP2_LIMITS.connectionWindowBytes - 65_535);
   });
 
   it("6.5.3: ends a connection whose peer does not acknowledge SETTINGS", () => {

@@ -95,18 +95,24 @@ export interface KeepAliveTimes {
 export const MESH_KEEP_ALIVE: KeepAliveTimes = { intervalMs: 10_000, timeoutMs: 10_000 };
 
 /**
+ * Windows are no round numbers, because bodies often are. A sender on nghttp2 finds that a body is over when it may send
+ * more of it; where the window ends with the body, Node's server has reset the stream by then, if its app did not read the request.
+ */
+const ODD_BYTES = 1_021;
+
+/**
  * Peers: nghttp2 lets a client reset 1,000 streams and 33 a second, and takes 32 SETTINGS values; Go takes 250 streams
  * and 10,000 control frames; Envoy 100 KiB of heads at most. Streams and windows are for a mesh: many calls on few
  * connections, whose ends are near each other.
  */
 export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   streamsMax: 256,
-  streamWindowBytes: 256 * 1024,
+  streamWindowBytes: 256 * 1024 + ODD_BYTES,
   headerTableBytes: 4096,
   frameBytesMax: 16 * 1024,
   headerListBytesMax: 64 * 1024,
   allowsConnectProtocol: true,
-  connectionWindowBytes: 1024 * 1024,
+  connectionWindowBytes: 1024 * 1024 + ODD_BYTES,
   stalledBytesMax: 8 * 1024 * 1024,
   fieldsMax: 100,
   headerBlockBytesMax: 128 * 1024,

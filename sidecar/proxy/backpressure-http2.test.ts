@@ -193,3 +193,24 @@ test("a client that waits is not blamed for silence while the endpoint does not 
   const raw = new RawClient(rig.port).send(headers(1, request("POST")));
   expect((await raw.ends(1)).fields).toMatchObject({ ":status": "408" });
 });
+
+test.each([64, 256, 512, 1024])(
+  "a body of %s KiB is whole though the app does not read its request",
+  async (kibibytes) => {
+    const server = createServer();
+    server.on("stream", (stream: ServerHttp2Stream) => {
+      stream.respond({ ":status": 200 });
+      stream.end(Buffer.alloc(kibibytes * 1024));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    cleanups.push(() => server.close());
+    const rig = await outboundRig({ rules: serviceOf2("h2c", (server.address() as AddressInfo).port) });
+    const session = connect(`http://127.0.0.1:${rig.port}`);
+    cleanups.push(() => session.close());
+    const stream = session.request({ ":path": "/", ":authority": "orders" });
+    let bytes = 0;
+    for await (const piece of stream as AsyncIterable<Buffer>) bytes += piece.length;
+    expect(bytes).toBe(kibibytes * 1024);
+  },
+);
