@@ -3,6 +3,7 @@
 // with its decoder and its exchange, is given back after a moment without a request. Not requests and not answers.
 import type { Socket } from "node:net";
 import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
+import { SocketWriter } from "../../runtime/socket-writer.ts";
 import { PREFACE } from "../http2/frame.ts";
 import type { ClientLink, LinkOwner, SeatedLink } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -26,6 +27,7 @@ type SocketState = "greeting" | "http1" | "http2" | "closing" | "closed";
 export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOwner {
   readonly remoteAddress: string;
   readonly #socket: Socket;
+  readonly #writer: SocketWriter;
   readonly #owner: LinkOwner;
   readonly #path: DataPath;
   readonly #seats: Http1Seats;
@@ -44,6 +46,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
     this.remoteAddress = plainAddress(accepted.remoteAddress);
     this.#timer = new PhaseTimer(this, path.wheel);
     this.#socket = adoptSocket(accepted, this, path.readMode);
+    this.#writer = new SocketWriter(this.#socket, path.limits.writeBufferBytes);
     this.#socket.on("error", ignore);
     this.#socket.on("drain", () => this.#seat?.onDrain());
     this.#socket.on("end", () => this.#onEnd());
@@ -108,18 +111,16 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
     return this.#owner.isDraining;
   }
 
-  // A write that the kernel took whole leaves nothing queued, though Node says false to one above its high-water mark.
-
   write(text: string): boolean {
-    return this.#socket.write(text, "latin1") || this.#socket.writableLength < this.#path.limits.writeBufferBytes;
+    return this.#writer.write(text);
   }
 
   writeBytes(bytes: Buffer): boolean {
-    return this.#socket.write(bytes) || this.#socket.writableLength < this.#path.limits.writeBufferBytes;
+    return this.#writer.writeBytes(bytes);
   }
 
   get isEmpty(): boolean {
-    return this.#socket.writableLength === 0;
+    return this.#writer.isEmpty;
   }
 
   pauseReading(): void {

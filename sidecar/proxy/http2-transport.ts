@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../runtime/clock.ts";
 import type { ReadMode } from "../../runtime/shared-socket.ts";
+import { SocketWriter } from "../../runtime/socket-writer.ts";
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { Http2Transport } from "../http2/contract.ts";
 import type { FlushQueue } from "../http2/flush-queue.ts";
@@ -24,19 +25,19 @@ export interface Http2Tools {
 
 export class SocketTransport implements Http2Transport {
   readonly #socket: Socket;
-  readonly #bufferBytes: number;
+  readonly #writer: SocketWriter;
 
   constructor(socket: Socket, bufferBytes: number) {
     this.#socket = socket;
-    this.#bufferBytes = bufferBytes;
+    this.#writer = new SocketWriter(socket, bufferBytes);
   }
 
   writeBytes(bytes: Buffer): boolean {
-    return this.#socket.write(bytes) || this.#socket.writableLength < this.#bufferBytes;
+    return this.#writer.writeBytes(bytes);
   }
 
   get isEmpty(): boolean {
-    return this.#socket.writableLength === 0;
+    return this.#writer.isEmpty;
   }
 
   end(): void {

@@ -3,6 +3,7 @@
 // endpoint is held. Not routing and not tries: those are the exchange's.
 import type { Socket } from "node:net";
 import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
+import { SocketWriter } from "../../runtime/socket-writer.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { ClientLink, Downstream, LinkOwner, RequestBody } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -12,7 +13,6 @@ import { Intake } from "./intake.ts";
 import { linger } from "./linger.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { failure } from "./reasons.ts";
-import { SocketSink } from "./socket-sink.ts";
 import { TcpOutlet } from "./tcp-outlet.ts";
 import type { TcpRouter } from "./tcp-router.ts";
 
@@ -50,7 +50,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.#timer = new PhaseTimer(this, path.wheel);
     const socket = adoptSocket(accepted, this, path.readMode);
     this.#socket = socket;
-    this.outlet.attach(new SocketSink(socket, path.limits.writeBufferBytes));
+    this.outlet.attach(new SocketWriter(socket, path.limits.writeBufferBytes));
     this.#intake.attach({ pauseReading: () => socket.pause(), resumeReading: () => socket.resume() });
     this.#exchange = new Exchange(this, path, router);
     this.#listen(socket);

@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
+import { SocketWriter } from "../../runtime/socket-writer.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { PoolTools } from "./tools.ts";
 
@@ -45,15 +46,15 @@ export class UpstreamConnection implements ByteReader, TimerOwner {
   /** The connect timeout, later the idle timeout: never both. */
   readonly timer: WheelTimer;
   readonly #owner: ConnectionOwner;
-  readonly #writeBufferBytes: number;
+  readonly #writer: SocketWriter;
   #error = "";
 
   constructor(owner: ConnectionOwner, target: HostPort, tools: PoolTools) {
     this.#owner = owner;
     this.target = target;
-    this.#writeBufferBytes = tools.writeBufferBytes;
     this.timer = new WheelTimer(this);
     this.socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, this, tools.readMode);
+    this.#writer = new SocketWriter(this.socket, tools.writeBufferBytes);
     this.#listen(this.socket);
   }
 
@@ -74,17 +75,17 @@ export class UpstreamConnection implements ByteReader, TimerOwner {
 
   /** Bytes of a message as latin1 text. False when more should wait for onUpstreamDrain. */
   write(text: string): boolean {
-    return this.socket.write(text, "latin1") || this.socket.writableLength < this.#writeBufferBytes;
+    return this.#writer.write(text);
   }
 
   /** Nothing of what was written waits in the process. */
   get isEmpty(): boolean {
-    return this.socket.writableLength === 0;
+    return this.#writer.isEmpty;
   }
 
   /** Bytes that nobody will change any more. */
   writeBytes(bytes: Buffer): boolean {
-    return this.socket.write(bytes) || this.socket.writableLength < this.#writeBufferBytes;
+    return this.#writer.writeBytes(bytes);
   }
 
   onBytes(bytes: Buffer, length: number): void {
