@@ -1,5 +1,6 @@
 // Heads across protocols through the real ports: interim answers, hosts, cookies, targets, odd characters, sizes.
 import { afterEach, describe, expect, test } from "vitest";
+import { ERROR } from "../http2/error-code.ts";
 import { HpackDecoder } from "../http2/hpack-decoder.ts";
 import { FieldList } from "../http2/testing/field-list.ts";
 import { block, data, END_HEADERS, frame, headers, lastHeaders, OK, type Pair } from "../http2/testing/frames.ts";
@@ -152,6 +153,28 @@ describe("heads", () => {
       );
       expect([character, status]).toEqual([character, answer.slice(9, 12)]);
     }
+  });
+
+  test("malformed: told why, then reset with PROTOCOL_ERROR, and the connection goes on", async () => {
+    const endpoint = await answering(ok("x"));
+    const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address) });
+    const client = new RawClient(rig.port);
+    const malformed: readonly (readonly Pair[])[] = [
+      request("GET", ["X-Upper", "1"]),
+      request("GET", ["connection", "close"]),
+      request("GET", ["te", "gzip"]),
+      [...request("GET"), [":path", "/late"]],
+      request("GET").filter(([name]) => name !== ":path"),
+    ];
+    for (const [index, fields] of malformed.entries()) {
+      const id = index * 2 + 1;
+      const ended = await client.send(lastHeaders(id, fields)).ends(id);
+      expect(ended.fields[":status"], fields.join()).toBe("400");
+      expect(ended).toMatchObject({ isWhole: false, reset: ERROR.protocolError });
+      expect(ended.body).not.toBe("");
+    }
+    expect((await client.get(21).ends(21)).fields[":status"]).toBe("200");
+    expect(endpoint.connections).toHaveLength(1);
   });
 
   test("too large: 431, and the connection goes on", async () => {

@@ -112,7 +112,9 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
     readResponseText(head, refusalHead);
     stream.sendHead(refusalHead, false);
     const bytes = Buffer.from(body, "latin1");
-    stream.sendData(bytes, 0, bytes.length, true);
+    // What is malformed ends by a reset that says so, behind its answer (RFC 9113 section 8.1.1); what is merely too large
+    // is answered in order.
+    stream.sendData(bytes, 0, bytes.length, refusal.status !== 400);
   }
 
   onSettings(): void {}
