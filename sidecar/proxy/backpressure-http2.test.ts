@@ -5,16 +5,10 @@ import { connect, createServer, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { headers, lastHeaders, OK, windowUpdate } from "../http2/testing/frames.ts";
-import { closeRawClients, RawClient, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
-import { cleanUp, ok, outboundRig, type Rig, serviceOf, startEndpoint, until } from "./testing/rig.ts";
+import { RawClient, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
+import { cleanUp, ok, onCleanUp, outboundRig, type Rig, serviceOf, stands, startEndpoint, until } from "./testing/rig.ts";
 
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  closeRawClients();
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-  await cleanUp();
-});
+afterEach(cleanUp);
 
 const CHUNK = Buffer.alloc(256 * 1024, "0123456789abcdef");
 const CHUNKS = 128;
@@ -43,18 +37,6 @@ function pour(out: NodeJS.WritableStream): Writing {
   return progress;
 }
 
-/** Resolves once `value` has stood still for 50 turns. */
-async function stands(value: () => number): Promise<number> {
-  let last = -1;
-  let still = 0;
-  await until(() => {
-    still = value() === last ? still + 1 : 0;
-    last = value();
-    return still >= 50;
-  });
-  return last;
-}
-
 /** An endpoint that answers /large with more than any buffer holds. */
 async function pouringEndpoint(protocol: string): Promise<{ port: number; progress: () => Writing | undefined }> {
   let progress: Writing | undefined;
@@ -75,7 +57,7 @@ async function pouringEndpoint(protocol: string): Promise<{ port: number; progre
     if (head[":path"] === "/large") progress = pour(stream);
     else stream.end("fine");
   });
-  cleanups.push(() => server.close());
+  onCleanUp(() => server.close());
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return { port: (server.address() as AddressInfo).port, progress: () => progress };
@@ -148,7 +130,7 @@ test.each(["http", "h2c"])("a fast uploader, an endpoint of %s that does not rea
         });
   const rig = await outboundRig({ rules: serviceOf2(protocol, endpoint.port) });
   const session = connect(`http://127.0.0.1:${rig.port}`);
-  cleanups.push(() => session.destroy());
+  onCleanUp(() => session.destroy());
   const stream = session.request({
     ":method": "POST",
     ":path": "/large",
@@ -183,7 +165,7 @@ test("a client that waits is not blamed for silence while the endpoint does not 
   });
   const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address), limits: { bodyIdleTimeoutMs: 100 } });
   const session = connect(`http://127.0.0.1:${rig.port}`);
-  cleanups.push(() => session.destroy());
+  onCleanUp(() => session.destroy());
   const stream = session.request({ ":method": "POST", ":authority": "orders" });
   stream.on("error", () => {});
   pour(stream);
@@ -204,10 +186,10 @@ test.each([64, 256, 512, 1024])(
     });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    cleanups.push(() => server.close());
+    onCleanUp(() => server.close());
     const rig = await outboundRig({ rules: serviceOf2("h2c", (server.address() as AddressInfo).port) });
     const session = connect(`http://127.0.0.1:${rig.port}`);
-    cleanups.push(() => session.close());
+    onCleanUp(() => session.close());
     const stream = session.request({ ":path": "/", ":authority": "orders" });
     let bytes = 0;
     for await (const piece of stream as AsyncIterable<Buffer>) bytes += piece.length;

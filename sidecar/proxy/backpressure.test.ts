@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import type { ReadMode } from "../../runtime/shared-socket.ts";
-import { Client, cleanUp, inboundRig, startEndpoint, until } from "./testing/rig.ts";
+import { cleanUp, Client, inboundRig, stands, startEndpoint, until } from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -28,18 +28,6 @@ function pour(socket: Socket): { written: number } {
   };
   more();
   return progress;
-}
-
-/** Resolves once `value` has stood still for 50 turns of 2 ms. */
-async function stands(value: () => number): Promise<number> {
-  let last = -1;
-  let still = 0;
-  await until(() => {
-    still = value() === last ? still + 1 : 0;
-    last = value();
-    return still >= 50;
-  });
-  return last;
 }
 
 function counting(socket: Socket): { bytes: number; digest: () => string } {

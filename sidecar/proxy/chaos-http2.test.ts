@@ -18,13 +18,10 @@ import {
   settings,
   windowUpdate,
 } from "../http2/testing/frames.ts";
-import { closeRawClients, type FrameLog, RawClient, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
+import { type FrameLog, RawClient, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
 import { applyRules, cleanUp, outboundRig, type Rig, until } from "./testing/rig.ts";
 
-afterEach(async () => {
-  closeRawClients();
-  await cleanUp();
-});
+afterEach(cleanUp);
 
 const CLIENTS = 12;
 const CONNECTIONS_EACH = 6;

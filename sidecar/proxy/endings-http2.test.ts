@@ -2,13 +2,10 @@
 import type { Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { data, goaway, headers, lastHeaders, OK, rst, SETTINGS_ACK, settings } from "../http2/testing/frames.ts";
-import { closeRawClients, RawClient, rawAnswering, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
+import { RawClient, rawAnswering, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
 import { cleanUp, exchangeBytes, ok, outboundRig, serviceOf, startEndpoint, until } from "./testing/rig.ts";
 
-afterEach(async () => {
-  closeRawClients();
-  await cleanUp();
-});
+afterEach(cleanUp);
 
 const GET = "GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n";
 const END = 1;

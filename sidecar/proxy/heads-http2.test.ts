@@ -5,7 +5,6 @@ import { HpackDecoder } from "../http2/hpack-decoder.ts";
 import { FieldList } from "../http2/testing/field-list.ts";
 import { block, data, END_HEADERS, frame, headers, lastHeaders, OK, type Pair } from "../http2/testing/frames.ts";
 import {
-  closeRawClients,
   FRAME_TYPE,
   RawClient,
   rawAnswering,
@@ -26,10 +25,7 @@ import {
   until,
 } from "./testing/rig.ts";
 
-afterEach(async () => {
-  closeRawClients();
-  await cleanUp();
-});
+afterEach(cleanUp);
 
 const GET = "GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n";
 const END = 1;

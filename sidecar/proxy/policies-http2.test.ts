@@ -3,7 +3,6 @@ import type { Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { data, headers, lastHeaders, OK, rst } from "../http2/testing/frames.ts";
 import {
-  closeRawClients,
   RawClient,
   type RawEndpoint,
   rawAnswering,
@@ -26,10 +25,7 @@ import {
   until,
 } from "./testing/rig.ts";
 
-afterEach(async () => {
-  closeRawClients();
-  await cleanUp();
-});
+afterEach(cleanUp);
 
 const END = 1;
 const CHUNKED =

@@ -2,12 +2,11 @@
 import { Socket } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
 import { data, END_STREAM, headers, OK } from "../http2/testing/frames.ts";
-import { closeRawClients, RawClient, rawAnswering, request, serviceOf2 } from "./testing/raw-http2.ts";
+import { RawClient, rawAnswering, request, serviceOf2 } from "./testing/raw-http2.ts";
 import { answering, Client, cleanUp, ok, outboundRig, serviceOf, startEndpoint } from "./testing/rig.ts";
 
 afterEach(async () => {
   vi.restoreAllMocks();
-  closeRawClients();
   await cleanUp();
 });
 

@@ -14,7 +14,6 @@ import {
   windowUpdate,
 } from "../http2/testing/frames.ts";
 import {
-  closeRawClients,
   FRAME_TYPE,
   RawClient,
   type RawEndpoint,
@@ -25,10 +24,7 @@ import {
 } from "./testing/raw-http2.ts";
 import { Client, cleanUp, outboundRig, type Rig, until } from "./testing/rig.ts";
 
-afterEach(async () => {
-  closeRawClients();
-  await cleanUp();
-});
+afterEach(cleanUp);
 
 const END = 1;
 const UPLOAD_BYTES = 64 * 1024 * 1024;

@@ -17,7 +17,7 @@ import {
 import { RequestRelay } from "./request-relay.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { RetryState } from "./retry-state.ts";
-import { closeRawClients, RawClient, rawAnswering, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
+import { RawClient, rawAnswering, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
 import {
   answering,
   Client,
@@ -33,7 +33,6 @@ import {
 
 afterEach(async () => {
   vi.restoreAllMocks();
-  closeRawClients();
   await cleanUp();
 });
 

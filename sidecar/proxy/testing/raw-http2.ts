@@ -11,7 +11,7 @@ import {
   readFrames,
   SERVER_START,
 } from "../../http2/testing/frames.ts";
-import { type Endpoint, startEndpoint, until } from "./rig.ts";
+import { type Endpoint, onCleanUp, startEndpoint, until } from "./rig.ts";
 
 export const FRAME_TYPE = { data: 0, headers: 1, rst: 3, settings: 4, ping: 6, goaway: 7, windowUpdate: 8 } as const;
 
@@ -96,13 +96,6 @@ export class FrameLog {
   }
 }
 
-const clients: Socket[] = [];
-
-/** Call in afterEach. */
-export function closeRawClients(): void {
-  for (const socket of clients.splice(0)) socket.destroy();
-}
-
 export class RawClient {
   readonly socket: Socket;
   readonly log: FrameLog;
@@ -118,7 +111,7 @@ export class RawClient {
       this.isClosed = true;
     });
     if (start.length > 0) this.socket.write(start);
-    clients.push(this.socket);
+    onCleanUp(() => this.socket.destroy());
   }
 
   send(...frames: readonly Buffer[]): this {

@@ -21,6 +21,11 @@ import { startTcp } from "../tcp-listener.ts";
 
 const cleanups: (() => unknown)[] = [];
 
+/** Is done by the next `cleanUp`, before what was named earlier. */
+export function onCleanUp(cleanup: () => unknown): void {
+  cleanups.push(cleanup);
+}
+
 /** Call in afterEach. */
 export async function cleanUp(): Promise<void> {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -297,6 +302,18 @@ export async function until(condition: () => boolean, what: () => string = () =>
     if (systemClock.now() - start > PATIENCE_MS) throw new Error(`waited in vain for ${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
+}
+
+/** Resolves once `value` has stood still for 50 turns of 2 ms. */
+export async function stands(value: () => number): Promise<number> {
+  let last = -1;
+  let still = 0;
+  await until(() => {
+    still = value() === last ? still + 1 : 0;
+    last = value();
+    return still >= 50;
+  });
+  return last;
 }
 
 /** A Service document with static endpoints. */
