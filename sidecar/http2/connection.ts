@@ -153,6 +153,7 @@ export class Http2Connection
 
   flush(): void {
     this.#isQueued = false;
+    if (!this.#isReading) this.streams.recycle();
     this.sender.slab.flush();
     if (!this.#isReading) this.#closeIfDone();
   }

@@ -1,5 +1,5 @@
-// One stream: what is known of its two messages, its windows, and what waits. Made once and given out again and again by
-// its connection. It decides nothing: sending is sender.ts, receiving is receiver.ts.
+// One stream: what is known of its two messages, its windows, and what waits. Made once and given out again and again,
+// to one connection after another. It decides nothing: sending is sender.ts, receiving is receiver.ts.
 import type { Http2StreamView, ResetCause, StreamHandler, StreamState } from "./contract.ts";
 import { Http2Head } from "./head.ts";
 import type { Refusal } from "./refusal.ts";
@@ -31,8 +31,20 @@ export const NO_HANDLER: StreamHandler = {
   onDrain: () => {},
 };
 
+/** Of a stream that waits to be used. */
+const NO_HOST: StreamHost = {
+  sendHead: () => {},
+  sendData: () => true,
+  sendTrailers: () => {},
+  resetStream: () => {},
+  giveUp: () => {},
+  onResumed: () => {},
+  onReleased: () => {},
+  onLeftWaiting: () => {},
+};
+
 export class Http2Stream implements Http2StreamView {
-  readonly #host: StreamHost;
+  #host: StreamHost = NO_HOST;
   id = 0;
   state: StreamState = "idle";
   handler: StreamHandler = NO_HANDLER;
@@ -79,12 +91,9 @@ export class Http2Stream implements Http2StreamView {
   /** The owner said `release`, but the stream was open. */
   isReleased = false;
 
-  constructor(host: StreamHost) {
+  /** Readies it for an exchange on a connection; everything that the one before left is gone. */
+  open(host: StreamHost, id: number, receiveWindow: number, sendWindow: number): void {
     this.#host = host;
-  }
-
-  /** Readies it for an exchange; everything that the one before left is gone. */
-  open(id: number, receiveWindow: number, sendWindow: number): void {
     this.id = id;
     this.state = "open";
     this.handler = NO_HANDLER;
@@ -109,6 +118,11 @@ export class Http2Stream implements Http2StreamView {
     this.wantsDrain = false;
     this.hasProgress = false;
     this.isReleased = false;
+  }
+
+  /** It waits to be used by another connection. */
+  leaveHost(): void {
+    this.#host = NO_HOST;
   }
 
   get trailers(): Http2Head {

@@ -12,10 +12,12 @@ import type { PeerSettings } from "./settings.ts";
 import { Http2Stream, NO_HANDLER, type StreamHost } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
 
-/** Stream objects that a connection keeps for its next requests. */
-const SPARES_MAX = 64;
+/** Stream objects that wait for the next requests of any connection: what is held grows with the streams at a time. */
+const SPARES_MAX = 512;
 /** Of text that one of them may keep alive: large heads are not held for a connection that may never use them again. */
 const SPARE_TEXT_MAX = 4096;
+
+const spares: Http2Stream[] = [];
 
 /** What the streams ask of their connection. */
 export interface StreamsOwner {
@@ -37,7 +39,6 @@ export class Streams implements StreamHost {
   lastPeerId = 0;
   nextOwnId = 1;
   readonly #owner: StreamsOwner;
-  readonly #spares: Http2Stream[] = [];
   /** Closed and released within this turn: somebody up the stack may still look at them. */
   readonly #retired: Http2Stream[] = [];
 
@@ -62,8 +63,8 @@ export class Streams implements StreamHost {
   }
 
   open(id: number): Http2Stream {
-    const stream = this.#spares.pop() ?? new Http2Stream(this);
-    stream.open(id, this.#owner.windows.initialWindow, this.#owner.peer.initialWindow);
+    const stream = spares.pop() ?? new Http2Stream();
+    stream.open(this, id, this.#owner.windows.initialWindow, this.#owner.peer.initialWindow);
     this.table.add(stream);
     return stream;
   }
@@ -73,7 +74,8 @@ export class Streams implements StreamHost {
     while (this.#retired.length > 0) {
       const stream = this.#retired.pop() as Http2Stream;
       stream.state = "idle";
-      if (this.#spares.length < SPARES_MAX && stream.keptBytes <= SPARE_TEXT_MAX) this.#spares.push(stream);
+      stream.leaveHost();
+      if (spares.length < SPARES_MAX && stream.keptBytes <= SPARE_TEXT_MAX) spares.push(stream);
     }
   }
 

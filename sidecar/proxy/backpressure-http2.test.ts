@@ -6,7 +6,17 @@ import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { headers, lastHeaders, OK, windowUpdate } from "../http2/testing/frames.ts";
 import { RawClient, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
-import { cleanUp, ok, onCleanUp, outboundRig, type Rig, serviceOf, stands, startEndpoint, until } from "./testing/rig.ts";
+import {
+  cleanUp,
+  ok,
+  onCleanUp,
+  outboundRig,
+  type Rig,
+  serviceOf,
+  stands,
+  startEndpoint,
+  until,
+} from "./testing/rig.ts";
 
 afterEach(cleanUp);
 

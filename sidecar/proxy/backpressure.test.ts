@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import type { ReadMode } from "../../runtime/shared-socket.ts";
-import { cleanUp, Client, inboundRig, stands, startEndpoint, until } from "./testing/rig.ts";
+import { Client, cleanUp, inboundRig, stands, startEndpoint, until } from "./testing/rig.ts";
 
 afterEach(cleanUp);
 

@@ -11,6 +11,7 @@ import { plainAddress } from "./forwarding.ts";
 import type { Http1Seat } from "./http1-seat.ts";
 import type { Http1Seats } from "./http1-seats.ts";
 import { Http2Client } from "./http2-client.ts";
+import type { Http2Seats } from "./http2-seats.ts";
 import { linger } from "./linger.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 
@@ -31,6 +32,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
   readonly #owner: LinkOwner;
   readonly #path: DataPath;
   readonly #seats: Http1Seats;
+  readonly #streamSeats: Http2Seats;
   /** Runs while there is no seat, which has a timer of its own. */
   readonly #timer: PhaseTimer;
   #state: SocketState = "greeting";
@@ -39,10 +41,11 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
   /** A beginning that may still become the preface. */
   #held: Buffer = NOTHING;
 
-  constructor(accepted: Socket, owner: LinkOwner, path: DataPath, seats: Http1Seats) {
+  constructor(accepted: Socket, owner: LinkOwner, path: DataPath, seats: Http1Seats, streamSeats: Http2Seats) {
     this.#owner = owner;
     this.#path = path;
     this.#seats = seats;
+    this.#streamSeats = streamSeats;
     this.remoteAddress = plainAddress(accepted.remoteAddress);
     this.#timer = new PhaseTimer(this, path.wheel);
     this.#socket = adoptSocket(accepted, this, path.readMode);
@@ -85,8 +88,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
     this.#state = "http2";
     this.#held = NOTHING;
     for (const event of ["error", "drain", "end", "close"]) this.#socket.removeAllListeners(event);
-    const { router } = this.#seats;
-    const successor = new Http2Client(this.#socket, this.remoteAddress, this.#owner, this.#path, router);
+    const successor = new Http2Client(this.#socket, this.remoteAddress, this.#owner, this.#path, this.#streamSeats);
     this.#http2 = successor;
     this.#owner.onSuccession(this, successor);
     successor.onBytes(bytes, length);

@@ -4,14 +4,7 @@ import { ERROR } from "../http2/error-code.ts";
 import { HpackDecoder } from "../http2/hpack-decoder.ts";
 import { FieldList } from "../http2/testing/field-list.ts";
 import { block, data, END_HEADERS, frame, headers, lastHeaders, OK, type Pair } from "../http2/testing/frames.ts";
-import {
-  FRAME_TYPE,
-  RawClient,
-  rawAnswering,
-  rawEndpoint,
-  request,
-  serviceOf2,
-} from "./testing/raw-http2.ts";
+import { FRAME_TYPE, RawClient, rawAnswering, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
 import {
   answering,
   Client,

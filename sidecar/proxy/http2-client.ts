@@ -10,6 +10,7 @@ import type { Refusal } from "../http2/refusal.ts";
 import type { ClientLink, LinkOwner, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Http2Seat, type SeatOwner } from "./http2-seat.ts";
+import type { Http2Seats } from "./http2-seats.ts";
 import { readResponseText } from "./http2-text.ts";
 import { SocketTransport } from "./http2-transport.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
@@ -19,8 +20,6 @@ import { countBug, recordRefusal } from "./record.ts";
 import { ownAnswer } from "./respond.ts";
 
 const refusalHead = new Http2Head();
-/** Seats that wait for a stream; more are left to the collector. */
-const SPARE_SEATS_MAX = 128;
 
 export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwner, ByteReader, PhaseOwner {
   readonly remoteAddress: string;
@@ -30,15 +29,18 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
   readonly #router: Router;
   readonly #connection: Http2Connection;
   readonly #timer: PhaseTimer;
-  readonly #spare: Http2Seat[] = [];
+  readonly #seats: Http2Seats;
+  /** The one that is this connection's while it lasts. */
+  #spare: Http2Seat | undefined = undefined;
   readonly readEnd = new ReadEnd();
 
   /** @param socket whose bytes, from now on, come to `onBytes` */
-  constructor(socket: Socket, remoteAddress: string, owner: LinkOwner, path: DataPath, router: Router) {
+  constructor(socket: Socket, remoteAddress: string, owner: LinkOwner, path: DataPath, seats: Http2Seats) {
     this.#socket = socket;
     this.#owner = owner;
     this.#path = path;
-    this.#router = router;
+    this.#router = seats.router;
+    this.#seats = seats;
     this.remoteAddress = remoteAddress;
     this.#connection = new Http2Connection({
       role: "server",
@@ -97,8 +99,9 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
   // ---- what the codec tells ----
 
   onStream(stream: Http2StreamView): StreamHandler {
-    const seat = this.#spare.pop() ?? new Http2Seat(this, this.#path, this.#router);
-    seat.take(stream);
+    const seat = this.#spare ?? this.#seats.take();
+    this.#spare = undefined;
+    seat.take(this, stream);
     return seat;
   }
 
@@ -133,14 +136,15 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
 
   /** The seat has no stream any more. */
   giveBack(seat: Http2Seat): void {
-    if (this.#spare.length < SPARE_SEATS_MAX && !this.#socket.destroyed) this.#spare.push(seat);
-    else seat.dispose();
+    if (this.#spare === undefined && !this.#socket.destroyed) this.#spare = seat;
+    else this.#seats.giveBack(seat);
   }
 
   #onClose(): void {
     this.#connection.onTransportClosed("");
     this.#timer.release();
-    for (const seat of this.#spare.splice(0)) seat.dispose();
+    if (this.#spare !== undefined) this.#seats.giveBack(this.#spare);
+    this.#spare = undefined;
     this.#owner.onLinkClosed(this);
   }
 }

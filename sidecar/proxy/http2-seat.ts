@@ -15,7 +15,7 @@ import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
 import { readResponseText, trailersText } from "./http2-text.ts";
 import { copyOf } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
-import { READ_END_MAX_BYTES, type ReadEnd, type ReadEnder } from "./read-end.ts";
+import { READ_END_MAX_BYTES, ReadEnd, type ReadEnder } from "./read-end.ts";
 import { failure } from "./reasons.ts";
 import { refuseHead } from "./refuse-head.ts";
 
@@ -32,6 +32,9 @@ const WEBSOCKET_KEY = "d2VmdC1zaWRlY2FyLWtleQ==";
 const DRAINING = failure("draining");
 const CONTENT: { readonly form: BodyForm; useWireForm(): void } = { form: "data", useWireForm: () => {} };
 
+/** Of a free seat. */
+const NOBODY: SeatOwner = { remoteAddress: "", isDraining: false, readEnd: new ReadEnd(), giveBack: () => {} };
+
 /** "answered": the answer is out, the rest of the request is not wanted. */
 type SeatState = "free" | "body" | "answering" | "tunnel" | "answered";
 
@@ -39,7 +42,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   awaitsReadEnd = false;
   readonly outlet = new StreamOutlet(this, false);
   readonly body = CONTENT;
-  readonly #owner: SeatOwner;
+  #owner: SeatOwner = NOBODY;
   readonly #path: DataPath;
   readonly #decoder: RequestDecoder;
   readonly #exchange: Exchange;
@@ -56,8 +59,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   /** The client takes nothing of what waits for it. */
   #isStalled = false;
 
-  constructor(owner: SeatOwner, path: DataPath, router: Router) {
-    this.#owner = owner;
+  constructor(path: DataPath, router: Router) {
     this.#path = path;
     this.#decoder = new RequestDecoder(path.http1Limits);
     this.#exchange = new Exchange(this, path, router);
@@ -87,7 +89,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   }
 
   /** A stream begins. */
-  take(stream: Http2StreamView): void {
+  take(owner: SeatOwner, stream: Http2StreamView): void {
+    this.#owner = owner;
     this.#stream = stream;
     this.#policyIdleMs = this.#path.limits.streamIdleTimeoutMs;
   }
@@ -97,7 +100,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.refuse(DRAINING));
   }
 
-  /** The connection is gone: the seat is not used again. */
+  /** A free seat will not be used again. */
   dispose(): void {
     this.#exchange.onClientGone();
     this.#timer.release();
@@ -279,7 +282,9 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     if (stream.state !== "closed" && !stream.isReceived) stream.reset(ERROR.noError);
     stream.handler = NO_HANDLER;
     stream.release();
-    this.#owner.giveBack(this);
+    const owner = this.#owner;
+    this.#owner = NOBODY;
+    owner.giveBack(this);
   }
 
   onTimeout(phase: Phase): void {

@@ -7,6 +7,7 @@ import type { ClientLink, LinkOwner, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Drain, type Drainable } from "./drain.ts";
 import { Http1Seats } from "./http1-seats.ts";
+import { Http2Seats } from "./http2-seats.ts";
 
 export interface Listener {
   /** HOST:PORT that it is bound to. */
@@ -48,7 +49,8 @@ type NewLink = (socket: Socket, owner: LinkOwner) => ClientLink;
 export function startListener(options: ListenOptions): Promise<Listener> {
   const { path, router, newLink } = options;
   const seats = new Http1Seats(path, router);
-  const greet: NewLink = (socket, owner) => new ClientSocket(socket, owner, path, seats);
+  const streamSeats = new Http2Seats(path, router);
+  const greet: NewLink = (socket, owner) => new ClientSocket(socket, owner, path, seats, streamSeats);
   const listener = new PortListener(path, router, seats, newLink ?? greet);
   return listener.listen(options.listen, options.reusePort ?? false);
 }
