@@ -472,3 +472,41 @@ function isOutcome(line: string): boolean {
 function withoutText(line: string): string {
   return line.replace(/^(> DATA \d+) .*/, "$1");
 }
+
+describe("objects of streams are given out again", () => {
+  it("what is left of a frame of a stream that ended between two reads is not the next stream's", () => {
+    const script = client({ requests: ["GET"] });
+    const [first] = script.streams;
+    script.send(headers(1, OK));
+    const bytes = data(1, "of the first stream", END_STREAM);
+    script.send(bytes.subarray(0, 14));
+    first?.reset(ERROR.cancel);
+    first?.release();
+    script.send(bytes.subarray(14, 18));
+    const second = script.connection.request(requestHead("GET", "/"), true, script);
+    expect(second).toBe(first);
+    script.events.length = 0;
+    script.send(bytes.subarray(18));
+    expect(script.events).toEqual([]);
+    script.send(Buffer.concat([headers(3, OK), data(3, "of the second", END_STREAM)]));
+    expect(script.events).toEqual(["head 3 200", "data 3 of the second end"]);
+  });
+
+  it("the same between two connections", () => {
+    const one = server();
+    one.send(Buffer.concat([headers(1, POST), data(1, "begun").subarray(0, 11)]));
+    const [begun] = one.streams;
+    begun?.reset(ERROR.cancel);
+    begun?.release();
+    one.connection.flush();
+    const other = server();
+    other.send(headers(1, POST));
+    expect(other.streams[0]).toBe(begun);
+    one.events.length = 0;
+    other.events.length = 0;
+    one.send(data(1, "begun").subarray(11));
+    expect([one.events, other.events]).toEqual([[], []]);
+    other.send(data(1, "its own", END_STREAM));
+    expect(other.events).toEqual(["data 1 its own end"]);
+  });
+});

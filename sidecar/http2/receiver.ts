@@ -51,8 +51,11 @@ export class Receiver implements FrameSink {
   readonly #heads: HeadReader;
   /** Takes heads of streams that are not there any more: HPACK's state needs them read. */
   readonly #scrap = new Http2Head();
-  /** Whose DATA frame is being read; undefined where it is dropped. */
-  #stream: Http2Stream | undefined = undefined;
+  /**
+   * Whose DATA frame is being read; 0 where it is dropped. An id, because frames come in several reads, and between them
+   * a stream may end and its object be another's.
+   */
+  #dataStreamId = 0;
   #hasContent = false;
 
   constructor(owner: ReceiverOwner) {
@@ -82,7 +85,7 @@ export class Receiver implements FrameSink {
 
   onDataFrame(streamId: number, length: number, isEnd: boolean): void {
     const { windows, streams } = this.#owner;
-    this.#stream = undefined;
+    this.#dataStreamId = 0;
     this.#hasContent = length === 0 && isEnd;
     if (!windows.take(length)) return this.#refuse("connection-window-exceeded");
     const stream = streams.table.get(streamId);
@@ -90,14 +93,15 @@ export class Receiver implements FrameSink {
     if (stream.isReceived) return streams.refuse(stream, REFUSALS["frame-after-half-close"]);
     if (!stream.hasHead) return streams.refuse(stream, REFUSALS["data-before-head"]);
     if (!windows.takeOfStream(stream, length)) return streams.refuse(stream, REFUSALS["window-exceeded"]);
-    this.#stream = stream;
+    this.#dataStreamId = streamId;
   }
 
   onDataBytes(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
-    const stream = this.#stream;
     const length = end - start;
     if (isEnd || length > 0) this.#hasContent = true;
-    if (stream === undefined || stream.isClosed) return;
+    if (this.#dataStreamId === 0) return;
+    const stream = this.#owner.streams.table.get(this.#dataStreamId);
+    if (stream === undefined) return;
     if (stream.contentLeft >= 0) {
       stream.contentLeft -= length;
       if (stream.contentLeft < 0 || (isEnd && stream.contentLeft > 0)) return this.#refuseLength(stream);
@@ -108,18 +112,18 @@ export class Receiver implements FrameSink {
   }
 
   #refuseLength(stream: Http2Stream): void {
-    this.#stream = undefined;
+    this.#dataStreamId = 0;
     this.#owner.streams.refuse(stream, REFUSALS["content-length-differs"]);
   }
 
   onDataFrameEnd(): void {
-    const { windows, floods } = this.#owner;
-    const stream = this.#stream;
-    this.#stream = undefined;
+    const { windows, floods, streams } = this.#owner;
+    const stream = this.#dataStreamId === 0 ? undefined : streams.table.get(this.#dataStreamId);
+    this.#dataStreamId = 0;
     if (this.#owner.isClosed) return;
     if (!this.#hasContent && !floods.emptyFrames.take()) return this.#refuse("empty-frame-flood");
     if (this.#hasContent) floods.pings.allow(1);
-    if (stream !== undefined && !stream.isClosed) windows.returnStream(stream);
+    if (stream !== undefined) windows.returnStream(stream);
     windows.returnConnection();
   }
 
