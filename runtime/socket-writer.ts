@@ -1,5 +1,6 @@
 // Writes to a socket that nobody else writes to, until as much as its owner allows waits in it. Not its reading and not
-// its end. (Measured: to go round the machinery of streams, by the socket's handle, saves no more than 2 %.)
+// its end. (To write by the socket's handle, round the machinery of streams, was measured: 0 to 9 % less user CPU from
+// run to run, and it rests on what Node does not document.)
 import type { Socket } from "node:net";
 
 export class SocketWriter {

@@ -6,6 +6,7 @@ import { ERROR } from "./error-code.ts";
 import { FlushQueue } from "./flush-queue.ts";
 import { Http2Head } from "./head.ts";
 import { DEFAULT_HTTP2_LIMITS } from "./limits.ts";
+import type { Http2Stream } from "./stream.ts";
 import { requestHead } from "./testing/echo.ts";
 import {
   ACK,
@@ -508,5 +509,21 @@ describe("objects of streams are given out again", () => {
     expect([one.events, other.events]).toEqual([[], []]);
     other.send(data(1, "its own", END_STREAM));
     expect(other.events).toEqual(["data 1 its own end"]);
+  });
+
+  it("trailers that waited for a window are not kept with the object", () => {
+    const script = server();
+    script.send(Buffer.concat([settings([4, 0]), lastHeaders(1, GET)]));
+    const stream = script.streams[0] as Http2Stream;
+    const head = new Http2Head();
+    head.status = 200;
+    stream.sendHead(head, false);
+    stream.sendData(Buffer.from("waits"), 0, 5, false);
+    stream.sendTrailers(head);
+    expect(stream.queuedTrailers).toBeDefined();
+    stream.reset(ERROR.cancel);
+    stream.release();
+    script.connection.flush();
+    expect(stream.queuedTrailers).toBeUndefined();
   });
 });

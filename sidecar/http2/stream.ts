@@ -120,9 +120,10 @@ export class Http2Stream implements Http2StreamView {
     this.isReleased = false;
   }
 
-  /** It waits to be used by another connection. */
+  /** It waits to be used by another connection: what it might keep alive that long is dropped. */
   leaveHost(): void {
     this.#host = NO_HOST;
+    this.queuedTrailers = undefined;
   }
 
   get trailers(): Http2Head {
