@@ -7,7 +7,7 @@ import type { RolloutSpec } from "../../rules/schema/rollout.ts";
 import { type Clock, every, type Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { RolloutEventRecord, RolloutStore } from "../store/contract.ts";
-import type { Rulebook } from "../store/rulebook.ts";
+import type { Committed, Rulebook } from "../store/rulebook.ts";
 import type { TrafficDelta, TrafficLedger } from "../telemetry/traffic-ledger.ts";
 import { type Command, CommandRefusedError, obey } from "./command.ts";
 import type { Surroundings } from "./facts.ts";
@@ -73,6 +73,8 @@ export class NoSuchRolloutError extends Error {
 export class RolloutController {
   readonly #options: ControllerOptions;
   readonly #running = new Map<string, Running>();
+  /** Deleted and not forgotten yet: who applies the same document again by then begins another release. */
+  readonly #deleted = new Set<string>();
   readonly #listeners = new Set<(key: string) => void>();
   readonly #notices: Notices;
   #queue: Promise<unknown> = Promise.resolve();
@@ -95,7 +97,7 @@ export class RolloutController {
       this.#running.set(key, this.#run(state, namespaceOf(key), lastEvent));
     }
     this.#unfollow = [
-      rulebook.onCommit(({ changes }) => changes.some(({ key }) => key.kind === "Rollout") && this.#prompt()),
+      rulebook.onCommit(({ changes }) => this.#notice(changes)),
       traffic.onDelta((delta) => this.#take(delta)),
       surroundings.onEndpointsChange(() => this.#prompt()),
     ];
@@ -171,6 +173,13 @@ export class RolloutController {
     });
   }
 
+  #notice(changes: Committed["changes"]): void {
+    const ours = changes.filter(({ key }) => key.kind === "Rollout");
+    for (const { operation, key } of ours)
+      if (operation === "delete") this.#deleted.add(qualifiedName(key.namespace, key.name));
+    if (ours.length > 0) this.#prompt();
+  }
+
   #take(delta: TrafficDelta): void {
     let isNews = false;
     for (const { intake, state } of this.#running.values()) if (intake.add(delta) && !hasEnded(state)) isNews = true;
@@ -196,6 +205,7 @@ export class RolloutController {
   async #advance(document: Document<RolloutSpec>): Promise<void> {
     const key = keyOf(document);
     const { clock } = this.#options;
+    if (this.#deleted.has(key)) await this.#forget(key);
     const running = this.#running.get(key);
     const nowMs = clock.wall();
     if (running === undefined || !isAbout(running.state, document.spec)) {
@@ -255,6 +265,7 @@ export class RolloutController {
   }
 
   async #forget(key: string): Promise<void> {
+    this.#deleted.delete(key);
     const running = this.#running.get(key);
     if (running === undefined) return;
     const deleted = event("deleted", `the Rollout is gone; ${running.state.service} goes by its own rules again`);
@@ -331,7 +342,7 @@ export class RolloutController {
   #release(document: Document<RolloutSpec>): Release | undefined {
     const key = keyOf(document);
     const running = this.#running.get(key);
-    if (running === undefined) return undefined;
+    if (running === undefined || this.#deleted.has(key)) return undefined;
     const { shown: state, intake, lastEvent, revision } = running;
     return { key, document, state, intake, lastEvent, revision };
   }
