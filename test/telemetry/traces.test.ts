@@ -63,6 +63,22 @@ describe.each(["grpc", "http"] as const)("OTLP over %s", (protocol) => {
   });
 });
 
+test("what clients make long is cut in spans", async () => {
+  const collector = await Collector.start();
+  const { web } = await startPair({ endpoint: collector.grpc, sampling: 100 }, { closing });
+  await untilTraced(collector, web);
+  const headers = { traceparent: `00-${TRACE}-${SPAN}-01`, "user-agent": "a".repeat(3_000) };
+  await get(web, `/${"p".repeat(3_000)}?q=${"q".repeat(3_000)}`, headers);
+  const spans = await traceOf(collector, TRACE, 2);
+  const lengths = spans.flatMap(({ attributes }) =>
+    ["url.full", "url.path", "url.query", "user_agent.original"].flatMap((name) => {
+      const value = attributes[name];
+      return typeof value === "string" ? [`${name} ${value.length}`] : [];
+    }),
+  );
+  expect(lengths.sort()).toEqual(["url.full 1024", "url.path 1024", "url.query 1024", "user_agent.original 1024"]);
+});
+
 test("retries are spans of one trace, each with a link to the one before", async () => {
   const collector = await Collector.start();
   const { web } = await startPair({ endpoint: collector.grpc, sampling: 100 }, { closing });

@@ -90,21 +90,19 @@ class OtlpLogWriter implements LogWriter {
 
   #attributesOf(record: ExchangeRecord): Attributes {
     const { head } = record;
-    const attributes: Attributes = {
-      ...say.methodAttributes(head, false),
-      ...say.urlAttributes(head),
-      ...say.serverAttributes(head.authority),
-      ...say.rpcOutcome(record.grpcStatus, true),
-      ...say.outcomeAttributes(record.status, record.reason, 500),
-      ...say.meshAttributes(record),
-      "client.address": record.remoteAddress,
-      "http.request.body.size": record.requestBytes,
-      "http.response.body.size": record.responseBytes,
-      "weft.request_id": record.requestId,
-      "weft.tries": record.attemptCount,
-      "weft.duration_ms": record.durationMs,
-    };
-    if (record.lastAttempt !== undefined) Object.assign(attributes, say.peerAttributes(record.lastAttempt.address));
+    const attributes: Attributes = {};
+    say.method(attributes, head, false);
+    say.url(attributes, head);
+    say.server(attributes, head.authority);
+    say.rpcOutcome(attributes, record.grpcStatus, true);
+    say.outcome(attributes, record.status, record.reason, 500);
+    say.mesh(attributes, record);
+    attributes["client.address"] = record.remoteAddress;
+    say.sizes(attributes, record);
+    attributes["weft.request_id"] = record.requestId;
+    attributes["weft.tries"] = record.attemptCount;
+    attributes["weft.duration_ms"] = record.durationMs;
+    if (record.lastAttempt !== undefined) say.peer(attributes, record.lastAttempt.address);
     for (const name of this.#headers) {
       const value = head.value(name);
       if (value !== undefined) attributes[`http.request.header.${name}`] = isSecretField(name) ? REDACTED : value;

@@ -1,7 +1,14 @@
 // What a span says of a request, by the conventions for HTTP and RPC, and of what the mesh decided.
+import type { Attributes } from "@opentelemetry/api";
 import { describe, expect, test } from "vitest";
 import { AttemptRecord, ExchangeRecord } from "../exchange-record.ts";
 import * as say from "./span-attributes.ts";
+
+function said(say: (into: Attributes) => void): Attributes {
+  const into: Attributes = {};
+  say(into);
+  return into;
+}
 
 const GET = { method: "GET", authority: "orders", path: "/a", query: "" };
 
@@ -14,13 +21,13 @@ describe("HTTP", () => {
     ["jo:hush@orders:81", "orders", 81],
     ["orders:http", "orders:http", 80],
   ])("the host that was asked for: %s", (authority, address, port) => {
-    expect(say.serverAttributes(authority)).toEqual({ "server.address": address, "server.port": port });
+    expect(said((into) => say.server(into, authority))).toEqual({ "server.address": address, "server.port": port });
   });
 
   test("a method that HTTP does not define is no name of a span", () => {
     const brew = { ...GET, method: "BREW" };
     expect(say.spanName(brew, false)).toBe("HTTP");
-    expect(say.methodAttributes(brew, false)).toEqual({
+    expect(said((into) => say.method(into, brew, false))).toEqual({
       "http.request.method": "_OTHER",
       "http.request.method_original": "BREW",
     });
@@ -29,7 +36,7 @@ describe("HTTP", () => {
   test("URLs are without users, passwords and secrets", () => {
     const login = { ...GET, authority: "jo:hush@orders:81", query: "page=2&token=hush&X-Amz-Signature=hush" };
     expect(say.fullUrl(login)).toBe("http://orders:81/a?page=2&token=REDACTED&X-Amz-Signature=REDACTED");
-    expect(say.urlAttributes(login)["url.query"]).toBe("page=2&token=REDACTED&X-Amz-Signature=REDACTED");
+    expect(said((into) => say.url(into, login))["url.query"]).toBe("page=2&token=REDACTED&X-Amz-Signature=REDACTED");
   });
 
   test.each([
@@ -39,11 +46,14 @@ describe("HTTP", () => {
     [503, "", 500, { "error.type": "503" }],
     [404, "no-route", 500, { "error.type": "no-route" }],
   ])("status %d with reason '%s' is an error from %d on", (status, reason, errorFrom, error) => {
-    expect(say.outcomeAttributes(status, reason, errorFrom)).toEqual({ "http.response.status_code": status, ...error });
+    expect(said((into) => say.outcome(into, status, reason, errorFrom))).toEqual({
+      "http.response.status_code": status,
+      ...error,
+    });
   });
 
   test("a client that never had an answer has no status", () => {
-    expect(say.outcomeAttributes(0, "connect-failure", 400)).toEqual({ "error.type": "connect-failure" });
+    expect(said((into) => say.outcome(into, 0, "connect-failure", 400))).toEqual({ "error.type": "connect-failure" });
   });
 });
 
@@ -51,7 +61,10 @@ describe("gRPC", () => {
   test("a call is named by its method", () => {
     const call = { ...GET, method: "POST", path: "/shop.Orders/Get" };
     expect(say.spanName(call, true)).toBe("shop.Orders/Get");
-    expect(say.methodAttributes(call, true)).toEqual({ "rpc.system.name": "grpc", "rpc.method": "shop.Orders/Get" });
+    expect(said((into) => say.method(into, call, true))).toEqual({
+      "rpc.system.name": "grpc",
+      "rpc.method": "shop.Orders/Get",
+    });
   });
 
   test.each([
@@ -69,8 +82,8 @@ describe("gRPC", () => {
     ["DATA_LOSS", true, true],
     ["UNAUTHENTICATED", true, false],
   ])("%s: an error of the client %s, of the server %s", (code, ofClient, ofServer) => {
-    expect("error.type" in say.rpcOutcome(code, false)).toBe(ofClient);
-    expect("error.type" in say.rpcOutcome(code, true)).toBe(ofServer);
+    expect("error.type" in said((into) => say.rpcOutcome(into, code, false))).toBe(ofClient);
+    expect("error.type" in said((into) => say.rpcOutcome(into, code, true))).toBe(ofServer);
   });
 
   test.each([
@@ -91,7 +104,7 @@ test("what the mesh decided: route, split, reason, and what policies did", () =>
   const rule = { route: "HTTPRoute default/orders", ruleIndex: 2 } as NonNullable<ExchangeRecord["rule"]>;
   const decided = { backend: "default/orders-v2", backendIndex: 1, splitPoint: 0.7, splitBucket: 42, revision: 9 };
   Object.assign(record, { service: "default/orders", rule, reason: "connect-failure", ...decided });
-  expect(say.meshAttributes(record)).toEqual({
+  expect(said((into) => say.mesh(into, record))).toEqual({
     "weft.direction": "outbound",
     "weft.service": "default/orders",
     "weft.backend": "default/orders-v2",
@@ -109,7 +122,7 @@ test("what the mesh decided: route, split, reason, and what policies did", () =>
 test("a third attempt says so, and to which endpoint it went", () => {
   const attempt = new AttemptRecord();
   attempt.begin("retry", "default/orders", "10.0.0.1:80", "v2", 0);
-  expect(say.attemptAttributes(attempt, 3)).toEqual({
+  expect(said((into) => say.attempt(into, attempt, 3))).toEqual({
     "network.peer.address": "10.0.0.1",
     "network.peer.port": 80,
     "weft.attempt": 3,

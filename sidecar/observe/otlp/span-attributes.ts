@@ -1,5 +1,6 @@
 // What a span says, by OpenTelemetry's semantic conventions for HTTP (https://opentelemetry.io/docs/specs/semconv/http/http-spans/)
-// and RPC (https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), and what the mesh decided, as `weft.*`. Pure.
+// and RPC (https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), and what the mesh decided, as `weft.*`. Each function writes
+// into the attributes that it is given; of an attribute that is written twice the last value stands.
 import type { Attributes } from "@opentelemetry/api";
 import type { AttemptRecord, ExchangeRecord, RecordedHead } from "../exchange-record.ts";
 import { GRPC_FAILURES } from "../grpc-failures.ts";
@@ -28,33 +29,48 @@ export function spanName({ method, path }: RequestFacts, grpc: boolean): string 
   return METHODS.has(method) ? method : "HTTP";
 }
 
-export function methodAttributes({ method, path }: RequestFacts, grpc: boolean): Attributes {
-  if (grpc) return { "rpc.system.name": "grpc", "rpc.method": path.slice(1) };
-  if (METHODS.has(method)) return { "http.request.method": method };
-  return { "http.request.method": "_OTHER", "http.request.method_original": method };
+export function method(into: Attributes, { method: name, path }: RequestFacts, grpc: boolean): void {
+  if (grpc) {
+    into["rpc.system.name"] = "grpc";
+    into["rpc.method"] = path.slice(1);
+  } else if (METHODS.has(name)) into["http.request.method"] = name;
+  else {
+    into["http.request.method"] = "_OTHER";
+    into["http.request.method_original"] = name;
+  }
 }
 
 /** The host that was asked for; without a port it is that of http. */
-export function serverAttributes(authority: string): Attributes {
+export function server(into: Attributes, authority: string): void {
   const { host, port } = splitPort(authority);
-  return { "server.address": host, "server.port": port === 0 ? HTTP_PORT : port };
+  into["server.address"] = host;
+  into["server.port"] = port === 0 ? HTTP_PORT : port;
 }
 
 /** The machine that was talked to. */
-export function peerAttributes(address: string): Attributes {
+export function peer(into: Attributes, address: string): void {
   const { host, port } = splitPort(address);
-  return { "network.peer.address": host, ...(port === 0 ? {} : { "network.peer.port": port }) };
+  into["network.peer.address"] = host;
+  if (port !== 0) into["network.peer.port"] = port;
 }
+
+const PORT = /^\d{1,5}$/;
 
 function splitPort(text: string): { readonly host: string; readonly port: number } {
   const place = text.slice(text.lastIndexOf("@") + 1);
-  const [, host = "", digits = "0"] = /^(.*?)(?::(\d{1,5}))?$/.exec(place) ?? [];
-  return { host: host.replace(/^\[(.*)\]$/, "$1"), port: Number(digits) };
+  const colon = place.lastIndexOf(":");
+  const digits = colon < 0 ? "" : place.slice(colon + 1);
+  const hasPort = PORT.test(digits);
+  const host = hasPort ? place.slice(0, colon) : place;
+  const isBracketed = host.startsWith("[") && host.endsWith("]");
+  return { host: isBracketed ? host.slice(1, -1) : host, port: hasPort ? Number(digits) : 0 };
 }
 
 /** Path and query of a server span; secrets in the query redacted. */
-export function urlAttributes({ path, query }: RequestFacts): Attributes {
-  return { "url.scheme": "http", "url.path": path, ...(query === "" ? {} : { "url.query": safeQuery(query) }) };
+export function url(into: Attributes, { path, query }: RequestFacts): void {
+  into["url.scheme"] = "http";
+  into["url.path"] = path;
+  if (query !== "") into["url.query"] = safeQuery(query);
 }
 
 /** The whole URL of a client span. */
@@ -64,60 +80,58 @@ export function fullUrl({ authority, path, query }: RequestFacts): string {
 }
 
 /** @param errorFrom the status from which the convention calls it an error: 500 of servers, 400 of clients */
-export function outcomeAttributes(status: number, reason: string, errorFrom: number): Attributes {
-  const error = reason !== "" ? reason : status >= errorFrom ? String(status) : "";
-  return {
-    ...(status === 0 ? {} : { "http.response.status_code": status }),
-    ...(error === "" ? {} : { "error.type": error }),
-  };
+export function outcome(into: Attributes, status: number, reason: string, errorFrom: number): void {
+  if (status !== 0) into["http.response.status_code"] = status;
+  if (reason !== "") into["error.type"] = reason;
+  else if (status >= errorFrom) into["error.type"] = String(status);
 }
 
 /** How a call of gRPC ended; to a client every code but OK is an error. */
-export function rpcOutcome(code: string, isServer: boolean): Attributes {
-  if (code === "") return {};
-  const isError = isServer ? GRPC_FAILURES.has(code) : code !== "OK";
-  return { "rpc.response.status_code": code, ...(isError ? { "error.type": code } : {}) };
+export function rpcOutcome(into: Attributes, code: string, isServer: boolean): void {
+  if (code === "") return;
+  into["rpc.response.status_code"] = code;
+  if (isServer ? GRPC_FAILURES.has(code) : code !== "OK") into["error.type"] = code;
 }
 
 /** The code that a caller of gRPC sees of an attempt: its answer's, or the one that stands for how it failed. */
-export function codeOfAttempt({ grpcStatus, outcome }: AttemptRecord): string {
-  if (grpcStatus !== "" || outcome === "" || outcome === "retried") return grpcStatus;
-  if (outcome === "aborted") return "CANCELLED";
-  return outcome.endsWith("-timeout") ? "DEADLINE_EXCEEDED" : "UNAVAILABLE";
+export function codeOfAttempt({ grpcStatus, outcome: ended }: AttemptRecord): string {
+  if (grpcStatus !== "" || ended === "" || ended === "retried") return grpcStatus;
+  if (ended === "aborted") return "CANCELLED";
+  return ended.endsWith("-timeout") ? "DEADLINE_EXCEEDED" : "UNAVAILABLE";
 }
 
 /** What the mesh decided about the request. */
-export function meshAttributes(record: ExchangeRecord): Attributes {
-  const { rule, backendIndex, splitPoint, acts, actsKept } = record;
-  const attributes: Attributes = {
-    "weft.direction": record.direction,
-    "weft.service": record.service,
-    "weft.backend": record.backend,
-    "weft.revision": record.revision,
-  };
+export function mesh(into: Attributes, record: ExchangeRecord): void {
+  const { rule, backendIndex, splitPoint, splitBucket, reason, acts, actsKept } = record;
+  into["weft.direction"] = record.direction;
+  into["weft.service"] = record.service;
+  into["weft.backend"] = record.backend;
+  into["weft.revision"] = record.revision;
   if (rule !== undefined) {
-    attributes["weft.route"] = rule.route;
-    attributes["weft.rule"] = rule.ruleIndex;
+    into["weft.route"] = rule.route;
+    into["weft.rule"] = rule.ruleIndex;
   }
   if (backendIndex >= 0) {
-    attributes["weft.split.backend"] = backendIndex;
-    attributes["weft.split.point"] = splitPoint;
+    into["weft.split.backend"] = backendIndex;
+    into["weft.split.point"] = splitPoint;
   }
-  if (record.splitBucket >= 0) attributes["weft.split.bucket"] = record.splitBucket;
-  if (record.reason !== "") attributes["weft.reason"] = record.reason;
+  if (splitBucket >= 0) into["weft.split.bucket"] = splitBucket;
+  if (reason !== "") into["weft.reason"] = reason;
   if (actsKept > 0)
-    attributes["weft.acts"] = acts
+    into["weft.acts"] = acts
       .slice(0, actsKept)
       .map(({ name, subject, value }) => [name, subject, value === 0 ? "" : value].join(" ").trim());
-  return attributes;
 }
 
-export function attemptAttributes(attempt: AttemptRecord, number: number): Attributes {
-  return {
-    ...peerAttributes(attempt.address),
-    "weft.attempt": number,
-    "weft.attempt.kind": attempt.kind,
-    ...(attempt.version === "" ? {} : { "weft.version": attempt.version }),
-    ...(number > 1 ? { "http.request.resend_count": number - 1 } : {}),
-  };
+export function attempt(into: Attributes, record: AttemptRecord, number: number): void {
+  peer(into, record.address);
+  into["weft.attempt"] = number;
+  into["weft.attempt.kind"] = record.kind;
+  if (record.version !== "") into["weft.version"] = record.version;
+  if (number > 1) into["http.request.resend_count"] = number - 1;
+}
+
+export function sizes(into: Attributes, { requestBytes, responseBytes }: ExchangeRecord): void {
+  into["http.request.body.size"] = requestBytes;
+  into["http.response.body.size"] = responseBytes;
 }
