@@ -9,7 +9,7 @@ import { silentLog } from "../runtime/log.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { seededRandom } from "../runtime/random.ts";
 import { AccessLog } from "./access-log.ts";
-import { ExchangeRecord, type RecordedHead } from "./observe/exchange-record.ts";
+import { type AttemptRecord, ExchangeRecord, type RecordedHead } from "./observe/exchange-record.ts";
 import type { ItemOutcome } from "./observe/otlp/batch-queue.ts";
 
 let folder = "";
@@ -118,6 +118,38 @@ describe("a line", () => {
     for (const secret of ["hush", "Bearer", "sid=1", "abc&", "xyz"]) expect(line).not.toContain(secret);
     if (format === "json")
       expect(JSON.parse(line).headers).toEqual({ "x-user": 'j"o', authorization: "REDACTED", cookie: "REDACTED" });
+  });
+
+  test("says what is so, whatever the line before it said", () => {
+    const { write } = setUp();
+    const triedLast = (change: Partial<AttemptRecord>): ExchangeRecord => {
+      const record = recordOf();
+      Object.assign(record.lastAttempt!, change);
+      return record;
+    };
+    const rule = { route: "HTTPRoute default/orders", ruleIndex: 0 } as NonNullable<ExchangeRecord["rule"]>;
+    const others: readonly (readonly [object, ExchangeRecord])[] = [
+      [{}, recordOf()],
+      [{ status: 200 }, recordOf({ status: 200 })],
+      [{ reason: "no-route" }, recordOf({ reason: "no-route" })],
+      [{ service: "default/a" }, recordOf({ service: "default/a" })],
+      [{ backend: "default/b" }, recordOf({ backend: "default/b" })],
+      [{ tries: 3 }, recordOf({ attemptCount: 3 })],
+      [{ route: rule.route }, recordOf({ rule })],
+      [{ endpoint: "10.0.0.9:1" }, triedLast({ address: "10.0.0.9:1" })],
+      [{ version: "v9" }, triedLast({ version: "v9" })],
+      [{ direction: "inbound" }, recordOf({ direction: "inbound" })],
+      [{ remoteAddress: "::1" }, recordOf({ remoteAddress: "::1" })],
+      [{ requestBytes: 1, responseBytes: 2 }, recordOf({ requestBytes: 1, responseBytes: 2 })],
+      [{ authority: "else" }, recordOf({}, { authority: "else" })],
+      [{ method: "PUT" }, recordOf({}, { method: "PUT" })],
+      [{ target: "/else" }, recordOf({}, { target: "/else" })],
+    ];
+    const lines = write(...others.flatMap(([, record]) => [record, recordOf()]))
+      .trimEnd()
+      .split("\n");
+    const expected = others.flatMap(([difference]) => [{ ...LINE, ...difference }, LINE]);
+    expect(lines.map((line) => JSON.parse(line))).toEqual(expected);
   });
 
   test("stays one JSON document whatever a client sends", () => {

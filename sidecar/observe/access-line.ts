@@ -79,28 +79,98 @@ function milliseconds(value: number): string {
   return `${whole}${DECIMALS[micros - whole * 1_000]}`;
 }
 
+/** Quotation marks stand around it already. */
+function inQuotes(text: string): string {
+  return PLAIN.test(text) ? text : escaped(text).slice(1, -1);
+}
+
+/** What lines say about the way of a request and its end: the same for thousands of them. */
+interface Middle {
+  readonly authority: string;
+  readonly status: number;
+  readonly reason: string;
+  readonly service: string;
+  readonly backend: string;
+  readonly version: string;
+  readonly tries: number;
+  readonly text: string;
+}
+
+/** A line is put together of few pieces, because each costs: 0.4 us for twelve, 0.8 for thirty-three. */
+class LineParts {
+  #time = "";
+  #direction = "";
+  #method = "";
+  #front = "";
+  /** By route and endpoint, the last of each. */
+  readonly #middles = new Map<string, Map<string, Middle>>();
+  #made = 0;
+
+  /** From the beginning to the target. */
+  front(time: string, { direction, head: { method } }: ExchangeRecord): string {
+    if (time !== this.#time || direction !== this.#direction || method !== this.#method) {
+      this.#time = time;
+      this.#direction = direction;
+      this.#method = ownCopy(method);
+      this.#front = ownCopy(`{"time":"${time}","direction":"${direction}","method":"${inQuotes(method)}","target":"`);
+    }
+    return this.#front;
+  }
+
+  /** From behind the target to the duration. */
+  middle(record: ExchangeRecord): string {
+    const { head, status, reason, service, backend, attemptCount, lastAttempt } = record;
+    const route = record.rule?.route ?? "";
+    const endpoint = lastAttempt?.address ?? "";
+    const version = lastAttempt?.version ?? "";
+    const known = this.#middles.get(route)?.get(endpoint);
+    const isSame =
+      known !== undefined &&
+      known.status === status &&
+      known.tries === attemptCount &&
+      known.authority === head.authority &&
+      known.reason === reason &&
+      known.service === service &&
+      known.backend === backend &&
+      known.version === version;
+    if (isSame) return known.text;
+    const text = ownCopy(
+      `","authority":${quoted(head.authority)},"status":${status},"reason":"${reason}","service":${quoted(service)},` +
+        `"backend":${quoted(backend)},"version":${quoted(version)},"endpoint":"${endpoint}","route":${quoted(route)},` +
+        `"tries":${attemptCount},"durationMs":`,
+    );
+    const authority = ownCopy(head.authority);
+    this.#keep(route, endpoint, { authority, status, reason, service, backend, version, tries: attemptCount, text });
+    return text;
+  }
+
+  #keep(route: string, endpoint: string, middle: Middle): void {
+    if (++this.#made > MEMO_MAX) {
+      this.#middles.clear();
+      this.#made = 0;
+    }
+    const ofRoute = this.#middles.get(route);
+    if (ofRoute === undefined) this.#middles.set(route, new Map([[endpoint, middle]]));
+    else ofRoute.set(endpoint, middle);
+  }
+}
+
 function jsonFormat(headers: readonly LoggedHeader[]): LineFormat {
-  const methods = new TextMemo((method) => `"method":${quoted(method)},"target":`);
-  const authorities = new TextMemo((authority) => `,"authority":${quoted(authority)},"status":`);
-  const services = new TextMemo((service) => `","service":${quoted(service)},"backend":`);
-  const names = new TextMemo(quoted);
-  const routes = new TextMemo((route) => `","route":${quoted(route)},"tries":`);
+  const parts = new LineParts();
+  const remotes = new TextMemo((address) => `,"remoteAddress":${quoted(address)},"requestId":"`);
   return (record, time) => {
-    const { head, lastAttempt: attempt } = record;
-    const endpoint = attempt?.address ?? "";
+    const { head } = record;
     let line =
-      `{"time":"${time}","direction":"${record.direction}",${methods.of(head.method)}${quoted(safeTarget(head.target))}` +
-      `${authorities.of(head.authority)}${record.status},"reason":"${record.reason}${services.of(record.service)}` +
-      `${names.of(record.backend)},"version":${names.of(attempt?.version ?? "")},"endpoint":"${endpoint}` +
-      `${routes.of(record.rule?.route ?? "")}${record.attemptCount},"durationMs":${milliseconds(record.durationMs)},` +
-      `"requestBytes":${record.requestBytes},"responseBytes":${record.responseBytes},` +
-      `"remoteAddress":"${record.remoteAddress}","requestId":${quoted(record.requestId)}`;
-    if (record.grpcStatus !== "") line += `,"grpcStatus":"${record.grpcStatus}"`;
-    if (record.detail !== "") line += `,"detail":${quoted(record.detail)}`;
-    if (record.traceId !== "")
-      line += `,"traceId":${quoted(record.traceId)},"spanId":${quoted(record.spanId)},"sampled":${record.isSampled}`;
-    if (headers.length > 0) line += `,"headers":{${headerMembers(record, headers)}}`;
-    return `${line}}\n`;
+      `${parts.front(time, record)}${inQuotes(safeTarget(head.target))}${parts.middle(record)}` +
+      `${milliseconds(record.durationMs)},"requestBytes":${record.requestBytes},"responseBytes":${record.responseBytes}` +
+      `${remotes.of(record.remoteAddress)}${inQuotes(record.requestId)}`;
+    if (record.grpcStatus !== "") line += `","grpcStatus":"${record.grpcStatus}`;
+    if (record.detail !== "") line += `","detail":"${inQuotes(record.detail)}`;
+    line +=
+      record.traceId === ""
+        ? '"'
+        : `","traceId":"${inQuotes(record.traceId)}","spanId":"${inQuotes(record.spanId)}","sampled":${record.isSampled}`;
+    return headers.length === 0 ? `${line}}\n` : `${line},"headers":{${headerMembers(record, headers)}}}\n`;
   };
 }
 
