@@ -3,7 +3,7 @@
 import { bareEnvoy, envoy } from "./peers/envoy.ts";
 import { haproxy } from "./peers/haproxy.ts";
 import { nginx } from "./peers/nginx.ts";
-import { httpxyProxy, undiciProxy } from "./peers/node-peers.ts";
+import { httpxyProxy, relay, undiciProxy } from "./peers/node-peers.ts";
 import { weft } from "./peers/weft.ts";
 import {
   CHUNKED,
@@ -30,7 +30,7 @@ const TARGETS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
 };
 
 export async function run({ scale, note }: BenchOptions): Promise<BenchResult> {
-  const field = await ProxyField.start([weft, nginx, haproxy, envoy, bareEnvoy, undiciProxy, httpxyProxy], note);
+  const field = await ProxyField.start([weft, nginx, haproxy, envoy, bareEnvoy, undiciProxy, httpxyProxy, relay], note);
   const rounds = Math.max(3, Math.round(ROUNDS * scale));
   const durationMs = Math.max(200, ROUND_MS * Math.min(1, scale));
   const figures: Figure[] = [];

@@ -34,16 +34,21 @@ function nodePeer(name: string, packageName: string, script: string): Peer {
   };
 }
 
-/** On Node's own HTTP/2: always there. */
-export const http2Proxy: Peer = {
-  name: "node:http2",
-  async start({ endpointPorts }) {
-    const port = await freePort();
-    const program = join(import.meta.dirname, "http2-proxy.ts");
-    const command = [process.execPath, program, "--port", String(port), "--endpoint", String(endpointPorts[0])];
-    return launch({ name: "node:http2", command, port });
-  },
-};
+/** Of Node alone: always there. */
+function plainPeer(name: string, script: string): Peer {
+  return {
+    name,
+    async start({ endpointPorts }) {
+      const port = await freePort();
+      const program = join(import.meta.dirname, script);
+      const command = [process.execPath, program, "--port", String(port), "--endpoint", String(endpointPorts[0])];
+      return launch({ name, command, port });
+    },
+  };
+}
+
+export const http2Proxy = plainPeer("node:http2", "http2-proxy.ts");
+export const relay = plainPeer("a relay in Node that looks at nothing", "relay-proxy.ts");
 
 export const undiciProxy = nodePeer("node:http + undici", "undici", "undici-proxy.ts");
 export const httpxyProxy = nodePeer("httpxy", "httpxy", "httpxy-proxy.ts");
