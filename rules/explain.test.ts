@@ -280,6 +280,14 @@ describe("the question", () => {
     expect(ask([], "http://user:secret@orders:8080/x").upstreamHost).toBe("orders:8080");
   });
 
+  test("a caller that nobody knows is named, and taken for any of its namespace", () => {
+    const note = (from: string, namespace = "") => ask([SPLIT], "http://orders.default/", { from, namespace }).notes;
+    expect(note("nobody")).toEqual(["nobody of the mesh is called nobody: taken for some caller of namespace default"]);
+    expect(note("web.shop").join()).toContain("called web.shop: taken for some caller of namespace shop");
+    expect(note("no name!", "shop").join()).toContain("called no name!: taken for some caller of namespace shop");
+    for (const known of ["", "orders", "orders.default", "orders-v2"]) expect(note(known)).toEqual([]);
+  });
+
   test("looks bare names up in the caller's namespace", () => {
     expect(ask([], "http://orders/", { from: "web.shop" }).reason).toBe("no-such-service");
     expect(ask([], "http://orders.default/", { from: "web.shop" }).service).toBe("default/orders");

@@ -1,6 +1,7 @@
 // Where a request would go and why: the answer behind `weft explain`, found by the very compiler and lookup that
 // sidecars act on. Pure; knows what documents and workloads say, not which endpoints a sidecar finds unhealthy.
 import { compileMesh, compileService, type RuleIndex } from "./compile.ts";
+import { qualifiedName } from "./diagnostic.ts";
 import { egressVerdict } from "./egress.ts";
 import { compileEndpoints, type WorkloadFacts } from "./endpoints.ts";
 import { type ExplainedPolicy, explainPolicies } from "./explain/policy.ts";
@@ -87,8 +88,11 @@ function answered(reason: MeshReason): Pick<Explanation, "reason" | "status"> {
 export function explain(input: ExplainInput): Explanation {
   const { index, question } = input;
   const target = readTarget(question);
-  const fromNamespace = callerNamespace(question);
+  const caller = callerOf(question);
+  const fromNamespace = caller.slice(0, caller.indexOf("/"));
   const notes = target.note === "" ? [] : [target.note];
+  if (question.from !== "" && !isKnown(input, caller))
+    notes.push(`nobody of the mesh is called ${question.from}: taken for some caller of namespace ${fromNamespace}`);
   const host = parseServiceHost(target.host, fromNamespace);
   const resource = host === undefined ? undefined : compileService(index, host.service);
   if (host === undefined || resource === undefined) return explainStranger(input, target, host?.service ?? "", notes);
@@ -112,10 +116,16 @@ export function explain(input: ExplainInput): Explanation {
   return { ...service, ...found, notes: [...notes, ...service.notes] };
 }
 
-/** The namespace of the calling service: in `from` after the dot, else the one asked in. */
-function callerNamespace({ from, namespace }: ExplainQuestion): string {
+/** The calling service, `namespace/name`: the namespace stands in `from` after the dot, or is the one asked in. */
+function callerOf({ from, namespace }: ExplainQuestion): string {
   const home = namespace === "" ? "default" : namespace;
-  return parseServiceHost(from, home)?.service.split("/")[0] ?? home;
+  return parseServiceHost(from, home)?.service ?? `${home}/`;
+}
+
+/** Some callers are no services that anybody could call. */
+function isKnown({ index, workloads }: ExplainInput, caller: string): boolean {
+  if (compileService(index, caller) !== undefined) return true;
+  return workloads.some(({ namespace, service }) => qualifiedName(namespace, service) === caller);
 }
 
 /** A host that is no service of the mesh: allowed out, or answered 404. */
