@@ -1,14 +1,17 @@
 // Minutes of differential fuzzing of the HTTP/1.1 codec against llhttp (`npm run fuzz`): rounds with a new seed each,
-// printed, until the time is over or a disagreement is found. `--seconds 120`, `--seed N` (one round).
-import { parseArgs } from "node:util";
+// printed, until the time is over or a disagreement is found.
 import fc from "fast-check";
 import { checkRequests, checkResponse } from "../test/wire/differential.ts";
 import { cuts, requestBytes, responseBytes } from "../test/wire/generate.ts";
+import { numberOptions } from "./number-options.ts";
 
 const ROUND_RUNS = 20_000;
 
-const { values } = parseArgs({ options: { seconds: { type: "string", default: "120" }, seed: { type: "string" } } });
-const endsAt = performance.now() + Number(values.seconds) * 1000;
+const options = numberOptions("npm run fuzz -- [--seconds N] [--seed N]", {
+  seconds: ["until no round begins any more", 120],
+  seed: ["one round only, as it was printed", undefined],
+});
+const endsAt = performance.now() + (options.seconds ?? 0) * 1000;
 
 async function agree(check: Promise<string | undefined>, bytes: Uint8Array): Promise<void> {
   const problem = await check;
@@ -26,8 +29,8 @@ async function round(seed: number): Promise<void> {
 
 let rounds = 0;
 do {
-  const seed = values.seed === undefined ? (Date.now() ^ (rounds * 0x9e3779b1)) | 0 : Number(values.seed);
+  const seed = options.seed ?? (Date.now() ^ (rounds * 0x9e3779b1)) & 0x7fffffff;
   console.log(`round ${++rounds}, seed ${seed}`);
   await round(seed);
-} while (values.seed === undefined && performance.now() < endsAt);
+} while (options.seed === undefined && performance.now() < endsAt);
 console.log(`${rounds * ROUND_RUNS} request streams and as many responses, no disagreement`);

@@ -1,16 +1,12 @@
 // `npm run soak`: ten minutes of misbehaviour, or as many as are asked for.
-//   npm run soak -- [--seconds 600] [--clients 48]
-import { parseArgs } from "node:util";
+import { numberOptions } from "../../scripts/number-options.ts";
 import { soak } from "./soak.ts";
 
-const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "600" }, clients: { type: "string", default: "48" } },
+const { seconds = 0, clients = 0 } = numberOptions("npm run soak -- [--seconds N] [--clients N]", {
+  seconds: ["how long clients and endpoints misbehave", 600],
+  clients: ["how many of them at a time", 48],
 });
-const report = await soak({
-  seconds: Number(values.seconds),
-  clients: Number(values.clients),
-  note: (line) => console.error(line),
-});
+const report = await soak({ seconds, clients, note: (line) => console.error(line) });
 const { early, late, ...counts } = report;
 console.log(JSON.stringify({ ...counts, early, late }, undefined, 2));
 process.exitCode = report.findings.length === 0 ? 0 : 1;
