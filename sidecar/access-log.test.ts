@@ -138,6 +138,7 @@ describe("a line", () => {
       [{ route: rule.route }, recordOf({ rule })],
       [{ endpoint: "10.0.0.9:1" }, triedLast({ address: "10.0.0.9:1" })],
       [{ version: "v9" }, triedLast({ version: "v9" })],
+      [{ version: "v2\u2013\u65e5\u672c" }, triedLast({ version: "v2\u2013\u65e5\u672c" })],
       [{ direction: "inbound" }, recordOf({ direction: "inbound" })],
       [{ remoteAddress: "::1" }, recordOf({ remoteAddress: "::1" })],
       [{ requestBytes: 1, responseBytes: 2 }, recordOf({ requestBytes: 1, responseBytes: 2 })],

@@ -84,6 +84,11 @@ function inQuotes(text: string): string {
   return PLAIN.test(text) ? text : escaped(text).slice(1, -1);
 }
 
+/** The same text in one piece. What it is put together of may be any text, unlike what requests bring (latin1). */
+function flat(text: string): string {
+  return Buffer.from(text).toString();
+}
+
 /** What lines say about the way of a request and its end: the same for thousands of them. */
 interface Middle {
   readonly authority: string;
@@ -134,7 +139,7 @@ class LineParts {
       known.backend === backend &&
       known.version === version;
     if (isSame) return known.text;
-    const text = ownCopy(
+    const text = flat(
       `","authority":${quoted(head.authority)},"status":${status},"reason":"${reason}","service":${quoted(service)},` +
         `"backend":${quoted(backend)},"version":${quoted(version)},"endpoint":"${endpoint}","route":${quoted(route)},` +
         `"tries":${attemptCount},"durationMs":`,

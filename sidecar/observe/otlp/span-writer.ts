@@ -91,6 +91,8 @@ class SdkSpanWriter implements SpanWriter {
   readonly #exporter: SpanExporter;
   /** Ids were drawn when the request came; the SDK is given them back. */
   readonly #ids = { trace: "", span: "" };
+  /** From the clock of durations to that of the wall; the same at both ends of a span. */
+  #epochMs = 0;
 
   constructor({ target: _target, attributes, clock, count, onChange }: SpanWriterOptions, exporter: SpanExporter) {
     this.#clock = clock;
@@ -233,7 +235,8 @@ class SdkSpanWriter implements SpanWriter {
   #begin(place: Place, { name, kind, spanId, startedMs, links }: Beginning): SdkSpan {
     this.#ids.trace = place.traceId;
     this.#ids.span = spanId;
-    const startTime = this.#clock.wall() - this.#clock.now() + startedMs;
+    this.#epochMs = this.#clock.wall() - this.#clock.now();
+    const startTime = this.#epochMs + startedMs;
     return this.#tracer.startSpan(name, { kind, links, startTime }, parentContext(place)) as SdkSpan;
   }
 
@@ -244,10 +247,11 @@ class SdkSpanWriter implements SpanWriter {
     cutLong(attributes);
     if (attributes["error.type"] !== undefined)
       span.setStatus(detail === "" ? { code: SpanStatusCode.ERROR } : { code: SpanStatusCode.ERROR, message: detail });
-    span.end(this.#clock.wall() - this.#clock.now() + endedMs);
+    span.end(this.#epochMs + endedMs);
   }
 }
 
+/** What clients send may be long. */
 function cutLong(attributes: Attributes): void {
   for (const name in attributes) {
     const value = attributes[name];
