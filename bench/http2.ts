@@ -1,11 +1,12 @@
 // What the HTTP/2 codec costs, in nanoseconds of user CPU: HPACK of a gRPC call's heads, and whole unary calls through two
 // connections as a proxy makes them, in memory. Not a proxy benchmark: no sockets. Run with `node bench/http2.ts`; rounds
 // are interleaved, the median is printed.
+
+import { FlushQueue } from "../runtime/flush-queue.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { TimerWheel } from "../runtime/timer-wheel.ts";
 import { Http2Connection } from "../sidecar/http2/connection.ts";
 import type { Http2ConnectionHandler, Http2StreamView, StreamHandler } from "../sidecar/http2/contract.ts";
-import { FlushQueue } from "../sidecar/http2/flush-queue.ts";
 import { Http2Head } from "../sidecar/http2/head.ts";
 import { HeadReader } from "../sidecar/http2/head-rules.ts";
 import { HpackDecoder } from "../sidecar/http2/hpack-decoder.ts";

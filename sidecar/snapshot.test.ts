@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { compilePolicy } from "../rules/compile/policy.ts";
 import type { Endpoint, EndpointsResource, Resource, ServiceResource } from "../rules/resource.ts";
 import { resourceName } from "../rules/resource.ts";
+import { FlushQueue } from "../runtime/flush-queue.ts";
 import { silentLog } from "../runtime/log.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { seededRandom } from "../runtime/random.ts";
@@ -16,7 +17,8 @@ function empty() {
   const connectStreams = (): never => {
     throw new Error("connects to nobody");
   };
-  const pool = { clock, wheel: new TimerWheel(clock), readMode: "shared", writeBufferBytes: 65_536 } as const;
+  const flushes = new FlushQueue(() => {});
+  const pool = { clock, wheel: new TimerWheel(clock), readMode: "shared", writeBufferBytes: 65_536, flushes } as const;
   return emptySnapshot({
     pool,
     connectStreams,

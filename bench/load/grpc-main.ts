@@ -2,6 +2,7 @@
 // other one costs more than the proxies that are measured. Obeys as main.ts does; started by load-process.ts.
 import { createServer, type Socket } from "node:net";
 import { systemClock } from "../../runtime/clock.ts";
+import { FlushQueue } from "../../runtime/flush-queue.ts";
 import { adoptSocket, type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { Http2Connection } from "../../sidecar/http2/connection.ts";
@@ -11,7 +12,6 @@ import type {
   Http2StreamView,
   StreamHandler,
 } from "../../sidecar/http2/contract.ts";
-import { FlushQueue } from "../../sidecar/http2/flush-queue.ts";
 import { Http2Head } from "../../sidecar/http2/head.ts";
 import { DEFAULT_HTTP2_LIMITS } from "../../sidecar/http2/limits.ts";
 import { NO_HANDLER } from "../../sidecar/http2/stream.ts";

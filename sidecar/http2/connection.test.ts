@@ -2,8 +2,8 @@
 // at all, in any pieces.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { FlushQueue } from "../../runtime/flush-queue.ts";
 import { ERROR } from "./error-code.ts";
-import { FlushQueue } from "./flush-queue.ts";
 import { Http2Head } from "./head.ts";
 import { DEFAULT_HTTP2_LIMITS } from "./limits.ts";
 import type { Http2Stream } from "./stream.ts";

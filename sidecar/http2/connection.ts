@@ -1,5 +1,7 @@
 // One HTTP/2 connection, either side of it: what it is made of, how it begins and ends, SETTINGS, PING and GOAWAY. Frames
 // are read by frame-reader.ts, understood by receiver.ts and written by sender.ts; streams live in streams.ts.
+
+import type { Flushable } from "../../runtime/flush-queue.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type {
   CloseCause,
@@ -11,7 +13,6 @@ import type {
 } from "./contract.ts";
 import { ERROR } from "./error-code.ts";
 import { FloodGuard } from "./flood.ts";
-import type { Flushable } from "./flush-queue.ts";
 import { STREAM_ID_MAX } from "./frame.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { Http2Head } from "./head.ts";

@@ -2,7 +2,7 @@
 //
 // Where things are: `Http2Connection` in connection.ts; `Http2Stream` in stream.ts; `Http2Head` in head.ts; `FIELD`
 // (kinds of known fields) in field.ts; `ERROR` (RST_STREAM and GOAWAY codes) in error-code.ts; limits and what is told
-// to the peer in limits.ts; refusals in refusal.ts; `FlushQueue` in flush-queue.ts.
+// to the peer in limits.ts; refusals in refusal.ts; `FlushQueue` in runtime/flush-queue.ts.
 //
 //   const connection = new Http2Connection({ role: "server", transport, handler, ...shared });
 //   connection.start();                          // SETTINGS (a client: preface too) are gathered
@@ -21,8 +21,8 @@
 // (but for onDrain, where something of it waited).
 // Handlers may call anything on any stream or connection from within.
 import type { Clock } from "../../runtime/clock.ts";
+import type { FlushQueue } from "../../runtime/flush-queue.ts";
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
-import type { FlushQueue } from "./flush-queue.ts";
 import type { Http2Head } from "./head.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { Refusal } from "./refusal.ts";

@@ -34,7 +34,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   get hasUnsent(): boolean {
-    return this.#connection?.isEmpty === false;
+    return this.#connection?.sendNow() === false;
   }
 
   pauseReading(): void {
@@ -46,7 +46,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   endTunnelWrites(): void {
-    this.#connection?.socket.end();
+    this.#connection?.end();
   }
 
   protected lease(member: EndpointMember, method: string, upgrades: boolean, isFresh: boolean): void {

@@ -3,7 +3,7 @@
 // with its decoder and its exchange, is given back after a moment without a request. Not requests and not answers.
 import type { Socket } from "node:net";
 import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
-import { SocketWriter } from "../../runtime/socket-writer.ts";
+import { TurnWriter } from "../../runtime/turn-writer.ts";
 import { PREFACE } from "../http2/frame.ts";
 import type { ClientLink, LinkOwner, SeatedLink } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -28,7 +28,7 @@ type SocketState = "greeting" | "http1" | "http2" | "closing" | "closed";
 export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOwner {
   readonly remoteAddress: string;
   readonly #socket: Socket;
-  readonly #writer: SocketWriter;
+  readonly #writer: TurnWriter;
   readonly #owner: LinkOwner;
   readonly #path: DataPath;
   readonly #seats: Http1Seats;
@@ -49,7 +49,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
     this.remoteAddress = plainAddress(accepted.remoteAddress);
     this.#timer = new PhaseTimer(this, path.wheel);
     this.#socket = adoptSocket(accepted, this, path.readMode);
-    this.#writer = new SocketWriter(this.#socket, path.limits.writeBufferBytes);
+    this.#writer = new TurnWriter(this.#socket, path.limits.writeBufferBytes, path.http2.flushes);
     this.#socket.on("error", ignore);
     this.#socket.on("drain", () => this.#seat?.onDrain());
     this.#socket.on("end", () => this.#onEnd());
@@ -134,14 +134,17 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
   }
 
   endWrites(): void {
+    this.#writer.sendNow();
     this.#socket.end();
   }
 
   reset(): void {
+    this.#writer.sendNow();
     this.#socket.resetAndDestroy();
   }
 
   cut(): void {
+    this.#writer.sendNow();
     this.#socket.destroy();
   }
 
@@ -153,6 +156,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
   close(): void {
     if (this.#state === "closing" || this.#state === "closed") return;
     this.#state = "closing";
+    this.#writer.sendNow();
     this.#socket.end();
     linger(this.#socket, this.#timer, this.#path.limits);
   }
@@ -185,6 +189,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
 
   destroy(): void {
     this.#seat?.refuseDraining();
+    this.#writer.sendNow();
     this.#socket.destroySoon();
   }
 

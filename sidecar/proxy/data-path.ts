@@ -1,13 +1,13 @@
 // What every part of the data path stands on: time, timers, limits, figures, and where the snapshot is. Built once per
 // process; listeners share it.
 import type { Clock } from "../../runtime/clock.ts";
+import { FlushQueue } from "../../runtime/flush-queue.ts";
 import type { Log } from "../../runtime/log.ts";
 import { ProcessLoad } from "../../runtime/process-load.ts";
 import type { Random } from "../../runtime/random.ts";
 import { chooseReadMode, type ReadMode } from "../../runtime/shared-socket.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "../http1/limits.ts";
-import { FlushQueue } from "../http2/flush-queue.ts";
 import { DEFAULT_HTTP2_LIMITS, type Http2Limits } from "../http2/limits.ts";
 import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
 import type { ExchangeObserver } from "../observe/exchange-record.ts";
@@ -76,7 +76,8 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const wheel = new TimerWheel(options.clock);
   const metrics = new Metrics();
-  const base = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes };
+  const flushes = new FlushQueue((run) => setImmediate(run));
+  const base = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes, flushes };
   const http2: Http2Tools = {
     ...base,
     limits: {
@@ -85,7 +86,6 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
       stallTimeoutMs: limits.bodyIdleTimeoutMs,
       ...options.http2Limits,
     },
-    flushes: new FlushQueue((run) => setImmediate(run)),
     onBug: (error) => {
       metrics.internalErrors.cell("http2-upstream").value++;
       options.log.error({ err: error }, "an error in the sidecar ended a connection to an endpoint");

@@ -1,11 +1,11 @@
 // What HTTP/2 connections of both sides stand on: the socket as the codec wants it, and what they share in a process.
 import type { Socket } from "node:net";
 import type { Clock } from "../../runtime/clock.ts";
+import type { FlushQueue } from "../../runtime/flush-queue.ts";
 import type { ReadMode } from "../../runtime/shared-socket.ts";
 import { SocketWriter } from "../../runtime/socket-writer.ts";
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { Http2Transport } from "../http2/contract.ts";
-import type { FlushQueue } from "../http2/flush-queue.ts";
 import type { Http2Limits } from "../http2/limits.ts";
 
 /** One per process. */

@@ -3,8 +3,8 @@
 import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
-import { SocketWriter } from "../../runtime/socket-writer.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
+import { TurnWriter } from "../../runtime/turn-writer.ts";
 import type { PoolTools } from "./tools.ts";
 
 /** An endpoint that vanished without a word, behind a tunnel say, is noticed by TCP after this. */
@@ -46,7 +46,7 @@ export class UpstreamConnection implements ByteReader, TimerOwner {
   /** The connect timeout, later the idle timeout: never both. */
   readonly timer: WheelTimer;
   readonly #owner: ConnectionOwner;
-  readonly #writer: SocketWriter;
+  readonly #writer: TurnWriter;
   #error = "";
 
   constructor(owner: ConnectionOwner, target: HostPort, tools: PoolTools) {
@@ -54,7 +54,7 @@ export class UpstreamConnection implements ByteReader, TimerOwner {
     this.target = target;
     this.timer = new WheelTimer(this);
     this.socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, this, tools.readMode);
-    this.#writer = new SocketWriter(this.socket, tools.writeBufferBytes);
+    this.#writer = new TurnWriter(this.socket, tools.writeBufferBytes, tools.flushes);
     this.#listen(this.socket);
   }
 
@@ -86,6 +86,18 @@ export class UpstreamConnection implements ByteReader, TimerOwner {
   /** Bytes that nobody will change any more. */
   writeBytes(bytes: Buffer): boolean {
     return this.#writer.writeBytes(bytes);
+  }
+
+  /** What was written goes out now. @returns whether nothing of it waits in the process */
+  sendNow(): boolean {
+    this.#writer.sendNow();
+    return this.#writer.isEmpty;
+  }
+
+  /** No more is written; the endpoint may still send. */
+  end(): void {
+    this.#writer.sendNow();
+    this.socket.end();
   }
 
   onBytes(bytes: Buffer, length: number): void {

@@ -3,10 +3,12 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { systemClock } from "../../runtime/clock.ts";
+import { FlushQueue } from "../../runtime/flush-queue.ts";
 import { latin1 } from "../../runtime/latin1.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { UpstreamConnection } from "./connection.ts";
 import { learnIdleTime, Pool, type PoolSettings, type PoolWaiter } from "./pool.ts";
+import type { PoolTools } from "./tools.ts";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -37,12 +39,14 @@ async function listen(onConnection: (socket: Socket) => void = () => {}) {
   return { server, sockets, port: (server.address() as AddressInfo).port };
 }
 
+function tools(): PoolTools {
+  const flushes = new FlushQueue(setImmediate);
+  const wheel = new TimerWheel(systemClock);
+  return { clock: systemClock, wheel, readMode: "shared", writeBufferBytes: 65_536, flushes };
+}
+
 function poolTo(port: number, settings: Partial<PoolSettings> = {}): Pool {
-  const pool = new Pool(
-    { host: "127.0.0.1", port },
-    { ...SETTINGS, ...settings },
-    { clock: systemClock, wheel: new TimerWheel(systemClock), readMode: "shared", writeBufferBytes: 65_536 },
-  );
+  const pool = new Pool({ host: "127.0.0.1", port }, { ...SETTINGS, ...settings }, tools());
   cleanups.push(() => pool.destroy());
   return pool;
 }
@@ -171,11 +175,7 @@ test("nobody listens: the waiter is told, and the pool is empty", async () => {
 
 test("the connect timeout ends an attempt at an address that never answers", async () => {
   // TEST-NET-1 (RFC 5737): a network either drops packets for it or says so.
-  const pool = new Pool(
-    { host: "192.0.2.1", port: 9 },
-    { ...SETTINGS, connectTimeoutMs: 30 },
-    { clock: systemClock, wheel: new TimerWheel(systemClock), readMode: "shared", writeBufferBytes: 65_536 },
-  );
+  const pool = new Pool({ host: "192.0.2.1", port: 9 }, { ...SETTINGS, connectTimeoutMs: 30 }, tools());
   const waiter = new Waiter();
   pool.enqueue(waiter);
   await expect(waiter.leased).rejects.toThrow(/timed out|ENETUNREACH|EHOSTUNREACH|ECONNREFUSED/);

@@ -1,5 +1,6 @@
 // What pools and their connections are built with.
 import type { Clock } from "../../runtime/clock.ts";
+import type { FlushQueue } from "../../runtime/flush-queue.ts";
 import type { ReadMode } from "../../runtime/shared-socket.ts";
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 
@@ -9,4 +10,6 @@ export interface PoolTools {
   readonly readMode: ReadMode;
   /** Bytes queued in one socket before its user is told to wait. */
   readonly writeBufferBytes: number;
+  /** One for all connections of the process. */
+  readonly flushes: FlushQueue;
 }

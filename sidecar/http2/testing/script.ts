@@ -1,11 +1,12 @@
 // One connection in memory that is sent octets, cut wherever a test wants; what its handlers were told and what it wrote
 // become lines of text. For tests.
+
+import { FlushQueue } from "../../../runtime/flush-queue.ts";
 import { ManualClock } from "../../../runtime/manual-clock.ts";
 import { TimerWheel } from "../../../runtime/timer-wheel.ts";
 import { Http2Connection } from "../connection.ts";
 import type { CloseCause, Http2ConnectionHandler, Http2StreamView, StreamHandler } from "../contract.ts";
 import { errorName } from "../error-code.ts";
-import { FlushQueue } from "../flush-queue.ts";
 import { Http2Head } from "../head.ts";
 import { HpackDecoder } from "../hpack-decoder.ts";
 import { DEFAULT_HTTP2_LIMITS, type Http2Limits } from "../limits.ts";

@@ -1,10 +1,10 @@
 // A connection over a real socket, for tests: what the conductor does for real, in its smallest form.
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { systemClock } from "../../../runtime/clock.ts";
+import { FlushQueue } from "../../../runtime/flush-queue.ts";
 import { TimerWheel } from "../../../runtime/timer-wheel.ts";
 import { Http2Connection } from "../connection.ts";
 import type { CloseCause, Http2ConnectionHandler, Http2Role, Http2StreamView, StreamHandler } from "../contract.ts";
-import { FlushQueue } from "../flush-queue.ts";
 import { DEFAULT_HTTP2_LIMITS, type Http2Limits } from "../limits.ts";
 import type { Refusal } from "../refusal.ts";
 import { NO_HANDLER } from "../stream.ts";

@@ -1,5 +1,5 @@
-// Which connections have gathered frames in this turn of the event loop, and one write for each at its end. Not a
-// queue of bytes: those stand in the slabs of the connections.
+// Which connections have gathered something in this turn of the event loop, and one write for each at its end. Not a
+// queue of bytes: those stand with the connections.
 
 /** Whoever gathers. */
 export interface Flushable {
