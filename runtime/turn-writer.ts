@@ -40,8 +40,8 @@ export class TurnWriter implements Flushable {
   /** Bytes that nobody changes any more, at once. @returns as `write` */
   writeBytes(bytes: Buffer): boolean {
     this.sendNow();
-    // A write that the kernel took whole leaves nothing queued, though Node says false to one above its high-water mark.
-    return this.#socket.write(bytes) || this.#hasRoom;
+    this.#socket.write(bytes);
+    return this.#hasRoom;
   }
 
   /** The turn is over. */
@@ -58,7 +58,8 @@ export class TurnWriter implements Flushable {
     if (this.#socket.writable) this.#socket.write(text, "latin1");
   }
 
+  /** False only where a 'drain' follows. */
   get #hasRoom(): boolean {
-    return this.#socket.writableLength < this.#bufferBytes;
+    return this.#socket.writableLength < this.#bufferBytes || !this.#socket.writableNeedDrain;
   }
 }

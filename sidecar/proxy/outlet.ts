@@ -1,5 +1,6 @@
 // What is on its way into one socket within one turn: pieces are joined, so that a head and the body that came with it
-// cost one write. Not a queue across turns: whoever adds also flushes before the turn ends.
+// cost one write. Not a queue across turns: whoever adds also flushes before the turn ends. When the socket itself writes
+// is its writer's business (turn-writer.ts).
 import { latin1 } from "../../runtime/latin1.ts";
 import { CHUNK_END, chunkHeader, LAST_CHUNK } from "../http1/chunk.ts";
 import type { ByteSink, MessageOutlet, Trailers } from "./contract.ts";
