@@ -1,6 +1,6 @@
 // A decision record as plain data of its own, for whoever keeps it or sends it on: the ring, taps, people. Made only of
 // records that somebody wants; bounded, whatever the request brought. Its shape is that of the wire (telemetry.proto).
-import type { RouteRule } from "../../rules/resource.ts";
+import type { RouteMatch, RouteRule } from "../../rules/resource.ts";
 import { matchInWords } from "../../rules/routing/explain-route.ts";
 import { ownCopy } from "../../runtime/latin1.ts";
 import type { AttemptRecord, ExchangeRecord } from "./exchange-record.ts";
@@ -68,12 +68,14 @@ export interface DecisionAttempt {
 const TARGET_CHARACTERS_MAX = 256;
 const NAME_CHARACTERS_MAX = 128;
 const DETAIL_CHARACTERS_MAX = 256;
+/** Shared: nobody adds to what a decision holds. */
+const NONE: never[] = [];
 /** Backends of a split that are named. */
 const SPLIT_MAX = 16;
 
 /** @param atMs the wall clock's time at the end of the request head */
 export function decisionOf(record: ExchangeRecord, atMs: number): Decision {
-  const { head, startedMs, endedMs, rule, lastAttempt } = record;
+  const { head, startedMs, endedMs, rule, match, lastAttempt } = record;
   return {
     sidecar: "",
     sidecarService: "",
@@ -90,15 +92,20 @@ export function decisionOf(record: ExchangeRecord, atMs: number): Decision {
     remoteAddress: record.remoteAddress,
     revision: record.revision,
     service: record.service,
-    ...ruleParts(record, rule),
+    route: rule?.route ?? "",
+    ruleIndex: rule?.ruleIndex ?? 0,
+    ruleName: rule?.ruleName ?? "",
+    matchIndex: match === undefined || rule === undefined ? 0 : Math.max(0, rule.matches.indexOf(match)),
+    match: match === undefined ? "" : textOf(match),
+    split: rule === undefined ? NONE : splitOf(rule),
     splitPoint: record.splitPoint,
     splitBucket: record.splitBucket,
     backend: record.backend,
     version: lastAttempt?.version ?? "",
-    skipped: record.skipped.map(({ address, why }) => ({ address, why: why.slice(0, DETAIL_CHARACTERS_MAX) })),
+    skipped: record.skipped.length === 0 ? NONE : skippedOf(record),
     attempts: attemptsOf(record),
     attemptCount: record.attemptCount,
-    acts: record.acts.slice(0, record.actsKept).map(({ name, subject, value }) => ({ name, subject, value })),
+    acts: record.actsKept === 0 ? NONE : actsOf(record),
     requestTimeoutMs: record.requestTimeoutMs,
     perTryTimeoutMs: record.perTryTimeoutMs,
     status: record.status,
@@ -110,18 +117,34 @@ export function decisionOf(record: ExchangeRecord, atMs: number): Decision {
   };
 }
 
-type RuleParts = Pick<Decision, "route" | "ruleIndex" | "ruleName" | "matchIndex" | "match" | "split">;
+/** What is the same for all requests that go by a rule. */
+const splits = new WeakMap<RouteRule, Decision["split"]>();
+const matchTexts = new WeakMap<RouteMatch, string>();
 
-function ruleParts({ match }: ExchangeRecord, rule: RouteRule | undefined): RuleParts {
-  if (rule === undefined) return { route: "", ruleIndex: 0, ruleName: "", matchIndex: 0, match: "", split: [] };
-  return {
-    route: rule.route,
-    ruleIndex: rule.ruleIndex,
-    ruleName: rule.ruleName,
-    matchIndex: match === undefined ? 0 : Math.max(0, rule.matches.indexOf(match)),
-    match: match === undefined ? "" : matchInWords(match).slice(0, DETAIL_CHARACTERS_MAX),
-    split: rule.backends.slice(0, SPLIT_MAX).map(({ service, weight }) => ({ service, weight })),
-  };
+function splitOf(rule: RouteRule): Decision["split"] {
+  let split = splits.get(rule);
+  if (split === undefined) {
+    split = rule.backends.slice(0, SPLIT_MAX).map(({ service, weight }) => ({ service, weight }));
+    splits.set(rule, split);
+  }
+  return split;
+}
+
+function textOf(match: RouteMatch): string {
+  let text = matchTexts.get(match);
+  if (text === undefined) {
+    text = matchInWords(match).slice(0, DETAIL_CHARACTERS_MAX);
+    matchTexts.set(match, text);
+  }
+  return text;
+}
+
+function skippedOf({ skipped }: ExchangeRecord): Decision["skipped"] {
+  return skipped.map(({ address, why }) => ({ address, why: why.slice(0, DETAIL_CHARACTERS_MAX) }));
+}
+
+function actsOf({ acts, actsKept }: ExchangeRecord): Decision["acts"] {
+  return acts.slice(0, actsKept).map(({ name, subject, value }) => ({ name, subject, value }));
 }
 
 function attemptsOf({ attempts, attemptsKept, startedMs, endedMs }: ExchangeRecord): DecisionAttempt[] {

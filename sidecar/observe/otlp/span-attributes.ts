@@ -2,6 +2,7 @@
 // and RPC (https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), and what the mesh decided, as `weft.*`. Each function writes
 // into the attributes that it is given; of an attribute that is written twice the last value stands.
 import type { Attributes } from "@opentelemetry/api";
+import { ownCopy } from "../../../runtime/latin1.ts";
 import type { AttemptRecord, ExchangeRecord, RecordedHead } from "../exchange-record.ts";
 import { GRPC_FAILURES } from "../grpc-failures.ts";
 import { safeQuery } from "../redaction.ts";
@@ -54,16 +55,27 @@ export function peer(into: Attributes, address: string): void {
   if (port !== 0) into["network.peer.port"] = port;
 }
 
-const PORT = /^\d{1,5}$/;
+const PORT_DIGITS_MAX = 5;
 
 function splitPort(text: string): { readonly host: string; readonly port: number } {
   const place = text.slice(text.lastIndexOf("@") + 1);
   const colon = place.lastIndexOf(":");
-  const digits = colon < 0 ? "" : place.slice(colon + 1);
-  const hasPort = PORT.test(digits);
-  const host = hasPort ? place.slice(0, colon) : place;
+  const port = colon < 0 ? -1 : portIn(place, colon + 1);
+  const host = port < 0 ? place : place.slice(0, colon);
   const isBracketed = host.startsWith("[") && host.endsWith("]");
-  return { host: isBracketed ? host.slice(1, -1) : host, port: hasPort ? Number(digits) : 0 };
+  return { host: isBracketed ? host.slice(1, -1) : host, port: Math.max(0, port) };
+}
+
+/** One to five digits from there to the end; -1: something else. */
+function portIn(text: string, start: number): number {
+  if (start === text.length || text.length - start > PORT_DIGITS_MAX) return -1;
+  let port = 0;
+  for (let at = start; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    port = port * 10 + digit;
+  }
+  return port;
 }
 
 /** Path and query of a server span; secrets in the query redacted. */
@@ -76,7 +88,7 @@ export function url(into: Attributes, { path, query }: RequestFacts): void {
 /** The whole URL of a client span. */
 export function fullUrl({ authority, path, query }: RequestFacts): string {
   const host = authority.slice(authority.lastIndexOf("@") + 1);
-  return `http://${host}${path}${query === "" ? "" : `?${safeQuery(query)}`}`;
+  return ownCopy(`http://${host}${path}${query === "" ? "" : `?${safeQuery(query)}`}`);
 }
 
 /** @param errorFrom the status from which the convention calls it an error: 500 of servers, 400 of clients */

@@ -24,6 +24,7 @@ import type { OtlpTarget } from "../../../rules/telemetry-resource.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import type { AttemptRecord, ExchangeRecord } from "../exchange-record.ts";
 import type { MirrorSpan } from "../tracing/mirror-span.ts";
+import { keptId } from "../tracing/trace-ids.ts";
 import type { SpanWriter } from "../tracing/tracing.ts";
 import { BatchQueue, type BatchQueueOptions } from "./batch-queue.ts";
 import * as say from "./span-attributes.ts";
@@ -233,8 +234,9 @@ class SdkSpanWriter implements SpanWriter {
    * (7 of the 8 us that a span took). They are ours, of known types, and cut in `#end`.
    */
   #begin(place: Place, { name, kind, spanId, startedMs, links }: Beginning): SdkSpan {
-    this.#ids.trace = place.traceId;
-    this.#ids.span = spanId;
+    // They were cut from a page of ids, which a span that waits for its batch would keep.
+    this.#ids.trace = keptId(place.traceId);
+    this.#ids.span = keptId(spanId);
     this.#epochMs = this.#clock.wall() - this.#clock.now();
     const startTime = this.#epochMs + startedMs;
     return this.#tracer.startSpan(name, { kind, links, startTime }, parentContext(place)) as SdkSpan;
