@@ -7,6 +7,7 @@ import type { Writable } from "node:stream";
 import { promisify } from "node:util";
 import { type Clock, every, sleep, type Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { TextWriter } from "../runtime/text-writer.ts";
 import type { ItemOutcome } from "./observe/otlp/batch-queue.ts";
 
 /** Bytes that wait for a slow reader before lines are dropped. */
@@ -41,7 +42,7 @@ export interface LogFileOptions {
 type State =
   /** What comes meanwhile. */
   | { readonly type: "opening"; text: string; lines: number }
-  | { readonly type: "open"; readonly stream: Writable; readonly id: string }
+  | { readonly type: "open"; readonly stream: Writable; readonly writer: TextWriter; readonly id: string }
   /** Tried again with the next check. */
   | { readonly type: "failed" }
   | { readonly type: "closed" };
@@ -79,7 +80,7 @@ export class LogFile implements LineTarget {
       state.text += text;
       state.lines += lines;
     } else if (state.type === "open")
-      state.stream.write(text, (error) => count(error === null || error === undefined ? "exported" : "failed", lines));
+      state.writer.write(text, (error) => count(error === null || error === undefined ? "exported" : "failed", lines));
     else count("dropped", lines);
   }
 
@@ -130,7 +131,7 @@ export class LogFile implements LineTarget {
         if (this.#state.type === "open" && this.#state.stream === stream) this.#fail(error);
       });
       const before = this.#state;
-      this.#state = { type: "open", stream, id: idOf(stats) };
+      this.#state = { type: "open", stream, writer: new TextWriter(stream), id: idOf(stats) };
       if (before.type === "open") before.stream.end();
       else if (before.type === "opening" && before.lines > 0) this.write(before.text, before.lines);
       if (this.#complaint !== "") log.info({ file }, "the access log can be written again");

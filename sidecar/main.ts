@@ -9,6 +9,7 @@ relaunch({ execPath, execArgv, argv, env, hasChannel: channel !== undefined, exe
 const { systemClock } = await import("../runtime/clock.ts");
 const { createLog } = await import("../runtime/log.ts");
 const { systemRandom } = await import("../runtime/random.ts");
+const { TextWriter } = await import("../runtime/text-writer.ts");
 const { bootstrap } = await import("./bootstrap.ts");
 const { runSidecar } = await import("./run.ts");
 
@@ -35,7 +36,7 @@ if (asked.outcome === "exit") {
     clock: systemClock,
     random: systemRandom,
     log,
-    stdout: process.stdout,
+    stdout: new TextWriter(process.stdout),
     usage: () => {
       const { user, system } = process.cpuUsage();
       return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };

@@ -1,0 +1,45 @@
+// Writes text to a stream, as UTF-8 in buffers that are used again. A stream that is given text makes a Buffer for each:
+// memory that is mapped, touched for the first time and given back some hundred times a second where much is written,
+// and that V8 collects garbage for. Whatever the stream makes of the order of writes stays as it is.
+
+/** UTF-8 has no more for a character of a JavaScript text (a pair of surrogates: four for two). */
+const BYTES_PER_CHARACTER = 3;
+const BUFFER_BYTES = 256 * 1024;
+/** Longer texts are left to the stream. */
+const TEXT_LENGTH_MAX = Math.floor(BUFFER_BYTES / BYTES_PER_CHARACTER);
+/** Kept for use again; more are under way only where somebody reads slowly. */
+const SPARES_MAX = 2;
+
+/** A stream, as far as it is needed here. */
+export interface ByteStream {
+  readonly writableLength: number;
+  /** @param done called when this and what came before is out, or could not be written */
+  write(content: string | Uint8Array, done?: (error?: Error | null) => void): unknown;
+}
+
+export class TextWriter {
+  readonly #stream: ByteStream;
+  readonly #spares: Buffer[] = [];
+
+  constructor(stream: ByteStream) {
+    this.#stream = stream;
+  }
+
+  /** Bytes that wait for the stream. */
+  get writableLength(): number {
+    return this.#stream.writableLength;
+  }
+
+  /** @param done as of the stream */
+  write(text: string, done?: (error?: Error | null) => void): void {
+    if (text.length > TEXT_LENGTH_MAX) {
+      this.#stream.write(text, done);
+      return;
+    }
+    const bytes = this.#spares.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    this.#stream.write(bytes.subarray(0, bytes.write(text)), (error) => {
+      if (this.#spares.length < SPARES_MAX) this.#spares.push(bytes);
+      done?.(error);
+    });
+  }
+}
