@@ -10,8 +10,8 @@ import type { BenchOptions, BenchResult, Figure } from "./result.ts";
 const CONNECTIONS = 64;
 /** Of each case, one after the other: one differs from the next by more than most of what is measured. */
 const PROCESSES = 3;
-const ROUNDS = 5;
-const ROUND_MS = 1_000;
+const ROUNDS = 10;
+const ROUND_MS = 500;
 /** All on, against all off. */
 const RATIO_MAX = 1.3;
 /** With traces of 1 % and every line of the access log. */

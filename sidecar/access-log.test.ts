@@ -157,7 +157,7 @@ describe("a line", () => {
     const { write } = setUp({ headers: ["x-user"] });
     const nasty = '"\\\u0000\u2028\ud800\n}{';
     const head = { method: nasty, target: nasty, authority: nasty, value: () => nasty };
-    const lines = write(recordOf({ requestId: nasty, traceId: nasty, detail: nasty }, head))
+    const lines = write(recordOf({ requestId: nasty, detail: nasty }, head))
       .trimEnd()
       .split("\n");
     expect(lines).toHaveLength(1);

@@ -141,6 +141,7 @@ export class ExchangeRecord {
 
   // What names it: text from the head, or what this sidecar made; "" for none.
   requestId = "";
+  /** Of traces and spans: lower-case hexadecimal digits, whatever a request said. */
   traceId = "";
   spanId = "";
   isSampled = false;

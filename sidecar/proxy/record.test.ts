@@ -198,6 +198,21 @@ spec:
     expect(seen[1]).toMatchObject({ traceId: "", isSampled: false, target: "/y", attemptCount: 1, acts: [] });
     expect(seen[1]!.attempts).toMatchObject([{ address: good.address, status: 200, outcome: "" }]);
   });
+
+  test.each([
+    `00-${"4".repeat(31)}"-00f067aa0ba902b7-01`,
+    `00-${"0".repeat(32)}-00f067aa0ba902b7-01`,
+    `00-${"A".repeat(32)}-00f067aa0ba902b7-01`,
+    `ff-${"4".repeat(32)}-00f067aa0ba902b7-01`,
+    `00-${"4".repeat(32)}-00f067aa0ba902b7-01-more`,
+  ])("what is no trace context names no trace: %s", async (traceparent) => {
+    const good = await answering(ok("good"));
+    const rig = await outboundRig({ rules: serviceOf("ok", good.address) });
+    const seen = watch(rig);
+    const client = new Client(rig.port).send(`GET /x HTTP/1.1\r\nHost: ok\r\ntraceparent: ${traceparent}\r\n\r\n`);
+    await client.receives("good");
+    expect(seen).toMatchObject([{ traceId: "", spanId: "", isSampled: false, status: 200 }]);
+  });
 });
 
 describe("inbound", () => {

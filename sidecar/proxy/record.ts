@@ -8,6 +8,7 @@ import { decisionLine, isLoopback } from "../observe/decision-field.ts";
 import { type AttemptKind, type AttemptRecord, ExchangeRecord } from "../observe/exchange-record.ts";
 import { type Direction, UNKNOWN_SERVICE } from "../observe/metrics.ts";
 import type { RequestSeries } from "../observe/request-series.ts";
+import { isTraceparent } from "../observe/tracing/propagation.ts";
 import type { TrafficCell } from "../observe/traffic-cell.ts";
 import type { RulePlan } from "../route/rule-plan.ts";
 import type { RoutedExchange } from "./contract.ts";
@@ -173,7 +174,7 @@ function readIds(record: ExchangeRecord, head: MessageHead): void {
 
 /** `00-TRACE-SPAN-FLAGS` (W3C Trace Context section 3.2); what is not of this form names no trace. */
 function readTraceParent(record: ExchangeRecord, text: string): void {
-  if (text.length < 55 || text.charCodeAt(2) !== 0x2d || text.charCodeAt(35) !== 0x2d) return;
+  if (!isTraceparent(text)) return;
   record.traceId = text.slice(3, 35);
   record.spanId = text.slice(36, 52);
   record.isSampled = (text.charCodeAt(54) & 1) === 1;

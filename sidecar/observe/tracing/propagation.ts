@@ -76,7 +76,7 @@ function readTraceparent(head: HeadFields, into: IncomingContext): boolean {
 }
 
 /** Section 3.2.2 and 4.3: version ff is invalid, 00 has this length exactly, later ones may go on behind a dash. */
-function isTraceparent(text: string): boolean {
+export function isTraceparent(text: string): boolean {
   if (text.length < TRACEPARENT_LENGTH || (text[0] === "f" && text[1] === "f")) return false;
   const isFirstVersion = text[0] === "0" && text[1] === "0";
   if (text.length > TRACEPARENT_LENGTH && (isFirstVersion || text[TRACEPARENT_LENGTH] !== "-")) return false;
