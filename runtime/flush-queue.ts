@@ -1,6 +1,8 @@
 // Which connections have gathered something in this turn of the event loop, and one write for each at its end. Not a
 // queue of bytes: those stand with the connections.
 
+import { Batch } from "./batch.ts";
+
 /** Whoever gathers. */
 export interface Flushable {
   flush(): void;
@@ -9,8 +11,8 @@ export interface Flushable {
 export class FlushQueue {
   readonly #defer: (run: () => void) => void;
   readonly #run = (): void => this.flushAll();
-  #waiting: Flushable[] = [];
-  #spare: Flushable[] = [];
+  #waiting = new Batch<Flushable>();
+  #spare = new Batch<Flushable>();
   #isDeferred = false;
 
   /** @param defer calls back once at the end of the turn, such as setImmediate: behind all reads of one poll */
@@ -20,7 +22,7 @@ export class FlushQueue {
 
   /** Once per connection until it is flushed; the caller remembers that. */
   add(connection: Flushable): void {
-    this.#waiting.push(connection);
+    this.#waiting.add(connection);
     if (this.#isDeferred) return;
     this.#isDeferred = true;
     this.#defer(this.#run);
@@ -34,11 +36,11 @@ export class FlushQueue {
     this.#waiting = this.#spare;
     let index = 0;
     try {
-      while (index < waiting.length) (waiting[index++] as Flushable).flush();
+      while (index < waiting.count) waiting.take(index++).flush();
     } finally {
       // One that threw must not hold up those behind it: each is here once, and would never come again.
-      for (; index < waiting.length; index++) this.add(waiting[index] as Flushable);
-      waiting.length = 0;
+      while (index < waiting.count) this.add(waiting.take(index++));
+      waiting.clear();
       this.#spare = waiting;
     }
   }

@@ -140,7 +140,7 @@ export class HeadReader implements FieldSink {
         if (!this.#readLength(head, value, classes)) return this.#refuse("bad-content-length");
         break;
       case FIELD.te:
-        if (value.toLowerCase() !== "trailers") return this.#refuse("bad-te");
+        if (value !== "trailers" && value.toLowerCase() !== "trailers") return this.#refuse("bad-te");
         if (this.#part === "trailers") return;
         head.acceptsTrailers = true;
         break;

@@ -22,6 +22,7 @@ export function editHead(source: Http2Head, edits: HeadEdits, into: Http2Head): 
   into.status = edits.status > 0 ? edits.status : source.status;
   into.contentLength = source.contentLength;
   into.acceptsTrailers = source.acceptsTrailers;
+  into.ownsText = source.ownsText && edits.target === "";
   const drops = edits.dropKinds !== 0;
   // Requests drop, answers mostly do not: what requests drop is not forgotten between two of them.
   if (drops && edits.dropKinds !== lastKinds) drop(edits.dropKinds);

@@ -1,5 +1,6 @@
 // Text of HTTP/1.1 that the sidecar made, or that changes protocols, as heads of HTTP/2; and trailers as text. Not heads on
 // their way in, which http2-heads.ts reads.
+import { ownCopy } from "../../runtime/latin1.ts";
 import { FIELD as HTTP2_FIELD } from "../http2/field.ts";
 import { Http2Head } from "../http2/head.ts";
 
@@ -64,8 +65,6 @@ export function addLines(lines: string, into: Http2Head): void {
   const { names, values, kinds, count } = fields;
   for (let index = 0; index < count; index++)
     into.push(names[index] as string, values[index] as string, kinds[index] as number, 0);
-  // They are cut out of the lines: whoever keeps one copies it.
-  into.ownsText = false;
 }
 
 function keptWhenSeen(lines: string): Http2Head | undefined {
@@ -76,6 +75,8 @@ function keptWhenSeen(lines: string): Http2Head | undefined {
   }
   const fields = new Http2Head();
   readFields(lines, 0, fields, false);
+  // They may be kept as they are. Pieces of the lines may not, and V8 compares those by a call into its runtime.
+  for (let index = 0; index < fields.count; index++) fields.values[index] = ownCopy(fields.values[index] as string);
   if (known.size >= KNOWN_MAX) known.clear();
   known.set(lines, fields);
   return fields;

@@ -1,5 +1,6 @@
 // What waits for the end of one read of a connection that carries many streams: a head and the content behind it come as
 // frames of their own, mostly in the same read, and leave as one write. Not a queue across turns.
+import { Batch } from "../../runtime/batch.ts";
 
 /** A stream of the connection. */
 export interface ReadEnder {
@@ -13,22 +14,22 @@ export interface ReadEnder {
 export const READ_END_MAX_BYTES = 4096;
 
 export class ReadEnd {
-  readonly #waiting: ReadEnder[] = [];
+  readonly #waiting = new Batch<ReadEnder>();
 
   add(stream: ReadEnder): void {
     if (stream.awaitsReadEnd) return;
     stream.awaitsReadEnd = true;
-    this.#waiting.push(stream);
+    this.#waiting.add(stream);
   }
 
   /** Before the bytes of the read are overwritten. */
   run(): void {
     const waiting = this.#waiting;
-    for (let index = 0; index < waiting.length; index++) {
-      const stream = waiting[index] as ReadEnder;
+    for (let index = 0; index < waiting.count; index++) {
+      const stream = waiting.take(index);
       stream.awaitsReadEnd = false;
       stream.onReadEnd();
     }
-    waiting.length = 0;
+    waiting.clear();
   }
 }

@@ -77,13 +77,13 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const { retry } = this;
     const member = this.choice.next(retry.tried, again, this.attempt.tickets);
     if (member === undefined) return retry.lastFailure ?? this.choice.refusal;
-    this.#start(this.attempt, member, again === undefined ? this.#kind : "fresh");
+    this.#start(this.attempt, member, again === undefined ? this.#kind() : "fresh");
     const hedge = retry.plan?.hedge;
     if (hedge !== undefined) this.#expectHedge(hedge);
     return undefined;
   }
 
-  get #kind(): AttemptKind {
+  #kind(): AttemptKind {
     if (this.retry.tries > 0) return "retry";
     return this.#exchange.destination.isFallback ? "fallback" : "first";
   }
