@@ -38,7 +38,7 @@ function recordOf(change: Partial<ExchangeRecord> = {}, head: Partial<RecordedHe
 }
 
 const LINE = {
-  time: "1970-01-01T00:00:00.000Z",
+  time: "1970-01-01T00:00:00.101Z",
   direction: "outbound",
   method: "GET",
   target: '/a?b="c"',
@@ -95,17 +95,28 @@ describe("a line", () => {
     expect(counts).toEqual({ exported: 2, dropped: 0, failed: 0 });
   });
 
+  test("says when its request ended, by the clock of the wall", () => {
+    const { log, clock, stdout } = setUp();
+    for (const endedMs of [998.9, 999.2, 999.7, 1_000, 61_007.5]) log.onExchange(recordOf({ endedMs }));
+    clock.advance(100);
+    const times = stdout.text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).time.slice(14));
+    expect(times).toEqual(["00:00.998Z", "00:00.999Z", "00:00.999Z", "00:01.000Z", "01:01.007Z"]);
+  });
+
   test("as text quotes the request, so that one request is one line", () => {
     const { write } = setUp({ format: "text" });
     expect(write(recordOf({ reason: "" }, { target: "/a\u0085\n\u001b[2J" }))).toBe(
-      '1970-01-01T00:00:00.000Z outbound "GET orders /a\\u0085\\n\\u001b[2J" 503 - default/orders default/orders-v1 10.0.0.2:80 2 1.235\n',
+      '1970-01-01T00:00:00.101Z outbound "GET orders /a\\u0085\\n\\u001b[2J" 503 - default/orders default/orders-v1 10.0.0.2:80 2 1.235\n',
     );
   });
 
   test("follows a template", () => {
     const template = '%START_TIME% %METHOD% %PATH% "%REQ(X-User)%" %STATUS% %REASON% %DURATION%ms %REQ(x-none)% 100%%';
     const { write } = setUp({ format: "text", template });
-    expect(write(recordOf())).toBe('1969-12-31T23:59:59.999Z GET /a "j\\"o" 503 connect-failure 1.235ms - 100%\n');
+    expect(write(recordOf())).toBe('1970-01-01T00:00:00.099Z GET /a "j\\"o" 503 connect-failure 1.235ms - 100%\n');
   });
 
   test.each(["json", "text"] as const)("holds no secret (%s)", (format) => {

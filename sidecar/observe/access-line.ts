@@ -78,7 +78,7 @@ function milliseconds(value: number): string {
   const micros = Math.round(value * 1_000);
   if (!(micros >= 0 && micros < 1e9)) return String(micros / 1_000);
   const whole = (micros / 1_000) | 0;
-  return `${whole}${DECIMALS[micros - whole * 1_000]}`;
+  return String(whole) + (DECIMALS[micros - whole * 1_000] as string);
 }
 
 /** Quotation marks stand around it already. */
@@ -169,11 +169,21 @@ function jsonFormat(headers: readonly LoggedHeader[]): LineFormat {
   const remotes = new TextMemo((address) => `,"remoteAddress":${quoted(address)},"requestId":"`);
   return (record, time) => {
     const end = headers.length === 0 ? "}\n" : `,"headers":{${headerMembers(record, headers)}}}\n`;
+    // Added and not in a template, which has each piece asked by a call whether it is text.
     return (
-      `${parts.front(time, record)}${inQuotes(safeTarget(record.head.target))}${parts.middle(record)}` +
-      `${routeOf(record)}${triesPart(record.attemptCount)}${milliseconds(record.durationMs)}` +
-      `${requestBytesPart(record.requestBytes)}${record.responseBytes}${remotes.of(record.remoteAddress)}` +
-      `${inQuotes(record.requestId)}${endPart(record)}${tracePart(record)}${end}`
+      parts.front(time, record) +
+      inQuotes(safeTarget(record.head.target)) +
+      parts.middle(record) +
+      routeOf(record) +
+      triesPart(record.attemptCount) +
+      milliseconds(record.durationMs) +
+      requestBytesPart(record.requestBytes) +
+      String(record.responseBytes) +
+      remotes.of(record.remoteAddress) +
+      (record.hasOwnId ? record.requestId : inQuotes(record.requestId)) +
+      endPart(record) +
+      tracePart(record) +
+      end
     );
   };
 }
@@ -199,10 +209,14 @@ function endPart({ grpcStatus, detail }: ExchangeRecord): string {
   return detail === "" ? status : `${status}","detail":"${inQuotes(detail)}`;
 }
 
+const TRACE_ID = '","traceId":"';
+const SPAN_ID = '","spanId":"';
+const SAMPLED = '","sampled":true';
+const NOT_SAMPLED = '","sampled":false';
+
 /** Ids of traces are hexadecimal digits, and were made or checked here. */
 function tracePart({ traceId, spanId, isSampled }: ExchangeRecord): string {
-  if (traceId === "") return '"';
-  return `","traceId":"${traceId}","spanId":"${spanId}${isSampled ? '","sampled":true' : '","sampled":false'}`;
+  return traceId === "" ? '"' : TRACE_ID + traceId + SPAN_ID + spanId + (isSampled ? SAMPLED : NOT_SAMPLED);
 }
 
 function headerMembers({ head }: ExchangeRecord, headers: readonly LoggedHeader[]): string {

@@ -141,6 +141,8 @@ export class ExchangeRecord {
 
   // What names it: text from the head, or what this sidecar made; "" for none.
   requestId = "";
+  /** This sidecar made it: nothing in it needs escapes. */
+  hasOwnId = false;
   /** Of traces and spans: lower-case hexadecimal digits, whatever a request said. */
   traceId = "";
   spanId = "";
@@ -222,6 +224,7 @@ export class ExchangeRecord {
     this.answeredMs = 0;
     this.hasWaited = false;
     this.requestId = "";
+    this.hasOwnId = false;
     this.traceId = "";
     this.spanId = "";
     this.isSampled = false;

@@ -73,6 +73,7 @@ export class ForwardedHeads {
     edits.append = this.#repeated(this.#lines.of(head), destination.hopFields === "all");
     if (this.#lines.needsRequestId(head)) {
       this.#record.requestId = this.#path.newRequestId();
+      this.#record.hasOwnId = true;
       edits.requestId = this.#record.requestId;
     }
     if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
