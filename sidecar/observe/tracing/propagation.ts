@@ -27,6 +27,10 @@ export interface IncomingContext {
 
 const TRACEPARENT_LENGTH = 55;
 const SAMPLED_FLAG = 1;
+const TRACEPARENT = "traceparent: 00-";
+const DASH = "-";
+const SAMPLED = "-01\r\n";
+const NOT_SAMPLED = "-00\r\n";
 const B3_FIELDS = ["x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags"];
 
 /** Fields that each format writes, and which must not be there twice. */
@@ -150,7 +154,8 @@ export function contextLines(formats: readonly TraceFormat[], context: OutgoingC
   const { traceId, isSampled, isDebug } = context;
   let lines = "";
   for (const format of formats) {
-    if (format === "tracecontext") lines += `traceparent: 00-${traceId}-${spanId}-${isSampled ? "01" : "00"}\r\n`;
+    // Added: a template has each piece asked by a call whether it is text.
+    if (format === "tracecontext") lines += TRACEPARENT + traceId + DASH + spanId + (isSampled ? SAMPLED : NOT_SAMPLED);
     else if (format === "b3") lines += `b3: ${traceId}-${spanId}-${isDebug ? "d" : isSampled ? "1" : "0"}\r\n`;
     else if (format === "b3multi") {
       const state = isDebug ? "x-b3-flags: 1" : `x-b3-sampled: ${isSampled ? "1" : "0"}`;
