@@ -1,6 +1,7 @@
 // What a decoded head or trailers must be (RFC 9113 sections 8.1 to 8.6, RFC 8441, RFC 9110): fills an Http2Head field by
 // field and finds the first rule that is broken. As strict as the HTTP/1.1 room, because the message may go on as
 // HTTP/1.1: what another parser could read in two ways is refused.
+import { decimal } from "../../runtime/decimal.ts";
 import { FIELD, PSEUDO_KINDS } from "./field.ts";
 import type { Http2Head } from "./head.ts";
 import type { FieldSink } from "./hpack-decoder.ts";
@@ -117,7 +118,7 @@ export class HeadReader implements FieldSink {
         return;
       case FIELD.status:
         if ((classes & DIGIT) === 0 || value.length !== 3) return this.#refuse("bad-status");
-        head.status = Number(value);
+        head.status = decimal(value, 3);
         return;
     }
   }
@@ -171,8 +172,8 @@ export class HeadReader implements FieldSink {
 
   #readLength(head: Http2Head, value: string, classes: number): boolean {
     if (head.contentLength >= 0 || (classes & DIGIT) === 0) return false;
-    if (value === "" || value.length > LENGTH_DIGITS_MAX) return false;
-    const length = Number(value);
+    const length = decimal(value, LENGTH_DIGITS_MAX);
+    if (length < 0) return false;
     head.contentLength = length;
     return length <= Number.MAX_SAFE_INTEGER;
   }

@@ -1,6 +1,8 @@
 // Until when an exchange may go on: the whole-request timeout of its policy, or what its caller leaves it, whichever ends
 // first. Not the timers of tries and backoffs.
+
 import type { Clock } from "../../runtime/clock.ts";
+import { decimal } from "../../runtime/decimal.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -20,7 +22,7 @@ interface TimedExchange {
 }
 
 /** A number with more digits (11 days) is no time that anybody waits for. */
-const GIVEN_TIME = /^\d{1,9}$/;
+const GIVEN_DIGITS_MAX = 9;
 
 export class Deadline {
   readonly #path: DataPath;
@@ -82,6 +84,7 @@ export function lowerTimeout(
 function givenTimeMs(head: MessageHead, isCall: boolean): number | undefined {
   const ofCall = isCall ? grpcTimeoutMs(head) : undefined;
   const given = head.known(FIELD.xEnvoyExpectedRqTimeoutMs);
-  if (given === undefined || !GIVEN_TIME.test(given)) return ofCall;
-  return ofCall === undefined ? Number(given) : Math.min(ofCall, Number(given));
+  const givenMs = given === undefined ? -1 : decimal(given, GIVEN_DIGITS_MAX);
+  if (givenMs < 0) return ofCall;
+  return ofCall === undefined ? givenMs : Math.min(ofCall, givenMs);
 }

@@ -26,7 +26,7 @@ export class HopLines {
     const via = settings.via ? "via: 1.1 weft\r\n" : "";
     // Appended as one more line of the list, behind what earlier hops said (RFC 9110 section 5.3).
     const client = settings.forwarded && remoteAddress !== "" ? `x-forwarded-for: ${remoteAddress}\r\n` : "";
-    this.#always = via + client;
+    this.#always = ownCopy(via + client);
     this.#usual = this.#linesWith(false, false, "");
   }
 
@@ -50,7 +50,7 @@ export class HopLines {
     if (!this.settings.forwarded) return this.#always;
     const proto = hasProto ? "" : "x-forwarded-proto: http\r\n";
     const host = hasHost || authority === "" ? "" : `x-forwarded-host: ${authority}\r\n`;
-    return this.#always + proto + host;
+    return ownCopy(this.#always + proto + host);
   }
 }
 

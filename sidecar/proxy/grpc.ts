@@ -1,6 +1,8 @@
 // What gRPC says in HTTP: statuses behind an answer of 200, deadlines, and answers of the mesh in its form. After the
 // protocol's own PROTOCOL-HTTP2.md and gRFC A6 (retries). Messages are not looked at.
+
 import type { ReasonName } from "../../rules/reason-names.ts";
+import { decimal } from "../../runtime/decimal.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Trailers } from "./contract.ts";
@@ -113,19 +115,24 @@ export function grpcStatusLines(code: number, message: string): string {
   return `grpc-status: ${code}\r\ngrpc-message: ${escaped}\r\n`;
 }
 
+const TIMEOUT_DIGITS_MAX = 8;
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
 
 /** Milliseconds of `grpc-timeout`; undefined where it is absent or not of its form (at most 8 digits and a unit). */
 export function grpcTimeoutMs(head: MessageHead): number | undefined {
   const text = head.value("grpc-timeout");
   if (text === undefined) return undefined;
-  const match = /^(\d{1,8})([HMSmun])$/.exec(text);
-  return match === null ? undefined : Number(match[1]) * (UNIT_MS[match[2] ?? ""] ?? 0);
+  const digitsEnd = text.length - 1;
+  const unitMs = UNIT_MS[text.charAt(digitsEnd)];
+  const count = decimal(text, TIMEOUT_DIGITS_MAX, 0, digitsEnd);
+  return unitMs === undefined || count < 0 ? undefined : count * unitMs;
 }
+
+const PUSHBACK_DIGITS_MAX = 9;
 
 /** `grpc-retry-pushback-ms` of an answer: how long to wait; -1: never again (gRFC A6); undefined: it says nothing. */
 export function pushbackMs(head: MessageHead): number | undefined {
   const text = head.value("grpc-retry-pushback-ms");
   if (text === undefined) return undefined;
-  return /^\d{1,9}$/.test(text) ? Number(text) : -1;
+  return decimal(text, PUSHBACK_DIGITS_MAX);
 }

@@ -1,5 +1,6 @@
 // What a request tells the next hop about itself as an attempt: how much time is left for it and which attempt it is.
 // Made anew for every attempt, because both change.
+import { ownCopy } from "../../runtime/latin1.ts";
 import { FIELD } from "../http1/field.ts";
 
 /** What of it a destination is told; hosts outside of the mesh are told nothing. */
@@ -31,9 +32,11 @@ export function hopLines(fields: HopFields, count: number, leftMs: number, isGrp
   lastCount = shown;
   lastLeftMs = whole;
   lastIsGrpc = isGrpc;
-  lastLines = shown > 0 ? `x-envoy-attempt-count: ${shown}\r\n` : "";
-  if (whole > 0) lastLines += `x-envoy-expected-rq-timeout-ms: ${whole}\r\n`;
-  if (whole > 0 && isGrpc) lastLines += grpcTimeoutLine(whole);
+  let lines = shown > 0 ? `x-envoy-attempt-count: ${shown}\r\n` : "";
+  if (whole > 0) lines += `x-envoy-expected-rq-timeout-ms: ${whole}\r\n`;
+  if (whole > 0 && isGrpc) lines += grpcTimeoutLine(whole);
+  // In one piece: they are looked up by it where they become fields of HTTP/2.
+  lastLines = ownCopy(lines);
   return lastLines;
 }
 

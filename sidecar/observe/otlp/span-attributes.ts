@@ -2,6 +2,7 @@
 // and RPC (https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), and what the mesh decided, as `weft.*`. Each function writes
 // into the attributes that it is given; of an attribute that is written twice the last value stands.
 import type { Attributes } from "@opentelemetry/api";
+import { decimal } from "../../../runtime/decimal.ts";
 import { ownCopy } from "../../../runtime/latin1.ts";
 import type { AttemptRecord, ExchangeRecord, RecordedHead } from "../exchange-record.ts";
 import { GRPC_FAILURES } from "../grpc-failures.ts";
@@ -60,22 +61,10 @@ const PORT_DIGITS_MAX = 5;
 function splitPort(text: string): { readonly host: string; readonly port: number } {
   const place = text.slice(text.lastIndexOf("@") + 1);
   const colon = place.lastIndexOf(":");
-  const port = colon < 0 ? -1 : portIn(place, colon + 1);
+  const port = colon < 0 ? -1 : decimal(place, PORT_DIGITS_MAX, colon + 1);
   const host = port < 0 ? place : place.slice(0, colon);
   const isBracketed = host.startsWith("[") && host.endsWith("]");
   return { host: isBracketed ? host.slice(1, -1) : host, port: Math.max(0, port) };
-}
-
-/** One to five digits from there to the end; -1: something else. */
-function portIn(text: string, start: number): number {
-  if (start === text.length || text.length - start > PORT_DIGITS_MAX) return -1;
-  let port = 0;
-  for (let at = start; at < text.length; at++) {
-    const digit = text.charCodeAt(at) - 0x30;
-    if (digit < 0 || digit > 9) return -1;
-    port = port * 10 + digit;
-  }
-  return port;
 }
 
 /** Path and query of a server span; secrets in the query redacted. */
