@@ -2,6 +2,7 @@
 // backend's come after the rule's and win.
 import type { MeshResource, RouteMatch } from "../../rules/resource.ts";
 import { rewritePath } from "../../rules/routing/rewrite.ts";
+import { ownCopy } from "../../runtime/latin1.ts";
 import { encodeRequestHead } from "../http1/encoder.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -87,7 +88,7 @@ export class ForwardedHeads {
     if (!namesSource) return lines;
     if (lines !== this.#lastLines || this.#lastRepeated === "") {
       this.#lastLines = lines;
-      this.#lastRepeated = lines + this.#sourceLine;
+      this.#lastRepeated = ownCopy(lines + this.#sourceLine);
     }
     return this.#lastRepeated;
   }
