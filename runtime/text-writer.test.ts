@@ -14,19 +14,22 @@ test("any text leaves as it is", async () => {
   expect(read).toBe(texts.join("").replace(/\ud83d$/, "\ufffd"));
 });
 
-test("what the stream has not written yet is not touched by what comes behind it", () => {
-  const taken: { bytes: Buffer; done: () => void }[] = [];
+test("what the stream has not written yet is not touched, and waits in no more than two buffers of ours", () => {
+  const taken: { content: string | Uint8Array; done: () => void }[] = [];
   const stream = {
     writableLength: 0,
-    write: (bytes: string | Uint8Array, done?: () => void) =>
-      void taken.push({ bytes: bytes as Buffer, done: done ?? (() => {}) }),
+    write: (content: string | Uint8Array, done: () => void = () => {}) => void taken.push({ content, done }),
   };
+  const texts = () => taken.map(({ content }) => content.toString());
   const writer = new TextWriter(stream);
   for (const text of ["one", "two", "three", "four"]) writer.write(text);
-  expect(taken.map(({ bytes }) => bytes.toString())).toEqual(["one", "two", "three", "four"]);
-  for (const { done } of taken.splice(0)) done();
+  expect(texts()).toEqual(["one", "two", "three", "four"]);
+  expect(taken.map(({ content }) => typeof content)).toEqual(["object", "object", "string", "string"]);
+  const [first, ...others] = taken.splice(0);
+  for (const { done } of others) done();
   for (const text of ["five", "six", "seven"]) writer.write(text);
-  expect(taken.map(({ bytes }) => bytes.toString())).toEqual(["five", "six", "seven"]);
+  expect(first?.content.toString()).toBe("one");
+  expect(texts()).toEqual(["five", "six", "seven"]);
 });
 
 test("whoever asked is told when it is out, and of what went wrong", async () => {

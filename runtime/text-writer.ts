@@ -7,8 +7,8 @@ const BYTES_PER_CHARACTER = 3;
 const BUFFER_BYTES = 256 * 1024;
 /** Longer texts are left to the stream. */
 const TEXT_LENGTH_MAX = Math.floor(BUFFER_BYTES / BYTES_PER_CHARACTER);
-/** Kept for use again; more are under way only where somebody reads slowly. */
-const SPARES_MAX = 2;
+/** More are not made: texts that wait for somebody slow are left to the stream, whose buffers are of their size. */
+const BUFFERS_MAX = 2;
 
 /** A stream, as far as it is needed here. */
 export interface ByteStream {
@@ -20,6 +20,7 @@ export interface ByteStream {
 export class TextWriter {
   readonly #stream: ByteStream;
   readonly #spares: Buffer[] = [];
+  #made = 0;
 
   constructor(stream: ByteStream) {
     this.#stream = stream;
@@ -32,14 +33,21 @@ export class TextWriter {
 
   /** @param done as of the stream */
   write(text: string, done?: (error?: Error | null) => void): void {
-    if (text.length > TEXT_LENGTH_MAX) {
+    const bytes = text.length > TEXT_LENGTH_MAX ? undefined : this.#spare();
+    if (bytes === undefined) {
       this.#stream.write(text, done);
       return;
     }
-    const bytes = this.#spares.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
     this.#stream.write(bytes.subarray(0, bytes.write(text)), (error) => {
-      if (this.#spares.length < SPARES_MAX) this.#spares.push(bytes);
+      this.#spares.push(bytes);
       done?.(error);
     });
+  }
+
+  #spare(): Buffer | undefined {
+    const spare = this.#spares.pop();
+    if (spare !== undefined || this.#made >= BUFFERS_MAX) return spare;
+    this.#made++;
+    return Buffer.allocUnsafeSlow(BUFFER_BYTES);
   }
 }
