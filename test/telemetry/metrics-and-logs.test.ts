@@ -45,9 +45,11 @@ test.each(["grpc", "http"] as const)("metrics are pushed over %s beside /metrics
     expect(duration?.unit).toBe("s");
     expect(Number(duration?.histogram?.data_points[0]?.count)).toBe(5);
   });
-  expect(await (await page(web, "status", "/metrics")).text()).toMatch(
-    /^weft_metrics_pushes_total\{outcome="exported"\}/m,
-  );
+  // The collector has them before the sidecar hears that it has.
+  await settles(async () => {
+    const text = await (await page(web, "status", "/metrics")).text();
+    expect(text).toMatch(/^weft_metrics_pushes_total\{outcome="exported"\}/m);
+  });
 });
 
 test("access log records are sent by OTLP, without secrets", async () => {
