@@ -57,7 +57,8 @@ async function nanosecondsOf(policy: string, turns: number): Promise<number> {
   const decide = (count: number): void => {
     for (let turn = 0; turn < count; turn++) {
       const service = state.breaker?.admit() ?? 0;
-      const member = chooseEndpoint(cluster, cluster.set, [], Math.imul(turn, 2_654_435_761) >>> 0, current.tools);
+      const hash = Math.imul(turn, 2_654_435_761) >>> 0;
+      const member = chooseEndpoint(cluster, cluster.set, [], hash, state.now(), current.tools);
       if (member === undefined || !state.isWatching) continue;
       const endpoint = member.state.breaker?.admit() ?? 0;
       state.report(member.state, { service, endpoint }, "success", state.now() - 1);

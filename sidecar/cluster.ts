@@ -143,16 +143,17 @@ export function membersFor(cluster: Cluster, port: number): MemberSet<EndpointMe
  * An endpoint of `members` for one attempt; undefined when none may be used.
  * @param tried endpoints to avoid while there are others
  * @param hash of the request, for balancers that go by it
+ * @param nowMs the clock's time
  */
 export function chooseEndpoint(
   cluster: Cluster,
   members: MemberSet<EndpointMember>,
   tried: readonly EndpointMember[],
   hash: number,
+  nowMs: number,
   tools: ClusterTools,
 ): EndpointMember | undefined {
   const { balancer } = cluster.balancing;
-  const nowMs = tools.pool.clock.now();
   cluster.state.refreshHealth(nowMs);
   const member = balancer.pick(members.select(nowMs, balancer.usesHash, hash, tools.random), tried, hash);
   if (tried.length === 0 || (member !== undefined && !tried.includes(member))) return member;

@@ -6,8 +6,8 @@ export class FloodGuard {
   readonly #burst: number;
   readonly #perMs: number;
   readonly #clock: Clock;
-  #tokens: number;
-  #filledMs: number;
+  #tokens = 0;
+  #filledMs = 0;
 
   constructor(bound: FloodBound, clock: Clock) {
     this.#burst = bound.burst;

@@ -98,8 +98,8 @@ class OpenTap {
   readonly #onReport: OnTapReport;
   readonly #perSecond: number;
   /** Places for decisions; filled again with time, up to those of one report. */
-  #places: number;
-  #filledMs: number;
+  #places = 0;
+  #filledMs = 0;
   #report: TapReport;
   #timer: Timer | undefined;
 

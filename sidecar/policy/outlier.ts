@@ -68,9 +68,9 @@ export class OutlierDetector {
   #settings: OutlierSettings;
   readonly #listener: OutlierListener;
   #hosts: readonly OutlierHost[] = [];
-  #sweepMs: number;
+  #sweepMs = 0;
   /** The next sweep or end of an ejection. */
-  #dueMs: number;
+  #dueMs = 0;
 
   constructor(settings: OutlierSettings, listener: OutlierListener, nowMs: number) {
     this.#settings = settings;

@@ -12,8 +12,8 @@ export interface RateSettings {
 }
 
 class Bucket {
-  tokens: number;
-  atMs: number;
+  tokens = 0;
+  atMs = 0;
 
   constructor(tokens: number, nowMs: number) {
     this.tokens = tokens;

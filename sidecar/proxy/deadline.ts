@@ -71,7 +71,7 @@ export function lowerTimeout(
 ): Failure | undefined {
   const givenMs = givenTimeMs(head, destination.isGrpc);
   if (givenMs === undefined) return undefined;
-  const waitedMs = clock.now() - startedMs;
+  const waitedMs = record.hasWaited ? clock.now() - startedMs : 0;
   record.note("deadline", "", givenMs);
   if (givenMs <= waitedMs)
     return failure("deadline-exceeded", `the caller left ${givenMs} ms, ${Math.round(waitedMs)} ms ago`);

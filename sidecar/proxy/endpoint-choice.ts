@@ -60,33 +60,35 @@ export class EndpointChoice implements HashSource {
    * The endpoint of the next attempt; undefined: see `refusal`.
    * @param again the endpoint that is tried once more
    * @param tickets what the breakers let through, for the attempt
+   * @param nowMs the clock's time
    */
   next(
     tried: readonly EndpointMember[],
     again: EndpointMember | undefined,
     tickets: BreakerTickets,
+    nowMs: number,
   ): EndpointMember | undefined {
     const { cluster, members } = this.#destination;
     if (cluster === undefined || members === undefined) return this.#refuse(failure("internal-error"), "");
     const { breaker } = cluster.state;
     tickets.service = breaker === undefined ? REFUSED : breaker.admit();
     if (breaker !== undefined && tickets.service === REFUSED) return this.#refuseOpen(cluster);
-    const member = again ?? chooseEndpoint(cluster, members, tried, this.#hash, this.#path.noSnapshot.tools);
+    const member = again ?? chooseEndpoint(cluster, members, tried, this.#hash, nowMs, this.#path.noSnapshot.tools);
     this.#record.skipped = members.skipped;
     if (member !== undefined) {
       tickets.endpoint = member.state.breaker?.admit() ?? REFUSED;
       return member;
     }
-    breaker?.settle(tickets.service, "none", this.#path.clock.now());
+    breaker?.settle(tickets.service, "none", nowMs);
     return members.members.some(({ state }) => state.breaker?.isAdmitting === false)
       ? this.#refuseOpen(cluster)
       : this.#refuse(failure("no-healthy-endpoint", cluster.service), "");
   }
 
   /** An endpoint that is none of `taken`; undefined when there is no other, or a breaker lets nothing through. */
-  nextBeside(taken: readonly EndpointMember[], tickets: BreakerTickets): EndpointMember | undefined {
+  nextBeside(taken: readonly EndpointMember[], tickets: BreakerTickets, nowMs: number): EndpointMember | undefined {
     const { cluster } = this.#destination;
-    const member = this.next(taken, undefined, tickets);
+    const member = this.next(taken, undefined, tickets, nowMs);
     if (member === undefined || cluster === undefined || !taken.includes(member)) return member;
     cluster.state.report(member.state, tickets, "none", 0);
     return undefined;

@@ -69,7 +69,9 @@ export class Mirror implements AttemptOwner {
     const entry = snapshot.services.get(filter.service);
     const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
     const member =
-      members === undefined ? undefined : entry && chooseEndpoint(entry.cluster, members, [], 0, snapshot.tools);
+      members === undefined
+        ? undefined
+        : entry && chooseEndpoint(entry.cluster, members, [], 0, path.clock.now(), snapshot.tools);
     if (member === undefined) return drop(path, filter.service, "no-endpoint", record);
     if (underWay >= MIRRORS_MAX || bodyBytes >= BODY_BYTES_MAX) return drop(path, filter.service, "overflow", record);
     if (isBusy(member, entry)) return drop(path, filter.service, "busy", record);

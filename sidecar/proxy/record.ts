@@ -1,6 +1,5 @@
 // What is written down of an exchange: its record, and at its end its series in the metrics and what observers make of
 // the record (access log, traces, taps).
-import type { Clock } from "../../runtime/clock.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -72,13 +71,11 @@ export function debugLine({ record, head, destination }: RecordedExchange, path:
 
 /** Begins the record of the attempt that goes to `member`. */
 export function recordAttempt(
-  { record, destination, startedMs }: Pick<RecordedExchange, "record" | "destination" | "startedMs">,
+  { record, destination }: Pick<RecordedExchange, "record" | "destination">,
   member: EndpointMember,
   kind: AttemptKind,
-  clock: Clock,
+  nowMs: number,
 ): AttemptRecord {
-  // The clock is not asked where no time can have passed.
-  const nowMs = kind === "first" && !record.hasWaited ? startedMs : clock.now();
   const backend = destination.cluster?.service ?? "";
   const attempt = record.addAttempt(kind, backend, member.address, member.endpoint.version, nowMs);
   const { trace } = record;

@@ -75,9 +75,13 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
    */
   next(again: EndpointMember | undefined): Failure | undefined {
     const { retry } = this;
-    const member = this.choice.next(retry.tried, again, this.attempt.tickets);
+    const { record, startedMs } = this.#exchange;
+    const kind = again === undefined ? this.#kind() : "fresh";
+    // The clock is not asked where no time can have passed.
+    const nowMs = kind === "first" && !record.hasWaited ? startedMs : this.#path.clock.now();
+    const member = this.choice.next(retry.tried, again, this.attempt.tickets, nowMs);
     if (member === undefined) return retry.lastFailure ?? this.choice.refusal;
-    this.#start(this.attempt, member, again === undefined ? this.#kind() : "fresh");
+    this.#start(this.attempt, member, kind, nowMs);
     const hedge = retry.plan?.hedge;
     if (hedge !== undefined) this.#expectHedge(hedge);
     return undefined;
@@ -88,10 +92,10 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     return this.#exchange.destination.isFallback ? "fallback" : "first";
   }
 
-  #start(attempt: Attempt, member: EndpointMember, kind: AttemptKind): void {
+  #start(attempt: Attempt, member: EndpointMember, kind: AttemptKind, nowMs: number): void {
     const { destination } = this.#exchange;
     const { head } = this.#client;
-    attempt.prepare(destination, recordAttempt(this.#exchange, member, kind, this.#path.clock));
+    attempt.prepare(destination, recordAttempt(this.#exchange, member, kind, nowMs));
     // A sidecar beside the endpoint makes the last piece of the tunnel.
     if (member.endpoint.mesh) attempt.isRawTunnel = false;
     this.retry.tries++;
@@ -207,15 +211,16 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const taken = [...retry.tried];
     for (const { member } of [this.attempt, ...others.map(({ attempt }) => attempt)])
       if (member !== undefined) taken.push(member);
-    const member = this.choice.nextBeside(taken, copy.tickets);
+    const nowMs = this.#path.clock.now();
+    const member = this.choice.nextBeside(taken, copy.tickets, nowMs);
     if (member === undefined) return retry.skip(destination, "no-other-endpoint");
     if (!retry.acceptsHedge(destination, this.request.isWhole)) {
       destination.cluster?.state.report(member.state, copy.tickets, "none", 0);
       return false;
     }
     retry.countRetry(destination, "hedge");
-    this.#exchange.record.note("hedge", member.address, this.#path.clock.now() - this.#exchange.startedMs);
-    this.#start(copy, member, "hedge");
+    this.#exchange.record.note("hedge", member.address, nowMs - this.#exchange.startedMs);
+    this.#start(copy, member, "hedge", nowMs);
     return true;
   }
 

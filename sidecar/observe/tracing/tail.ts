@@ -10,8 +10,8 @@ export class TailRule {
   readonly #settings: TracingResource["tail"];
   readonly #perSecond: number;
   readonly #clock: Clock;
-  #tokens: number;
-  #filledMs: number;
+  #tokens = 0;
+  #filledMs = 0;
 
   /** @param share of the rate that is this process's, 0..1 */
   constructor(settings: TracingResource["tail"], share: number, clock: Clock) {
