@@ -7,7 +7,7 @@ import { compileRoutes, type RouteTable } from "../rules/routing/table.ts";
 import { AddressError, buildCluster, type Cluster, type ClusterTools, settleCluster } from "./cluster.ts";
 import type { RequestSeries } from "./observe/request-series.ts";
 import { planRouteRetry, type RetryPlan } from "./policy/retry.ts";
-import { planRule, type RulePlan } from "./route/rule-plan.ts";
+import { planRules, type RulePlan } from "./route/rule-plan.ts";
 
 /** One service, as a caller needs it. */
 export interface ServiceEntry {
@@ -120,7 +120,7 @@ function buildEntry(
     resource,
     endpoints,
     table: resource.rules.length === 0 ? undefined : buildTable(resource),
-    rules: resource.rules.map(planRule),
+    rules: planRules(resource.rules),
     cluster,
     series: new Map(),
     ruleRetries: new Map(),
@@ -155,7 +155,7 @@ function messageOf(error: unknown): string {
 
 /** The retry plan of a request that went by `rule` to `backend`. */
 export function retryPlanOf(entry: ServiceEntry, rule: RulePlan | undefined, backend: Cluster): RetryPlan {
-  const own = rule?.rule.retry;
+  const own = rule?.retry;
   if (rule === undefined || own === undefined) return backend.retry;
   let byBackend = entry.ruleRetries.get(rule);
   if (byBackend === undefined) {

@@ -5,7 +5,6 @@ import { type Pattern, patternOf } from "./pattern.ts";
 import { queryValue } from "./query.ts";
 import type { RequestView, RouteHit } from "./request-view.ts";
 import { normalPrefix } from "./rewrite.ts";
-import { cumulativeWeights } from "./split.ts";
 
 /** A header or query condition. `pattern` is undefined for Exact. */
 export interface Condition {
@@ -29,23 +28,19 @@ export interface Candidate extends RouteHit {
 /** Compiles the matches of all rules, in the order of precedence: the first that holds for a request wins. */
 export function compileCandidates(rules: readonly RouteRule[]): Candidate[] {
   const candidates = rules.flatMap((rule, ruleNumber) => {
-    const cumulative = cumulativeWeights(rule);
-    return rule.matches.map((match, matchIndex) =>
-      compileCandidate({ rule, ruleNumber, match, matchIndex, cumulative }),
-    );
+    return rule.matches.map((match, matchIndex) => compileCandidate({ rule, ruleNumber, match, matchIndex }));
   });
   return candidates.sort(comparePrecedence);
 }
 
 function compileCandidate(hit: RouteHit): Candidate {
-  const { rule, ruleNumber, match, matchIndex, cumulative } = hit;
+  const { rule, ruleNumber, match, matchIndex } = hit;
   const { method, headers, query, path } = match;
   return {
     rule,
     ruleNumber,
     match,
     matchIndex,
-    cumulative,
     pathOnly: method === "" && headers.length === 0 && query.length === 0,
     method,
     headers: headers.map(compileCondition),

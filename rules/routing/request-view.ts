@@ -28,6 +28,4 @@ export interface RouteHit {
   readonly ruleNumber: number;
   readonly match: RouteMatch;
   readonly matchIndex: number;
-  /** Running sums of the rule's weights, for `pickCumulative`. */
-  readonly cumulative: readonly number[];
 }

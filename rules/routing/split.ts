@@ -8,15 +8,6 @@ export function splitTotal(rule: RouteRule): number {
   return total;
 }
 
-/** Running sums of a rule's weights: element i is where backend i's share ends. Compiled once per rule. */
-export function cumulativeWeights(rule: RouteRule): readonly number[] {
-  let total = 0;
-  return rule.backends.map((backend) => {
-    total += backend.weight;
-    return total;
-  });
-}
-
 /**
  * The backend that `random01` in [0, 1) falls to: backend i is picked for exactly weight[i] / total of the interval.
  * -1 when the weights sum to zero or there is no backend, which the Gateway API answers with 500.
@@ -32,13 +23,20 @@ export function pickBackendIndex(rule: RouteRule, random01: number): number {
   return -1;
 }
 
-/** The same choice from the running sums that a RouteHit carries: what the data path uses. */
-export function pickCumulative(cumulative: readonly number[], random01: number): number {
-  const last = cumulative.length - 1;
-  if (last === 0) return (cumulative[0] ?? 0) > 0 ? 0 : -1;
-  const point = random01 * (cumulative[last] ?? 0);
-  for (let index = 0; index <= last; index += 1) {
-    if (point < (cumulative[index] ?? 0)) return index;
-  }
-  return -1;
+/** A backend in the chain of those of its rule. */
+export interface Share<Next> {
+  /** Where it ends, from the beginning of the first. */
+  readonly end: number;
+  readonly next: Next | undefined;
+}
+
+/** The same choice from a chain of `total`: what the data path uses. */
+export function pickShare<Backend extends Share<Backend>>(
+  first: Backend | undefined,
+  total: number,
+  random01: number,
+): Backend | undefined {
+  const point = random01 * total;
+  for (let backend = first; backend !== undefined; backend = backend.next) if (point < backend.end) return backend;
+  return undefined;
 }

@@ -53,6 +53,9 @@ class Detail {
   readonly source: string;
   readonly requestSize: Histogram;
   readonly responseSize: Histogram;
+  /** Of statuses 2xx, and of answers 200 that came from the endpoint: most are, and lists are further places to look. */
+  successes: Histogram | undefined = undefined;
+  ok: Cell | undefined = undefined;
   /** By hundreds of the status. */
   readonly durations: (Histogram | undefined)[] = [];
   /** Of answers that came from the endpoint, by status - 100. */
@@ -81,6 +84,10 @@ export class RequestSeries {
   readonly #byCode: (Cell | undefined)[] = [];
   /** By method, source and route: looking up a text that is there costs less than joining one. */
   readonly #details: Map<string, Map<string, Detail>>[] = METHODS.map(() => new Map());
+  /** Of those the ones of the method and source that came last. */
+  #routes: Map<string, Detail> | undefined = undefined;
+  #routesMethod = -1;
+  #routesSource = "";
   #generation = 0;
 
   constructor(families: RequestFamilies, direction: string, service: string, backend: string, version: string) {
@@ -129,8 +136,7 @@ export class RequestSeries {
     const { budget } = this.#families;
     if (this.#generation !== budget.generation) this.#forget(budget.generation);
     else if (last?.route === route && last.source === source) return last;
-    const bySource = this.#details[method];
-    let byRoute = bySource?.get(source);
+    let byRoute = this.#routesOf(method, source);
     let detail = byRoute?.get(route);
     if (detail === undefined) {
       detail = new Detail(this.#families, this.#labels(method, route, source), route, source);
@@ -139,7 +145,7 @@ export class RequestSeries {
       if (budget.isOther) return detail;
       if (byRoute === undefined) {
         byRoute = new Map();
-        bySource?.set(source, byRoute);
+        this.#details[method]?.set(source, byRoute);
       }
       byRoute.set(route, detail);
     }
@@ -147,9 +153,19 @@ export class RequestSeries {
     return detail;
   }
 
+  #routesOf(method: number, source: string): Map<string, Detail> | undefined {
+    if (method === this.#routesMethod && source === this.#routesSource && this.#routes !== undefined)
+      return this.#routes;
+    this.#routes = this.#details[method]?.get(source);
+    this.#routesMethod = method;
+    this.#routesSource = source;
+    return this.#routes;
+  }
+
   /** Series went: those that are known may be among them. */
   #forget(generation: number): void {
     this.#generation = generation;
+    this.#routes = undefined;
     for (const bySource of this.#details) bySource.clear();
     this.#last.fill(undefined);
   }
@@ -160,22 +176,28 @@ export class RequestSeries {
 
   #duration(detail: Detail, method: number, status: number): Histogram {
     const hundreds = (status / 100) | 0;
-    const known = detail.durations[hundreds];
+    const known = hundreds === 2 ? detail.successes : detail.durations[hundreds];
     if (known !== undefined) return known;
     const labels = this.#labels(method, detail.route, detail.source);
     const histogram = this.#families.duration.histograms.get([...labels, `${hundreds}xx`]);
-    while (detail.durations.length <= hundreds) detail.durations.push(undefined);
-    detail.durations[hundreds] = histogram;
+    if (hundreds === 2) detail.successes = histogram;
+    else {
+      while (detail.durations.length <= hundreds) detail.durations.push(undefined);
+      detail.durations[hundreds] = histogram;
+    }
     return histogram;
   }
 
   #status(detail: Detail, method: number, status: number): Cell {
     const index = status - 100;
-    const known = detail.statuses[index];
+    const known = status === 200 ? detail.ok : detail.statuses[index];
     if (known !== undefined) return known;
     const cell = this.#cell(detail, method, status, "");
-    while (detail.statuses.length <= index) detail.statuses.push(undefined);
-    detail.statuses[index] = cell;
+    if (status === 200) detail.ok = cell;
+    else {
+      while (detail.statuses.length <= index) detail.statuses.push(undefined);
+      detail.statuses[index] = cell;
+    }
     return cell;
   }
 

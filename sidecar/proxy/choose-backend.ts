@@ -3,7 +3,7 @@
 
 import { BUCKETS, SplitSequence, userBucket } from "../../rules/routing/bucket.ts";
 import type { RequestView } from "../../rules/routing/request-view.ts";
-import { pickCumulative } from "../../rules/routing/split.ts";
+import { pickShare } from "../../rules/routing/split.ts";
 import type { Random } from "../../runtime/random.ts";
 import { membersFor } from "../cluster.ts";
 import type { BackendPlan, RulePlan } from "../route/rule-plan.ts";
@@ -23,12 +23,13 @@ export function chooseBackend(
   { snapshot, record }: SplitExchange,
   random: Random,
 ): BackendPlan | undefined {
-  const { split } = plan.rule;
+  const { split, firstBackend, total } = plan;
   if (split !== undefined) record.splitBucket = userBucket(split, view) ?? -1;
   record.splitPoint = split === undefined ? random.next() : releasePoint(record.splitBucket, plan, random);
-  const index = pickCumulative(plan.cumulative, record.splitPoint);
-  record.backendIndex = split === undefined ? index : servingIndex(index, plan, snapshot);
-  return plan.backends[record.backendIndex];
+  const picked = pickShare(firstBackend, total, record.splitPoint);
+  const backend = split === undefined ? picked : servingBackend(picked, plan, snapshot);
+  record.backendIndex = backend?.index ?? -1;
+  return backend;
 }
 
 /** @param bucket of the user; negative: there is none */
@@ -37,9 +38,14 @@ function releasePoint(bucket: number, plan: RulePlan, random: Random): number {
 }
 
 /** The first two are the versions of the release: endpoints that leave are known before its weights follow. */
-function servingIndex(index: number, { backends }: RulePlan, snapshot: Snapshot): number {
-  if (index < 0 || index > 1 || hasEndpoints(backends[index], snapshot)) return index;
-  return hasEndpoints(backends[1 - index], snapshot) ? 1 - index : index;
+function servingBackend(
+  picked: BackendPlan | undefined,
+  { firstBackend }: RulePlan,
+  snapshot: Snapshot,
+): BackendPlan | undefined {
+  if (picked === undefined || picked.index > 1 || hasEndpoints(picked, snapshot)) return picked;
+  const other = picked === firstBackend ? picked.next : firstBackend;
+  return hasEndpoints(other, snapshot) ? other : picked;
 }
 
 function sequenceOf(plan: RulePlan): SplitSequence {
@@ -53,7 +59,7 @@ function sequenceOf(plan: RulePlan): SplitSequence {
 
 function hasEndpoints(plan: BackendPlan | undefined, snapshot: Snapshot): boolean {
   if (plan === undefined) return false;
-  const entry = snapshot.services.get(plan.backend.service);
+  const entry = snapshot.services.get(plan.service);
   if (entry === undefined) return false;
-  return membersFor(entry.cluster, plan.backend.port).members.length > 0;
+  return membersFor(entry.cluster, plan.port).members.length > 0;
 }

@@ -73,7 +73,7 @@ export function redirectToFallback(
   if (entry === undefined) return false;
   const { cluster } = entry;
   countFallback(metrics, destination, "service");
-  if (destination.rule?.rule.split !== undefined) countAbandoned(metrics, destination, destination.rule.rule);
+  if (destination.rule?.split !== undefined) countAbandoned(metrics, destination, destination.rule.rule);
   destination.isFallback = true;
   destination.cluster = cluster;
   destination.members = membersFor(cluster, 0);

@@ -108,9 +108,9 @@ export class OutboundRouter implements Router {
   }
 
   #toBackend(exchange: RoutedExchange, entry: ServiceEntry, plan: RulePlan, hit: RouteHit, port: number): void {
-    const chosen = chooseBackend(plan, this.#view, exchange, this.#path.random);
-    if (chosen === undefined) return exchange.answer(failure("invalid-backend", "the rule sends traffic nowhere"), "");
-    const { backend, filters } = chosen;
+    const backend = chooseBackend(plan, this.#view, exchange, this.#path.random);
+    if (backend === undefined) return exchange.answer(failure("invalid-backend", "the rule sends traffic nowhere"), "");
+    const { filters } = backend;
     if (backend.invalid !== "") return exchange.answer(failure("invalid-backend", backend.invalid), "");
     const target = exchange.snapshot.services.get(backend.service);
     const backendPort = target === undefined ? undefined : portOf(target, backend.port);
@@ -144,15 +144,15 @@ export class OutboundRouter implements Router {
     const { cluster } = target;
     const named = namedPort(target.resource, port);
     const { timeout } = cluster.policy;
-    const own = destination.rule?.rule.timeouts;
+    const { rule } = destination;
     destination.cluster = cluster;
     destination.members = membersFor(cluster, port);
     destination.isGrpc = isGrpc(exchange.head);
     destination.isRawTunnel ||= isTcpTunnel(named.protocol, exchange.head);
     destination.isHttp2 = !destination.isRawTunnel && isHttp2Hop(named, cluster.isMesh, exchange.head);
-    destination.retry = retryPlanOf(entry, destination.rule, cluster);
-    destination.requestTimeoutMs = own?.requestMs ?? (destination.isGrpc ? timeout.grpcRequestMs : timeout.requestMs);
-    destination.perTryTimeoutMs = own?.backendRequestMs ?? timeout.perTryMs;
+    destination.retry = retryPlanOf(entry, rule, cluster);
+    destination.requestTimeoutMs = rule?.requestMs ?? (destination.isGrpc ? timeout.grpcRequestMs : timeout.requestMs);
+    destination.perTryTimeoutMs = rule?.backendRequestMs ?? timeout.perTryMs;
     destination.idleTimeoutMs = timeout.idleMs;
     destination.hopFields = "all";
     exchange.forward();

@@ -100,8 +100,7 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
     const { rule } = exchange.destination;
     // A release judges a call by its code.
     const judged = code < 0 ? status : Math.max(status, httpStatusOf(code));
-    if (rule?.rule.split !== undefined)
-      routeCellOf(path, rule, exchange, "request")?.record(judged, reason, durationMs);
+    if (rule?.split !== undefined) routeCellOf(path, rule, exchange, "request")?.record(judged, reason, durationMs);
     if (rule !== undefined && path.metrics.countsRoutes)
       routeCellOf(path, rule, exchange, "rule")?.record(judged, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);

@@ -45,7 +45,7 @@ export function detailsOf(
   { record, head, direction, destination }: FinishedExchange,
 ): typeof details {
   details.method = head.method;
-  details.route = destination.rule?.rule.route ?? "";
+  details.route = destination.rule?.route ?? "";
   details.source = direction === "outbound" ? service : sourceOf(head.known(FIELD.xWeftSource));
   details.requestBytes = record.requestBytes;
   details.responseBytes = record.responseBytes;
