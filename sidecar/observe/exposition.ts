@@ -49,17 +49,18 @@ function renderHistogram(
   lines: string[],
 ): void {
   const { exposed, perUnit } = histogram.buckets;
+  const { counts } = histogram;
   const exemplars = format === "openmetrics" ? histogram.exemplars : undefined;
   let cumulative = 0;
   let next = 0;
   const bucketLine = (index: number, bound: string): void => {
     const first = next;
-    for (; next <= index; next++) cumulative += histogram.counts[next] ?? 0;
+    for (; next <= index; next++) cumulative += counts[next] ?? 0;
     const exemplar = exemplars === undefined ? "" : exemplarText(newest(exemplars, first, index), perUnit);
     lines.push(`${name}_bucket${labelText(labels, [...values, bound])} ${cumulative}${exemplar}`);
   };
   for (const { index, bound } of exposed) bucketLine(index, boundText(bound, format));
-  bucketLine(histogram.counts.length - 1, "+Inf");
+  bucketLine(counts.length - 1, "+Inf");
   const own = labelText(labels.slice(0, -1), values);
   lines.push(`${name}_sum${own} ${valueText(histogram.sum / perUnit)}`, `${name}_count${own} ${cumulative}`);
 }

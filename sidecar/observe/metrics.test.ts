@@ -28,6 +28,26 @@ test("quantiles are known to within a quarter", () => {
   expect(new Histogram().quantileMs(0.5)).toBe(0);
 });
 
+test("histograms that were made one after the other count apart, over several of their shared arrays", () => {
+  const made = Array.from(
+    { length: 200 },
+    (_, index) => new Histogram(BUCKETS_OF[index % 3 === 0 ? "bytes" : "seconds"]),
+  );
+  for (const [index, histogram] of made.entries()) {
+    // The first bucket and the last, which are next to the neighbours' numbers.
+    for (let times = 0; times < index; times++) histogram.record(0);
+    histogram.record(1e12);
+  }
+  for (const [index, { counts, sum, buckets }] of made.entries()) {
+    expect(counts).toHaveLength(buckets.bounds.length + 1);
+    expect([counts[0], counts.at(-1), sum]).toEqual([index, 1, 1e12]);
+    expect(counts.slice(1, -1).every((count) => count === 0)).toBe(true);
+  }
+  const [first, second] = made;
+  first?.add(new Float64Array(first.counts.length).fill(2), 5);
+  expect([first?.sum, first?.counts.at(-1), second?.sum, second?.counts[0]]).toEqual([1e12 + 5, 3, 1e12, 1]);
+});
+
 const GET = {
   method: "GET",
   route: "HTTPRoute default/r",
