@@ -1,7 +1,7 @@
 // HPACK header blocks to fields (RFC 7541). Whole blocks only: who reads frames gathers what comes in pieces. What the
 // fields mean is for the sink; here they are names and values, and the classes of octets that these are of.
 import { latin1 } from "../../runtime/latin1.ts";
-import { DynamicTable } from "./dynamic-table.ts";
+import { DynamicTable, kindOf, nameClassesOf, valueClassesOf } from "./dynamic-table.ts";
 import { fieldKind, IS_UNIQUE } from "./field.ts";
 import { decodeHuffman, HUFFMAN_GROWTH } from "./huffman.ts";
 import { classesOfBytes } from "./octet.ts";
@@ -113,12 +113,13 @@ export class HpackDecoder {
     const table = this.#table;
     if (index - STATIC_ENTRIES > table.count) return this.#fail("bad-index");
     const place = table.placeOf(index - STATIC_ENTRIES);
+    const traits = table.traits[place] as number;
     sink.add(
       table.names[place] as string,
       table.values[place] as string,
-      table.kinds[place] as number,
-      table.nameClasses[place] as number,
-      table.valueClasses[place] as number,
+      kindOf(traits),
+      nameClassesOf(traits),
+      valueClassesOf(traits),
       0,
     );
     return true;
@@ -147,9 +148,10 @@ export class HpackDecoder {
       const table = this.#table;
       if (index - STATIC_ENTRIES > table.count) return this.#fail("bad-index");
       const place = table.placeOf(index - STATIC_ENTRIES);
+      const traits = table.traits[place] as number;
       name = table.names[place] as string;
-      kind = table.kinds[place] as number;
-      nameClasses = table.nameClasses[place] as number;
+      kind = kindOf(traits);
+      nameClasses = nameClassesOf(traits);
     }
     const value = this.#string(sensitive === 0 && IS_UNIQUE[kind] === 0);
     if (value === undefined) return false;

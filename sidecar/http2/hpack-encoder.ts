@@ -27,6 +27,12 @@ class NameMemory {
   readonly staticIndex: number;
   /** Number of the newest entry with this name; 0: none. */
   lastEntry = 0;
+  /**
+   * The value that was found last, and its entry: mostly the next head has the same. With many connections the lists below
+   * are out of cache, and six more places to look for each field.
+   */
+  found = "";
+  foundEntry = 0;
   readonly values: string[] = ["", "", "", ""];
   /** Number of the entry that holds each value; 0: none. Whether it is still there is seen by its number. */
   readonly entries: number[] = [0, 0, 0, 0];
@@ -150,23 +156,32 @@ export class HpackEncoder {
     const memory = this.#memoryOf(name, kind);
     if (sensitive === 1 || isSecret(kind, value)) return this.#literal(memory, value, NEVER_INDEXED, out, at);
     if (IS_UNIQUE[kind] === 1) return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
-    const { values, entries } = memory;
-    const oldest = this.#oldest;
-    for (let way = 0; way < WAYS; way++) {
-      const entry = entries[way] as number;
-      if (entry >= oldest && values[way] === value) {
-        const index = STATIC_ENTRIES + 1 + this.#newest - entry;
-        if (index < 0x7f) {
-          out[at] = 0x80 | index;
-          return at + 1;
-        }
-        return writeInteger(out, at, 0x80, 0x7f, index);
+    const isFound = memory.foundEntry >= this.#oldest && memory.found === value;
+    if (isFound || this.#find(memory, value)) {
+      const index = STATIC_ENTRIES + 1 + this.#newest - memory.foundEntry;
+      if (index < 0x7f) {
+        out[at] = 0x80 | index;
+        return at + 1;
       }
+      return writeInteger(out, at, 0x80, 0x7f, index);
     }
     if (!this.#isWorthEntering(memory, value)) return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
     at = this.#literal(memory, value, WITH_INDEXING, out, at);
     this.#enter(memory, ownsText ? value : ownCopy(value));
     return at;
+  }
+
+  /** Is this value in the table? If so it is what was found last. */
+  #find(memory: NameMemory, value: string): boolean {
+    const { values, entries } = memory;
+    for (let way = 0; way < WAYS; way++) {
+      const entry = entries[way] as number;
+      if (entry < this.#oldest || values[way] !== value) continue;
+      memory.found = values[way] as string;
+      memory.foundEntry = entry;
+      return true;
+    }
+    return false;
   }
 
   #memoryOf(name: string, kind: number): NameMemory {
