@@ -1,9 +1,18 @@
 #!/usr/bin/env node
 // weft-sidecar: connects the program to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
+import { availableParallelism } from "node:os";
 import { relaunch, withoutOwn } from "./relaunch.ts";
 
 const { execPath, execArgv, argv, env, channel, execve } = process;
-relaunch({ execPath, execArgv, argv, env, hasChannel: channel !== undefined, execve: execve?.bind(process) });
+relaunch({
+  execPath,
+  execArgv,
+  argv,
+  env,
+  cores: availableParallelism(),
+  hasChannel: channel !== undefined,
+  execve: execve?.bind(process),
+});
 
 // Loaded behind the relaunch, which would otherwise load everything twice.
 const { systemClock } = await import("../runtime/clock.ts");

@@ -7,13 +7,17 @@ interface Launched {
   readonly env: Record<string, string>;
 }
 
-function launch(env: Environment, floor: { execArgv?: string[]; hasChannel?: boolean } = {}): Launched | undefined {
+function launch(
+  env: Environment,
+  floor: { execArgv?: string[]; hasChannel?: boolean; cores?: number } = {},
+): Launched | undefined {
   let launched: Launched | undefined;
   relaunch({
     execPath: "/bin/node",
     execArgv: floor.execArgv ?? [],
     argv: ["/bin/node", "/weft/sidecar/main.js", "--service", "web"],
     env,
+    cores: floor.cores ?? 8,
     hasChannel: floor.hasChannel ?? false,
     execve: (_file, args, given) => {
       launched = { args, env: given };
@@ -38,6 +42,20 @@ test("the program replaces itself by itself, with its arguments behind V8's", ()
     MALLOC_MMAP_THRESHOLD_: "16384",
     WEFT_RELAUNCHED_WITH: "MALLOC_MMAP_THRESHOLD_",
   });
+});
+
+test.each([
+  [1, ["--v8-pool-size=1"]],
+  [2, ["--v8-pool-size=1"]],
+  [3, ["--v8-pool-size=2"]],
+  [4, ["--v8-pool-size=3"]],
+  [5, []],
+])("on %d cores V8 has no more threads than cores beside the one that serves", (cores, expected) => {
+  expect(launch({}, { cores })?.args.filter((arg) => arg.startsWith("--v8"))).toEqual(expected);
+  expect(launch({ NODE_OPTIONS: "--v8-pool-size=4" }, { cores })?.args.join(" ")).not.toContain("--v8-pool-size");
+  expect(
+    launch({}, { cores, execArgv: ["--v8-pool-size=4"] })?.args.filter((arg) => arg.startsWith("--v8")),
+  ).toHaveLength(1);
 });
 
 test("what it finds done it does not do again", () => {

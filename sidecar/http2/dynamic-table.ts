@@ -10,7 +10,7 @@ const BYTE_MASK = 0xff;
 const NAME_SHIFT = 8;
 const VALUE_SHIFT = 16;
 
-/** What `traitsAt` says. Each of the three is a byte. */
+/** Of what `traits` says of an entry. Each of the three is a byte. */
 export function kindOf(traits: number): number {
   return traits & BYTE_MASK;
 }

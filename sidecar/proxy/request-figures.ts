@@ -46,7 +46,7 @@ export function detailsOf(
 ): typeof details {
   details.method = head.method;
   details.route = destination.rule?.route ?? "";
-  details.source = direction === "outbound" ? service : sourceOf(head.known(FIELD.xWeftSource));
+  details.source = direction === "outbound" ? service : sourceOf(head);
   details.requestBytes = record.requestBytes;
   details.responseBytes = record.responseBytes;
   return details;
@@ -56,9 +56,11 @@ const SOURCE = /^[a-z0-9]([-a-z0-9]{0,62})\/[a-z0-9]([-a-z0-9]{0,62})$/;
 let lastSource = "";
 
 /** The service that calls, as its sidecar says; it is believed for figures only. */
-function sourceOf(said: string | undefined): string {
-  if (said === undefined || said === lastSource) return said ?? "";
-  if (!SOURCE.test(said)) return "";
+function sourceOf({ fields }: MessageHead): string {
+  // The text that is kept and not the one that came, which is a piece of its head and would keep all of it.
+  if (fields.isKnown(FIELD.xWeftSource, lastSource)) return lastSource;
+  const said = fields.known(FIELD.xWeftSource);
+  if (said === undefined || !SOURCE.test(said)) return "";
   lastSource = keptId(said);
   return lastSource;
 }
