@@ -3,11 +3,11 @@ import { expect, test } from "vitest";
 import { compilePolicy } from "../rules/compile/policy.ts";
 import type { Endpoint, EndpointsResource, Resource, ServiceResource } from "../rules/resource.ts";
 import { resourceName } from "../rules/resource.ts";
-import { FlushQueue } from "../runtime/flush-queue.ts";
 import { silentLog } from "../runtime/log.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { seededRandom } from "../runtime/random.ts";
 import { TimerWheel } from "../runtime/timer-wheel.ts";
+import { Turn } from "../runtime/turn.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { clusterLog } from "./proxy/cluster-log.ts";
 import { buildSnapshot, emptySnapshot, SnapshotHolder } from "./snapshot.ts";
@@ -17,8 +17,10 @@ function empty() {
   const connectStreams = (): never => {
     throw new Error("connects to nobody");
   };
-  const flushes = new FlushQueue(() => {});
-  const pool = { clock, wheel: new TimerWheel(clock), readMode: "shared", writeBufferBytes: 65_536, flushes } as const;
+  const turn = new Turn(() => {});
+  const { flushes } = turn;
+  const wheel = new TimerWheel(clock);
+  const pool = { clock, wheel, readMode: "shared", writeBufferBytes: 65_536, flushes, answers: turn.reads() } as const;
   return emptySnapshot({
     pool,
     connectStreams,

@@ -84,10 +84,10 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     this.fail(failure("connect-failure", error));
   }
 
-  onUpstreamBytes(bytes: Buffer, length: number): void {
+  onUpstreamBytes(bytes: Buffer, start: number, end: number): void {
     this.beginTurn();
     try {
-      if (this.#read(bytes, length)) this.owner.onReadDone();
+      if (this.#read(bytes, start, end)) this.owner.onReadDone();
     } catch (error) {
       this.owner.onInternalError("attempt", error);
     } finally {
@@ -122,14 +122,14 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   /** @returns false when the attempt ended on the way. */
-  #read(bytes: Buffer, length: number): boolean {
+  #read(bytes: Buffer, start: number, end: number): boolean {
     this.hasAnswered = true;
-    for (let at = 0; at < length; ) {
-      if (this.state === "head") at = this.#readHead(bytes, at, length);
-      else if (this.state === "body") at = this.#readBody(bytes, at, length);
+    for (let at = start; at < end; ) {
+      if (this.state === "head") at = this.#readHead(bytes, at, end);
+      else if (this.state === "body") at = this.#readBody(bytes, at, end);
       else if (this.state === "tunnel") {
-        this.owner.tunnel?.fromEndpoint(bytes, at, length);
-        at = length;
+        this.owner.tunnel?.fromEndpoint(bytes, at, end);
+        at = end;
       } else return false;
       if (at === OVER) return false;
     }

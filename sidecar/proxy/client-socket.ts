@@ -3,6 +3,7 @@
 // with its decoder and its exchange, is given back after a moment without a request. Not requests and not answers.
 import type { Socket } from "node:net";
 import { adoptSocket, type ByteReader } from "../../runtime/shared-socket.ts";
+import type { HeldReader } from "../../runtime/turn.ts";
 import { TurnWriter } from "../../runtime/turn-writer.ts";
 import { PREFACE } from "../http2/frame.ts";
 import type { ClientLink, LinkOwner, SeatedLink } from "./contract.ts";
@@ -25,7 +26,7 @@ const ignore = (): void => {};
  */
 type SocketState = "greeting" | "http1" | "http2" | "closing" | "closed";
 
-export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOwner {
+export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedLink, PhaseOwner {
   readonly remoteAddress: string;
   readonly #socket: Socket;
   readonly #writer: TurnWriter;
@@ -35,6 +36,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
   readonly #streamSeats: Http2Seats;
   /** Runs while there is no seat, which has a timer of its own. */
   readonly #timer: PhaseTimer;
+  heldReads = 0;
   #state: SocketState = "greeting";
   #seat: Http1Seat | undefined = undefined;
   #http2: ByteReader | undefined = undefined;
@@ -61,10 +63,15 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
   // ---- bytes in ----
 
   onBytes(bytes: Buffer, length: number): void {
-    if (this.#seat !== undefined) this.#seat.onBytes(bytes, length);
-    else if (this.#state === "http1") this.#sit().onBytes(bytes, length);
-    else if (this.#http2 !== undefined) this.#http2.onBytes(bytes, length);
+    if (this.#state === "http1") {
+      if (!this.#path.turn.requests.take(this, bytes, length)) this.onHeldBytes(bytes, 0, length);
+    } else if (this.#http2 !== undefined) this.#http2.onBytes(bytes, length);
     else if (this.#state === "greeting") this.#greet(bytes, length);
+  }
+
+  onHeldBytes(bytes: Buffer, start: number, end: number): void {
+    if (this.#seat !== undefined) this.#seat.onBytes(bytes, start, end);
+    else if (this.#state === "http1") this.#sit().onBytes(bytes, start, end);
   }
 
   #greet(bytes: Buffer, length: number): void {
@@ -97,7 +104,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
   #speakHttp1(bytes: Buffer, length: number): void {
     this.#state = "http1";
     this.#held = NOTHING;
-    this.#sit().onBytes(bytes, length);
+    this.#sit().onBytes(bytes, 0, length);
   }
 
   #sit(): Http1Seat {
@@ -165,6 +172,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
 
   /** The client ended its side. */
   #onEnd(): void {
+    this.#path.turn.requests.settle(this);
     if (this.#seat !== undefined) return this.#seat.onEnd();
     const held = this.#held;
     if (held === NOTHING) return this.close();
@@ -174,6 +182,7 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
   }
 
   #onClose(): void {
+    this.#path.turn.requests.settle(this);
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#timer.release();
@@ -184,10 +193,12 @@ export class ClientSocket implements ClientLink, ByteReader, SeatedLink, PhaseOw
   }
 
   drain(): void {
+    this.#path.turn.requests.settle(this);
     if (this.#seat === undefined || this.#seat.isIdle) this.close();
   }
 
   destroy(): void {
+    this.#path.turn.requests.settle(this);
     this.#seat?.refuseDraining();
     this.#writer.sendNow();
     this.#socket.destroySoon();

@@ -181,6 +181,14 @@ export interface RoutedExchange {
   readonly suspension: Suspendable;
 }
 
+/** What exchanges do at the end of a turn, each step together with all others that have come as far. */
+export type TurnStep = "finish" | "route" | "forward" | "send";
+
+export interface StagedExchange {
+  /** Takes this step, if it is still the one that it waits for. Never throws. */
+  takeStep(step: TurnStep): void;
+}
+
 /** How a router lets an exchange wait before it takes one of the verbs. */
 export interface Suspendable {
   /** Told when the exchange ends, whatever came of it. */

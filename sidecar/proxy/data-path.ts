@@ -1,12 +1,12 @@
 // What every part of the data path stands on: time, timers, limits, figures, and where the snapshot is. Built once per
 // process; listeners share it.
 import type { Clock } from "../../runtime/clock.ts";
-import { FlushQueue } from "../../runtime/flush-queue.ts";
 import type { Log } from "../../runtime/log.ts";
 import { ProcessLoad } from "../../runtime/process-load.ts";
 import type { Random } from "../../runtime/random.ts";
 import { chooseReadMode, type ReadMode } from "../../runtime/shared-socket.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
+import { type HeldReads, type Stage, Turn } from "../../runtime/turn.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "../http1/limits.ts";
 import { DEFAULT_HTTP2_LIMITS, type Http2Limits } from "../http2/limits.ts";
 import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
@@ -17,6 +17,7 @@ import type { ServiceResolver } from "../resolver.ts";
 import { emptySnapshot, type Snapshot, SnapshotHolder } from "../snapshot.ts";
 import type { ConnectStreams } from "../upstream/stream-pool.ts";
 import { clusterLog } from "./cluster-log.ts";
+import type { StagedExchange } from "./contract.ts";
 import { readGauges } from "./gauges.ts";
 import type { Http2Tools } from "./http2-transport.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
@@ -51,6 +52,8 @@ export interface DataPath {
   readonly http2: Http2Tools;
   readonly readMode: ReadMode;
   readonly wheel: TimerWheel;
+  /** What is done for all requests of one turn together. */
+  readonly turn: TurnStages;
   readonly metrics: Metrics;
   /** How short of time and memory the process is. */
   readonly load: ProcessLoad;
@@ -70,14 +73,35 @@ export interface DataPath {
   tracing: Tracing | undefined;
 }
 
+/** The stages of a turn, in their order: answers are read and finished before requests are read and sent on. */
+export interface TurnStages {
+  readonly finish: Stage<StagedExchange>;
+  readonly requests: HeldReads;
+  readonly route: Stage<StagedExchange>;
+  readonly forward: Stage<StagedExchange>;
+  readonly send: Stage<StagedExchange>;
+}
+
+function turnStages(turn: Turn): { answers: HeldReads; stages: TurnStages } {
+  const answers = turn.reads();
+  const finish = turn.stage((exchange: StagedExchange) => exchange.takeStep("finish"));
+  const requests = turn.reads();
+  const route = turn.stage((exchange: StagedExchange) => exchange.takeStep("route"));
+  const forward = turn.stage((exchange: StagedExchange) => exchange.takeStep("forward"));
+  const send = turn.stage((exchange: StagedExchange) => exchange.takeStep("send"));
+  return { answers, stages: { finish, requests, route, forward, send } };
+}
+
 /** Builds the data path of a process with an empty snapshot. */
 export async function createDataPath(options: DataPathOptions): Promise<DataPath> {
   const readMode = options.readMode ?? (await chooseReadMode());
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const wheel = new TimerWheel(options.clock);
   const metrics = new Metrics();
-  const flushes = new FlushQueue((run) => setImmediate(run));
-  const base = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes, flushes };
+  const turn = new Turn((run) => setImmediate(run));
+  const { answers, stages } = turnStages(turn);
+  const { flushes } = turn;
+  const base = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes, flushes, answers };
   const http2: Http2Tools = {
     ...base,
     limits: {
@@ -125,6 +149,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     http2,
     readMode,
     wheel,
+    turn: stages,
     metrics,
     load: new ProcessLoad(options.clock),
     snapshots,

@@ -11,7 +11,7 @@ import type { Direction } from "../observe/metrics.ts";
 import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
-import type { Downstream, RoutedExchange, Router, Trailers } from "./contract.ts";
+import type { Downstream, RoutedExchange, Router, StagedExchange, Trailers, TurnStep } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Deadline, lowerTimeout } from "./deadline.ts";
 import { Destination } from "./destination.ts";
@@ -37,7 +37,7 @@ export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backi
 
 const CLIENT_CLOSED = failure("client-closed");
 
-export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
+export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, TimerOwner {
   state: ExchangeState = "idle";
   snapshot: Snapshot;
   readonly destination = new Destination();
@@ -60,6 +60,8 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   readonly #hold: ServiceHold;
   readonly #seat = new Seat();
   #status = 0;
+  /** The step that it takes at the end of the turn; "": none. */
+  #due: TurnStep | "" = "";
   readonly #keepAlive = new KeepAlive();
   readonly #active: Cell;
 
@@ -104,7 +106,8 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   // ---- the way of a request, top to bottom ----
 
   /**
-   * The request head is complete. Everything up to the upstream write may happen before this returns.
+   * The request head is complete. A request without content takes its next steps with the others of the turn; for any
+   * other everything up to the upstream write may happen before this returns.
    * @param nowMs the clock's time
    */
   begin(nowMs: number): void {
@@ -115,7 +118,28 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     beginRecord(this.#path, this);
     this.#status = 0;
     this.#keepAlive.begin();
-    this.#router.route(this, undefined);
+    if (!this.isRequestComplete) return this.#router.route(this, undefined);
+    this.#due = "route";
+    this.#path.turn.route.add(this);
+  }
+
+  takeStep(step: TurnStep): void {
+    // The client may have gone since, and another one have come.
+    if (this.#due !== step) return;
+    this.#due = "";
+    try {
+      if (step === "route") this.#router.route(this, undefined);
+      else if (step === "forward") this.#forward();
+      else if (step === "send") this.#tryAgain(undefined);
+      else this.#finish();
+    } catch (error) {
+      this.onInternalError("exchange", error);
+    }
+  }
+
+  /** It has not waited for anything but its turn, and nothing more of the request will come. */
+  get #isStaged(): boolean {
+    return this.isRequestComplete && !this.record.hasWaited;
   }
 
   hold(service: string): void {
@@ -137,6 +161,12 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
   }
 
   forward(): void {
+    if (!this.#isStaged) return this.#forward();
+    this.#due = "forward";
+    this.#path.turn.forward.add(this);
+  }
+
+  #forward(): void {
     const { cluster, idleTimeoutMs } = this.destination;
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
     const refusal = lowerTimeout(this, this.#path.clock) ?? this.#seat.take(cluster, this.startedMs);
@@ -147,7 +177,9 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.tries.choice.begin(this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.deadline.run(this.destination, this.startedMs);
-    this.#tryNext(undefined);
+    if (!this.#isStaged) return this.#tryNext(undefined);
+    this.#due = "send";
+    this.#path.turn.send.add(this);
   }
 
   /** @param again the endpoint to try once more on a fresh connection; undefined: the balancer chooses */
@@ -226,7 +258,14 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     this.tries.countOutcome("answered");
     this.#relay.end(trailers);
     this.#client.outlet.flush();
-    this.#end(this.#status);
+    this.endedMs = this.attempt.nowMs;
+    this.#due = "finish";
+    this.#path.turn.finish.add(this);
+  }
+
+  /** The whole answer is on its way. */
+  #finish(): void {
+    this.#end(this.#status, undefined, this.endedMs);
     this.#client.onExchangeDone(!this.#relay.closes);
   }
 
@@ -269,6 +308,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   /** Ends the exchange with this answer, or by a reset where an answer has begun. */
   fail(cause: Failure): void {
+    this.takeStep("finish");
     if (this.state === "idle") return;
     if (this.state === "responding" || this.state === "tunnel") this.#cut(cause);
     else this.answer(cause, "");
@@ -331,6 +371,7 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
 
   /** The client gave the request up; others may follow. */
   onClientReset(): void {
+    this.takeStep("finish");
     if (this.state === "idle") return;
     this.tries.abort();
     this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
@@ -364,14 +405,15 @@ export class Exchange implements TriedExchange, RoutedExchange, TimerOwner {
     else this.#client.reset();
   }
 
-  /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own */
-  #end(status: number, cause?: Failure): void {
+  /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own @param endedMs default: now */
+  #end(status: number, cause?: Failure, endedMs = this.attempt.nowMs): void {
+    this.#due = "";
     this.#hold.cancel();
     this.deadline.cancel();
     const wasTunnel = this.tunnel.end();
     this.#seat.leave();
     this.#active.value--;
-    this.endedMs = this.attempt.nowMs;
+    this.endedMs = endedMs;
     recordExchange(this.#path, this, status, cause);
     this.state = "idle";
     this.tries.clear();

@@ -1,7 +1,6 @@
 // The seat of a client that speaks HTTP/1.1: reads its requests one after the other and hands each to the exchange;
 // answers leave in the order of the requests, because the next one is not begun before. Bytes that come early are held,
 // bounded by not reading on. Seats serve connection after connection. Not routing and not answers.
-import type { ByteReader } from "../../runtime/shared-socket.ts";
 import { BodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED, type Refusal } from "../http1/contract.ts";
 import { RequestDecoder } from "../http1/decoder.ts";
@@ -26,7 +25,7 @@ const DRAINING = failure("draining");
 /** A connection without a request for this long is idle: it needs no seat. */
 const QUIET_MS = 1_000;
 
-export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
+export class Http1Seat implements Downstream, PhaseOwner {
   readonly outlet = new Outlet();
   readonly http2Head = undefined;
   readonly body: BodyDecoder;
@@ -94,9 +93,10 @@ export class Http1Seat implements Downstream, ByteReader, PhaseOwner {
 
   // ---- bytes in ----
 
-  onBytes(bytes: Buffer, length: number): void {
+  /** bytes[start, end) came, and are overwritten after this returns. */
+  onBytes(bytes: Buffer, start: number, end: number): void {
     try {
-      this.#consume(bytes, 0, length);
+      this.#consume(bytes, start, end);
     } catch (error) {
       this.#isConsuming = false;
       this.#onError(error);

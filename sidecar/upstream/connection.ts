@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
+import type { HeldReader, HeldReads } from "../../runtime/turn.ts";
 import { TurnWriter } from "../../runtime/turn-writer.ts";
 import type { PoolTools } from "./tools.ts";
 
@@ -13,7 +14,8 @@ export const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 }
 /** The attempt that a connection works for. */
 export interface ConnectionUser {
   /** As ByteReader.onBytes: consume or copy before returning. */
-  onUpstreamBytes(bytes: Buffer, length: number): void;
+  /** bytes[start, end) of the answer, which are overwritten after this returns. */
+  onUpstreamBytes(bytes: Buffer, start: number, end: number): void;
   /** What was written has gone out; more may be written. */
   onUpstreamDrain(): void;
   /** The endpoint ended its side. */
@@ -33,7 +35,7 @@ export interface ConnectionOwner {
 
 export type ConnectionState = "connecting" | "idle" | "leased" | "closed";
 
-export class UpstreamConnection implements ByteReader, TimerOwner {
+export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   readonly socket: Socket;
   readonly target: HostPort;
   /** Changed by the pool alone. */
@@ -47,12 +49,15 @@ export class UpstreamConnection implements ByteReader, TimerOwner {
   readonly timer: WheelTimer;
   readonly #owner: ConnectionOwner;
   readonly #writer: TurnWriter;
+  readonly #answers: HeldReads;
+  heldReads = 0;
   #error = "";
 
   constructor(owner: ConnectionOwner, target: HostPort, tools: PoolTools) {
     this.#owner = owner;
     this.target = target;
     this.timer = new WheelTimer(this);
+    this.#answers = tools.answers;
     this.socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, this, tools.readMode);
     this.#writer = new TurnWriter(this.socket, tools.writeBufferBytes, tools.flushes);
     this.#listen(this.socket);
@@ -101,9 +106,13 @@ export class UpstreamConnection implements ByteReader, TimerOwner {
   }
 
   onBytes(bytes: Buffer, length: number): void {
+    if (this.user === undefined || !this.#answers.take(this, bytes, length)) this.onHeldBytes(bytes, 0, length);
+  }
+
+  onHeldBytes(bytes: Buffer, start: number, end: number): void {
     // Bytes that answer no request: an idle connection on which the endpoint speaks is of no use any more.
     if (this.user === undefined) this.destroy("bytes that answer no request");
-    else this.user.onUpstreamBytes(bytes, length);
+    else this.user.onUpstreamBytes(bytes, start, end);
   }
 
   onTimer(): void {
@@ -117,11 +126,13 @@ export class UpstreamConnection implements ByteReader, TimerOwner {
   }
 
   #onEnd(): void {
+    this.#answers.settle(this);
     if (this.user === undefined) this.destroy();
     else this.user.onUpstreamEnd();
   }
 
   #onClose(): void {
+    this.#answers.settle(this);
     if (this.state === "closed") return;
     const before = this.state;
     const user = this.user;

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { systemClock } from "../../runtime/clock.ts";
-import { FlushQueue } from "../../runtime/flush-queue.ts";
 import { latin1 } from "../../runtime/latin1.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
+import { Turn } from "../../runtime/turn.ts";
 import type { UpstreamConnection } from "./connection.ts";
 import { learnIdleTime, Pool, type PoolSettings, type PoolWaiter } from "./pool.ts";
 import type { PoolTools } from "./tools.ts";
@@ -40,9 +40,16 @@ async function listen(onConnection: (socket: Socket) => void = () => {}) {
 }
 
 function tools(): PoolTools {
-  const flushes = new FlushQueue(setImmediate);
+  const turn = new Turn(setImmediate);
   const wheel = new TimerWheel(systemClock);
-  return { clock: systemClock, wheel, readMode: "shared", writeBufferBytes: 65_536, flushes };
+  return {
+    clock: systemClock,
+    wheel,
+    readMode: "shared",
+    writeBufferBytes: 65_536,
+    flushes: turn.flushes,
+    answers: turn.reads(),
+  };
 }
 
 function poolTo(port: number, settings: Partial<PoolSettings> = {}): Pool {
@@ -81,8 +88,8 @@ class Waiter implements PoolWaiter {
     this.isSettled = true;
     this.#fail(new Error(error));
   }
-  onUpstreamBytes(bytes: Buffer, length: number): void {
-    this.text += latin1(bytes, 0, length);
+  onUpstreamBytes(bytes: Buffer, start: number, end: number): void {
+    this.text += latin1(bytes, start, end);
   }
   onUpstreamDrain(): void {}
   onUpstreamEnd(): void {

@@ -3,6 +3,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { FlushQueue } from "../../runtime/flush-queue.ts";
 import type { ReadMode } from "../../runtime/shared-socket.ts";
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
+import type { HeldReads } from "../../runtime/turn.ts";
 
 export interface PoolTools {
   readonly clock: Clock;
@@ -12,4 +13,6 @@ export interface PoolTools {
   readonly writeBufferBytes: number;
   /** One for all connections of the process. */
   readonly flushes: FlushQueue;
+  /** Where small answers wait for the end of the turn. */
+  readonly answers: HeldReads;
 }

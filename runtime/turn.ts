@@ -1,0 +1,180 @@
+// One turn of the event loop, in stages: what was read in it is dealt with step by step, each step for all who are there
+// before the next. A request that takes all of its steps at once runs through more machine code than the core's first
+// cache holds, and so does the one behind it; a stage's code is fetched once for all of them. Not what the steps are: who
+// adds a stage knows.
+import { Batch } from "./batch.ts";
+import { FlushQueue } from "./flush-queue.ts";
+
+/** Part of a turn. */
+interface Part {
+  readonly isEmpty: boolean;
+  run(): void;
+}
+
+export class Turn {
+  /** The last part: everything is written. */
+  readonly flushes: FlushQueue;
+  readonly #defer: (run: () => void) => void;
+  readonly #run = (): void => this.#end();
+  readonly #parts: Part[] = [];
+  #flush: (() => void) | undefined = undefined;
+  #isDeferred = false;
+
+  /** @param defer calls back once at the end of the turn, such as setImmediate: behind all reads of one poll */
+  constructor(defer: (run: () => void) => void) {
+    this.#defer = defer;
+    this.flushes = new FlushQueue((flush) => {
+      this.#flush = flush;
+      this.#plan();
+    });
+  }
+
+  /** A further stage, behind those that there are. @param act never throws */
+  stage<Item>(act: (item: Item) => void): Stage<Item> {
+    const stage = new Stage(act, () => this.#plan());
+    this.#parts.push(stage);
+    return stage;
+  }
+
+  /** A further stage in which small reads are dealt with. */
+  reads(): HeldReads {
+    const reads = new HeldReads(() => this.#plan());
+    this.#parts.push(reads);
+    return reads;
+  }
+
+  #plan(): void {
+    if (this.#isDeferred) return;
+    this.#isDeferred = true;
+    this.#defer(this.#run);
+  }
+
+  #end(): void {
+    try {
+      for (const part of this.#parts) if (!part.isEmpty) part.run();
+      const flush = this.#flush;
+      this.#flush = undefined;
+      flush?.();
+    } finally {
+      this.#isDeferred = false;
+      // What came for a stage that was over waits for the next turn.
+      if (this.#flush !== undefined || this.#parts.some((part) => !part.isEmpty)) this.#plan();
+    }
+  }
+}
+
+/** Who waits for a step that is done for all of them together. */
+export class Stage<Item> implements Part {
+  readonly #act: (item: Item) => void;
+  readonly #plan: () => void;
+  #waiting = new Batch<Item>();
+  #spare = new Batch<Item>();
+
+  constructor(act: (item: Item) => void, plan: () => void) {
+    this.#act = act;
+    this.#plan = plan;
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.count === 0;
+  }
+
+  /** It is up to the item to know, when its time comes, whether there is still something to do. */
+  add(item: Item): void {
+    this.#waiting.add(item);
+    this.#plan();
+  }
+
+  run(): void {
+    const waiting = this.#waiting;
+    this.#waiting = this.#spare;
+    let index = 0;
+    try {
+      while (index < waiting.count) this.#act(waiting.take(index++));
+    } finally {
+      while (index < waiting.count) this.add(waiting.take(index++));
+      waiting.clear();
+      this.#spare = waiting;
+    }
+  }
+}
+
+/** Whose small reads wait for their stage. */
+export interface HeldReader {
+  /** Reads of it that wait; changed by `HeldReads` alone. */
+  heldReads: number;
+  /** bytes[start, end) had been read. They must be consumed or copied before returning. Never throws. */
+  onHeldBytes(bytes: Buffer, start: number, end: number): void;
+}
+
+/** More than this is not worth a copy. */
+const HELD_READ_MAX = 2 * 1024;
+const HELD_BYTES = 256 * 1024;
+
+/** Small reads of one turn, copied out of the buffer that the next read overwrites. In the order in which they came. */
+export class HeldReads implements Part {
+  readonly #plan: () => void;
+  readonly #readers = new Batch<HeldReader>();
+  /** Where the read of each reader ends. */
+  readonly #ends: number[] = [];
+  readonly #bytes = Buffer.allocUnsafeSlow(HELD_BYTES);
+  #used = 0;
+  /** The reader whose turn it is while they run, and where its bytes begin. */
+  #at = 0;
+  #start = 0;
+  #isRunning = false;
+
+  constructor(plan: () => void) {
+    this.#plan = plan;
+  }
+
+  get isEmpty(): boolean {
+    return this.#readers.count === 0;
+  }
+
+  /**
+   * Takes bytes[0, length), to hand them back at the end of the turn.
+   * @returns false where the reader has to deal with them now; what is held of it has come to it before that
+   */
+  take(reader: HeldReader, bytes: Buffer, length: number): boolean {
+    if (length > HELD_READ_MAX || this.#used + length > HELD_BYTES) {
+      this.settle(reader);
+      return false;
+    }
+    bytes.copy(this.#bytes, this.#used, 0, length);
+    this.#used += length;
+    this.#ends[this.#readers.count] = this.#used;
+    reader.heldReads++;
+    this.#readers.add(reader);
+    this.#plan();
+    return true;
+  }
+
+  /** Nothing of what this reader has read waits any more: before it is told that there is no more to come. */
+  settle(reader: HeldReader): void {
+    if (reader.heldReads > 0) this.run();
+  }
+
+  run(): void {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    try {
+      while (this.#at < this.#readers.count) this.#next();
+      this.#readers.clear();
+      this.#used = 0;
+      this.#at = 0;
+      this.#start = 0;
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  #next(): void {
+    const start = this.#start;
+    const end = this.#ends[this.#at] as number;
+    const reader = this.#readers.take(this.#at++);
+    this.#start = end;
+    reader.heldReads--;
+    reader.onHeldBytes(this.#bytes, start, end);
+  }
+}
