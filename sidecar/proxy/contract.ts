@@ -163,6 +163,9 @@ export interface AttemptOwner {
   readonly isRequestComplete: boolean;
 }
 
+/** "trying": an attempt is under way and nothing of its answer is out. */
+export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backing-off" | "responding" | "tunnel";
+
 /** What a router may do with an exchange: exactly one of the verbs per call of `route`. */
 export interface RoutedExchange {
   readonly head: MessageHead;
@@ -186,7 +189,7 @@ export type TurnStep = "finish" | "route" | "forward" | "send";
 
 export interface StagedExchange {
   /** Takes this step, if it is still the one that it waits for. Never throws. */
-  takeStep(step: TurnStep): void;
+  take(step: TurnStep): void;
 }
 
 /** How a router lets an exchange wait before it takes one of the verbs. */

@@ -84,11 +84,11 @@ export interface TurnStages {
 
 function turnStages(turn: Turn): { answers: HeldReads; stages: TurnStages } {
   const answers = turn.reads();
-  const finish = turn.stage((exchange: StagedExchange) => exchange.takeStep("finish"));
+  const finish = turn.stage((exchange: StagedExchange) => exchange.take("finish"));
   const requests = turn.reads();
-  const route = turn.stage((exchange: StagedExchange) => exchange.takeStep("route"));
-  const forward = turn.stage((exchange: StagedExchange) => exchange.takeStep("forward"));
-  const send = turn.stage((exchange: StagedExchange) => exchange.takeStep("send"));
+  const route = turn.stage((exchange: StagedExchange) => exchange.take("route"));
+  const forward = turn.stage((exchange: StagedExchange) => exchange.take("forward"));
+  const send = turn.stage((exchange: StagedExchange) => exchange.take("send"));
   return { answers, stages: { finish, requests, route, forward, send } };
 }
 

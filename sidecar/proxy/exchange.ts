@@ -8,14 +8,13 @@ import type { Http2Head } from "../http2/head.ts";
 import { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Cell } from "../observe/families.ts";
 import type { Direction } from "../observe/metrics.ts";
-import type { Resolution } from "../resolver.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
-import type { Downstream, RoutedExchange, Router, StagedExchange, Trailers, TurnStep } from "./contract.ts";
+import type { Downstream, ExchangeState, RoutedExchange, Router, Trailers, TurnStep } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Deadline, lowerTimeout } from "./deadline.ts";
 import { Destination } from "./destination.ts";
-import { answerInstead, redirectToFallback, writeOwnAnswer } from "./fallback.ts";
+import { answerInstead, goElsewhere, writeOwnAnswer } from "./fallback.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { retryMark } from "./nearest-hop.ts";
 import { outcomeOfFailure } from "./outcome.ts";
@@ -31,13 +30,11 @@ import { ServiceHold } from "./service-hold.ts";
 import { Suspension } from "./suspension.ts";
 import { type TriedExchange, Tries } from "./tries.ts";
 import { Tunnel } from "./tunnel.ts";
-
-/** "trying": an attempt is under way and nothing of its answer is out. */
-export type ExchangeState = "idle" | "routing" | "resolving" | "trying" | "backing-off" | "responding" | "tunnel";
+import { type SteppedExchange, TurnSteps } from "./turn-steps.ts";
 
 const CLIENT_CLOSED = failure("client-closed");
 
-export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, TimerOwner {
+export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange, TimerOwner {
   state: ExchangeState = "idle";
   snapshot: Snapshot;
   readonly destination = new Destination();
@@ -60,8 +57,7 @@ export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, 
   readonly #hold: ServiceHold;
   readonly #seat = new Seat();
   #status = 0;
-  /** The step that it takes at the end of the turn; "": none. */
-  #due: TurnStep | "" = "";
+  readonly #steps: TurnSteps;
   readonly #keepAlive = new KeepAlive();
   readonly #active: Cell;
 
@@ -74,10 +70,11 @@ export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, 
     this.snapshot = path.noSnapshot;
     this.#relay = new ResponseRelay(client, this.record, path.clock);
     this.deadline = new Deadline(path, this, 0);
+    this.#steps = new TurnSteps(this, client, path.turn);
     this.tries = new Tries(this, client, path);
     this.request = this.tries.request;
     this.#heads = new ForwardedHeads(client, path, this.record);
-    this.#hold = new ServiceHold(path);
+    this.#hold = new ServiceHold(client, path, router, (step) => this.#step(step));
     this.suspension = new Suspension(client, path, (step) => this.#step(step));
     this.tunnel = new Tunnel(client, this.tries, this, path, (cause) => this.#end(this.#status, cause));
     this.#active = path.metrics.requestsActive.cell(router.direction);
@@ -118,52 +115,24 @@ export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, 
     beginRecord(this.#path, this);
     this.#status = 0;
     this.#keepAlive.begin();
-    if (!this.isRequestComplete) return this.#router.route(this, undefined);
-    this.#due = "route";
-    this.#path.turn.route.add(this);
+    if (this.#steps.areShared) this.#steps.wait("route");
+    else this.#router.route(this, undefined);
   }
 
-  takeStep(step: TurnStep): void {
-    // The client may have gone since, and another one have come.
-    if (this.#due !== step) return;
-    this.#due = "";
-    try {
-      if (step === "route") this.#router.route(this, undefined);
-      else if (step === "forward") this.#forward();
-      else if (step === "send") this.#tryAgain(undefined);
-      else this.#finish();
-    } catch (error) {
-      this.onInternalError("exchange", error);
-    }
-  }
-
-  /** It has not waited for anything but its turn, and nothing more of the request will come. */
-  get #isStaged(): boolean {
-    return this.isRequestComplete && !this.record.hasWaited;
+  onStep(step: TurnStep): void {
+    if (step === "route") this.#router.route(this, undefined);
+    else if (step === "forward") this.#forward();
+    else if (step === "send") this.#tryAgain(undefined);
+    else this.#finish();
   }
 
   hold(service: string): void {
-    const resolver = this.#path.resolver;
-    if (resolver === undefined) return this.#router.route(this, "unknown");
-    this.state = "resolving";
-    this.record.note("resolve", service);
-    this.#client.pauseReading();
-    const isHeld = this.#hold.start(service, resolver, (resolution) => this.#step(() => this.#onResolved(resolution)));
-    if (!isHeld) this.answer(failure("overloaded", "too many requests wait for the control plane"), "");
-  }
-
-  #onResolved(resolution: Resolution): void {
-    this.state = "routing";
-    this.#client.resumeReading();
-    this.snapshot = this.#path.snapshots.current;
-    this.record.revision = this.snapshot.revision;
-    this.#router.route(this, resolution);
+    this.#hold.ask(this, service);
   }
 
   forward(): void {
-    if (!this.#isStaged) return this.#forward();
-    this.#due = "forward";
-    this.#path.turn.forward.add(this);
+    if (this.#steps.areShared) this.#steps.wait("forward");
+    else this.#forward();
   }
 
   #forward(): void {
@@ -177,9 +146,8 @@ export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, 
     this.tries.choice.begin(this.head, this.remoteAddress);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.deadline.run(this.destination, this.startedMs);
-    if (!this.#isStaged) return this.#tryNext(undefined);
-    this.#due = "send";
-    this.#path.turn.send.add(this);
+    if (this.#steps.areShared) this.#steps.wait("send");
+    else this.#tryNext(undefined);
   }
 
   /** @param again the endpoint to try once more on a fresh connection; undefined: the balancer chooses */
@@ -259,8 +227,7 @@ export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, 
     this.#relay.end(trailers);
     this.#client.outlet.flush();
     this.endedMs = this.attempt.nowMs;
-    this.#due = "finish";
-    this.#path.turn.finish.add(this);
+    this.#steps.wait("finish");
   }
 
   /** The whole answer is on its way. */
@@ -308,7 +275,7 @@ export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, 
 
   /** Ends the exchange with this answer, or by a reset where an answer has begun. */
   fail(cause: Failure): void {
-    this.takeStep("finish");
+    this.#steps.take("finish");
     if (this.state === "idle") return;
     if (this.state === "responding" || this.state === "tunnel") this.#cut(cause);
     else this.answer(cause, "");
@@ -323,7 +290,7 @@ export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, 
   answer(cause: Failure, lines: string): void {
     this.tries.abort(outcomeOfFailure(cause.reason));
     const instead = answerInstead(cause, this, this.#path.clock);
-    if (instead.service !== "" && this.#goElsewhere(instead.service)) return;
+    if (goElsewhere(this, instead.service, this.#path.metrics)) return this.#step(() => this.forward());
     this.state = "responding";
     const closes = !this.#keepAlive.isAllowed(this.#client);
     const all = lines + retryMark(this.#path, this, statusOf(cause), true) + debugLine(this, this.#path, cause);
@@ -331,16 +298,6 @@ export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, 
     const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);
     this.#end(status, cause);
     this.#client.onExchangeDone(!closes);
-  }
-
-  /** Sends the request to another service, if all of it is still there and may be sent again. */
-  #goElsewhere(service: string): boolean {
-    const isThere = this.request.isWhole && (!this.retry.hasSent || this.retry.canRepeat);
-    if (!isThere || !redirectToFallback(this, service, this.#path.metrics)) return false;
-    this.retry.clear();
-    this.record.note("fallback", service);
-    this.#step(() => this.forward());
-    return true;
   }
 
   /** Bytes of the answer are out: only a reset tells the client that it is not whole, or the end that gRPC has for it. */
@@ -371,7 +328,7 @@ export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, 
 
   /** The client gave the request up; others may follow. */
   onClientReset(): void {
-    this.takeStep("finish");
+    this.#steps.take("finish");
     if (this.state === "idle") return;
     this.tries.abort();
     this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
@@ -407,7 +364,7 @@ export class Exchange implements TriedExchange, RoutedExchange, StagedExchange, 
 
   /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own @param endedMs default: now */
   #end(status: number, cause?: Failure, endedMs = this.attempt.nowMs): void {
-    this.#due = "";
+    this.#steps.clear();
     this.#hold.cancel();
     this.deadline.cancel();
     const wasTunnel = this.tunnel.end();

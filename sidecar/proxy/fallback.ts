@@ -12,7 +12,9 @@ import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
 import { isHttp2Hop, namedPort } from "./protocol.ts";
 import type { Failure } from "./reasons.ts";
+import type { RequestRelay } from "./request-relay.ts";
 import { type AnswerOptions, commonLines, type OwnAnswer, ownAnswer, sendAnswer, statusOf } from "./respond.ts";
+import type { RetryState } from "./retry-state.ts";
 
 /** An earlier response of the service. */
 interface KeptAnswer {
@@ -63,8 +65,27 @@ function fallbackOf(cause: Failure, destination: Destination): FallbackResource 
   }
 }
 
+/** What the service that answers instead can be sent. */
+interface RepeatedExchange extends RoutedExchange {
+  readonly request: RequestRelay;
+  readonly retry: RetryState;
+}
+
+/**
+ * Turns the exchange to another service, if all of its request is still there and may be sent again.
+ * @param service "": there is none @returns whether it is to be forwarded once more
+ */
+export function goElsewhere(exchange: RepeatedExchange, service: string, metrics: Metrics): boolean {
+  const { request, retry, record } = exchange;
+  const isThere = service !== "" && request.isWhole && (!retry.hasSent || retry.canRepeat);
+  if (!isThere || !redirectToFallback(exchange, service, metrics)) return false;
+  retry.clear();
+  record.note("fallback", service);
+  return true;
+}
+
 /** Points the destination of an exchange at the service that answers instead. @returns false when the sidecar does not know it. */
-export function redirectToFallback(
+function redirectToFallback(
   { destination, snapshot, head }: RoutedExchange,
   service: string,
   metrics: Metrics,

@@ -1,0 +1,51 @@
+// The steps that an exchange takes at the end of its turn, each together with all others that have come as far. It knows
+// which one is due; what the steps are is the exchange's.
+import type { ExchangeRecord } from "../observe/exchange-record.ts";
+import type { Downstream, StagedExchange, TurnStep } from "./contract.ts";
+import type { TurnStages } from "./data-path.ts";
+
+/** The exchange, as its steps see it. */
+export interface SteppedExchange {
+  readonly record: ExchangeRecord;
+  onStep(step: TurnStep): void;
+  onInternalError(where: string, error: unknown): void;
+}
+
+export class TurnSteps implements StagedExchange {
+  readonly #exchange: SteppedExchange;
+  readonly #client: Downstream;
+  readonly #stages: TurnStages;
+  #due: TurnStep | "" = "";
+
+  constructor(exchange: SteppedExchange, client: Downstream, stages: TurnStages) {
+    this.#exchange = exchange;
+    this.#client = client;
+    this.#stages = stages;
+  }
+
+  /** Nothing more of the request will come, and it has waited for nothing but its turn. */
+  get areShared(): boolean {
+    return this.#client.isRequestComplete && !this.#exchange.record.hasWaited;
+  }
+
+  /** The step is taken at the end of the turn, or sooner by `take`, or never: after `clear`. */
+  wait(step: TurnStep): void {
+    this.#due = step;
+    this.#stages[step].add(this);
+  }
+
+  take(step: TurnStep): void {
+    // The client may have gone since, and another one have come.
+    if (this.#due !== step) return;
+    this.#due = "";
+    try {
+      this.#exchange.onStep(step);
+    } catch (error) {
+      this.#exchange.onInternalError("exchange", error);
+    }
+  }
+
+  clear(): void {
+    this.#due = "";
+  }
+}
