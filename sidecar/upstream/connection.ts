@@ -13,8 +13,7 @@ export const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 }
 
 /** The attempt that a connection works for. */
 export interface ConnectionUser {
-  /** As ByteReader.onBytes: consume or copy before returning. */
-  /** bytes[start, end) of the answer, which are overwritten after this returns. */
+  /** bytes[start, end) of the answer, which are overwritten after this returns: consume or copy them. */
   onUpstreamBytes(bytes: Buffer, start: number, end: number): void;
   /** What was written has gone out; more may be written. */
   onUpstreamDrain(): void;
