@@ -34,14 +34,14 @@ export class TurnWriter implements Flushable {
       this.#isQueued = true;
       this.#flushes.add(this);
     }
-    return this.#hasRoom;
+    return this.#hasRoom();
   }
 
   /** Bytes that nobody changes any more, at once. @returns as `write` */
   writeBytes(bytes: Buffer): boolean {
     this.sendNow();
     this.#socket.write(bytes);
-    return this.#hasRoom;
+    return this.#hasRoom();
   }
 
   /** The turn is over. */
@@ -59,7 +59,7 @@ export class TurnWriter implements Flushable {
   }
 
   /** False only where a 'drain' follows. */
-  get #hasRoom(): boolean {
+  #hasRoom(): boolean {
     return this.#socket.writableLength < this.#bufferBytes || !this.#socket.writableNeedDrain;
   }
 }

@@ -25,6 +25,9 @@ const spares: Buffer<ArrayBuffer>[] = [];
 const SPARES_MAX = 16;
 /** Behind bytes that wait already, a piece smaller than this is copied to its size: it would pin a whole buffer. */
 const LEND_MIN_BYTES = LARGE_BYTES / 4;
+/** The view that was written last, and what of: pieces of a body are mostly as long as the one before. */
+let viewed: Buffer = gather;
+let view: Buffer = gather;
 /** The outlet whose bytes stand in `gather` and are not written yet. */
 let gathering: Outlet | undefined;
 
@@ -166,13 +169,21 @@ export class Outlet implements MessageOutlet {
 
   /** @returns whether `buffer` may be used again */
   #writeThrough(buffer: Buffer, length: number): boolean {
-    this.#write(buffer.subarray(0, length));
+    this.#write(viewOf(buffer, length));
     return this.#sink === undefined || this.#sink.isEmpty;
   }
 
   #write(bytes: Buffer): void {
     if (this.#sink !== undefined && !this.#sink.writeBytes(bytes)) this.isFull = true;
   }
+}
+
+function viewOf(buffer: Buffer, length: number): Buffer {
+  if (viewed !== buffer || view.length !== length) {
+    viewed = buffer;
+    view = buffer.subarray(0, length);
+  }
+  return view;
 }
 
 export function copyOf(bytes: Buffer, start: number, end: number): Buffer {

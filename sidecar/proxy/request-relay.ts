@@ -77,7 +77,7 @@ export class RequestRelay {
     this.#sendHead(outlet, hopLines);
     this.#log.sendTo(outlet);
     if (isRequestComplete) outlet.end(this.#trailersFor(outlet));
-    if (this.#log.bytes > 0 && (!this.#retry.keepsBody || this.#isTooLarge)) {
+    if (this.#log.bytes > 0 && (!this.#retry.keepsBody || this.#isTooLarge())) {
       // Others may have its blocks from here on.
       outlet.flush();
       this.#log.forget();
@@ -148,7 +148,7 @@ export class RequestRelay {
     this.#mirrors = undefined;
   }
 
-  get #isTooLarge(): boolean {
+  #isTooLarge(): boolean {
     return this.#log.bytes > (this.#retry.plan?.maxBodyBytes ?? 0);
   }
 
@@ -161,6 +161,6 @@ export class RequestRelay {
     if (!isSent) {
       if (!this.#client.isRequestComplete) this.#client.pauseReading();
     } else if (!this.#retry.keepsBody) this.#log.isWhole = false;
-    else if (this.#isTooLarge) this.#log.forget();
+    else if (this.#isTooLarge()) this.#log.forget();
   }
 }

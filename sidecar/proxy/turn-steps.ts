@@ -31,7 +31,15 @@ export class TurnSteps implements StagedExchange {
   /** The step is taken at the end of the turn, or sooner by `take`, or never: after `clear`. */
   wait(step: TurnStep): void {
     this.#due = step;
-    this.#stages[step].add(this);
+    this.#stage(step).add(this);
+  }
+
+  /** By name: `stages[step]` is a call into V8 for keys that differ. */
+  #stage(step: TurnStep): TurnStages[TurnStep] {
+    const { finish, route, forward, send } = this.#stages;
+    if (step === "finish") return finish;
+    if (step === "route") return route;
+    return step === "forward" ? forward : send;
   }
 
   take(step: TurnStep): void {
