@@ -28,7 +28,7 @@ export class TurnWriter implements Flushable {
 
   /** Latin1 text. @returns false when no more should come until the socket's 'drain' */
   write(text: string): boolean {
-    this.#text += text;
+    this.#text = this.#text === "" ? text : this.#text + text;
     if (this.#text.length > GATHER_LENGTH_MAX) this.sendNow();
     else if (!this.#isQueued) {
       this.#isQueued = true;

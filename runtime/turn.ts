@@ -5,6 +5,12 @@
 import { Batch } from "./batch.ts";
 import { FlushQueue } from "./flush-queue.ts";
 
+/** Time, as far as it stands still within a turn (turn-clock.ts). */
+interface TurnTime {
+  hold(): void;
+  release(): void;
+}
+
 /** Part of a turn. */
 interface Part {
   readonly isEmpty: boolean;
@@ -15,37 +21,44 @@ export class Turn {
   /** The last part: everything is written. */
   readonly flushes: FlushQueue;
   readonly #defer: (run: () => void) => void;
+  readonly #time: TurnTime | undefined;
   readonly #run = (): void => this.#end();
   readonly #parts: Part[] = [];
   #flush: (() => void) | undefined = undefined;
   #isDeferred = false;
 
-  /** @param defer calls back once at the end of the turn, such as setImmediate: behind all reads of one poll */
-  constructor(defer: (run: () => void) => void) {
+  /**
+   * @param defer calls back once at the end of the turn, such as setImmediate: behind all reads of one poll
+   * @param time held from the first that is planned to the end
+   */
+  constructor(defer: (run: () => void) => void, time?: TurnTime) {
     this.#defer = defer;
+    this.#time = time;
     this.flushes = new FlushQueue((flush) => {
       this.#flush = flush;
-      this.#plan();
+      this.begin();
     });
   }
 
   /** A further stage, behind those that there are. @param act never throws */
   stage<Item>(act: (item: Item) => void): Stage<Item> {
-    const stage = new Stage(act, () => this.#plan());
+    const stage = new Stage(act, () => this.begin());
     this.#parts.push(stage);
     return stage;
   }
 
   /** A further stage in which small reads are dealt with. */
   reads(): HeldReads {
-    const reads = new HeldReads(() => this.#plan());
+    const reads = new HeldReads(() => this.begin());
     this.#parts.push(reads);
     return reads;
   }
 
-  #plan(): void {
+  /** Something is to be done at the end of the turn, or is about to be read. */
+  begin(): void {
     if (this.#isDeferred) return;
     this.#isDeferred = true;
+    this.#time?.hold();
     this.#defer(this.#run);
   }
 
@@ -57,8 +70,9 @@ export class Turn {
       flush?.();
     } finally {
       this.#isDeferred = false;
+      this.#time?.release();
       // What came for a stage that was over waits for the next turn.
-      if (this.#flush !== undefined || this.#parts.some((part) => !part.isEmpty)) this.#plan();
+      if (this.#flush !== undefined || this.#parts.some((part) => !part.isEmpty)) this.begin();
     }
   }
 }
@@ -137,6 +151,7 @@ export class HeldReads implements Part {
    * @returns false where the reader has to deal with them now; what is held of it has come to it before that
    */
   take(reader: HeldReader, bytes: Buffer, length: number): boolean {
+    this.#plan();
     if (length > HELD_READ_MAX || this.#used + length > HELD_BYTES) {
       this.settle(reader);
       return false;
@@ -146,7 +161,6 @@ export class HeldReads implements Part {
     this.#ends[this.#readers.count] = this.#used;
     reader.heldReads++;
     this.#readers.add(reader);
-    this.#plan();
     return true;
   }
 

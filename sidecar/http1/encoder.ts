@@ -1,11 +1,15 @@
 // Heads out: the text of the head that came, edited. Not a serializer of header maps: kept fields are copied as they
 // stood, in runs, and only what the sidecar must change is written anew.
 import { FIELD, FRAMING, HOP_BY_HOP } from "./field.ts";
-import { isCanonicalFraming } from "./framing.ts";
+import { isCanonicalCoding, isCanonicalLength } from "./framing.ts";
 import type { MessageHead } from "./head.ts";
 import type { HeadEdits } from "./head-edits.ts";
 import { reasonPhrase } from "./reason-phrase.ts";
 import { encodeSourceRequest, encodeSourceResponse } from "./source-encoder.ts";
+
+// Joined by "+" where every request is: of what stands in a template V8 asks each time whether it is a text.
+const REQUEST_ID = "x-request-id: ";
+const LINE_END = "\r\n";
 
 const HOST = 1 << FIELD.host;
 const UPGRADE = 1 << FIELD.upgrade;
@@ -79,11 +83,11 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
   // Most answers leave as they came.
   if (more === "" && runStart === 0 && edits.editCount === 0 && edits.requestId === "" && !edits.isOpen) return text;
   out += text.slice(runStart, fieldsEnd) + more;
-  if (edits.requestId !== "") out += `x-request-id: ${edits.requestId}\r\n`;
+  if (edits.requestId !== "") out += REQUEST_ID + edits.requestId + LINE_END;
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && !stands(head, edits.names[edit] as string, dropped)) out += edits.lines[edit];
   }
-  return edits.isOpen ? out : `${out}\r\n`;
+  return edits.isOpen ? out : out + LINE_END;
 }
 
 /** Was there a field of this name, and was it not left out? Then what is set took its place. */
@@ -113,9 +117,10 @@ function replaceKnown(head: MessageHead, edits: HeadEdits, index: number, droppe
   const isOfAnother = head.framing === "none" && edits.framing === "none" && head.status > 0;
   if (!isSame && !isOfAnother) return "";
   if (head.framing === "tunnel" || isBodiless(head.status)) return "";
-  const canonical = kind === FIELD.contentLength ? String(head.contentLength) : "chunked";
-  if (isCanonicalFraming(head.fields, index, canonical)) return KEEP;
-  return `${head.fields.nameAt(index)}: ${canonical}\r\n`;
+  const { fields } = head;
+  const isLength = kind === FIELD.contentLength;
+  if (isLength ? isCanonicalLength(fields, index) : isCanonicalCoding(fields, index)) return KEEP;
+  return `${fields.nameAt(index)}: ${isLength ? head.contentLength : "chunked"}\r\n`;
 }
 
 /** 1xx and 204 carry no framing fields. */

@@ -4,7 +4,7 @@
 import { FIELD, FRAMING } from "./field.ts";
 import type { FieldTable } from "./field-table.ts";
 import type { MessageHead } from "./head.ts";
-import { HTAB, isAll, SP, TOKEN, trimmed } from "./octet.ts";
+import { CR, DIGIT, HTAB, isAll, OCTET, SP, TOKEN, trimmed } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
 
 /** Sets framing to "length", "chunked" or "none" by the fields alone. @returns the broken rule, if any. */
@@ -62,10 +62,26 @@ function faultOfCodings(value: string): RefusalDetail {
   return codings.at(-1) === "chunked" ? "unknown-transfer-coding" : "chunked-not-final";
 }
 
-/** Are the framing fields written the one way that no peer misreads (`5`, `chunked`, one space before)? */
-export function isCanonicalFraming(fields: FieldTable, index: number, canonical: string): boolean {
-  const start = fields.offsets[(index << 2) + 2] as number;
-  const nameEnd = fields.offsets[(index << 2) + 1] as number;
-  if (start - nameEnd !== 2 || fields.text.charCodeAt(nameEnd + 1) !== 0x20) return false;
-  return fields.text.startsWith(canonical, start) && fields.text.startsWith("\r\n", start + canonical.length);
+const ZERO = 0x30;
+
+/** Is this Transfer-Encoding written the one way that no peer misreads: `chunked`, one space before? */
+export function isCanonicalCoding({ text, offsets }: FieldTable, index: number): boolean {
+  const start = offsets[(index << 2) + 2] as number;
+  return isBehindSpace(text, offsets, index) && text.startsWith("chunked\r\n", start);
+}
+
+/** The same of Content-Length: digits alone, of which the first is no 0 before others. */
+export function isCanonicalLength({ text, offsets }: FieldTable, index: number): boolean {
+  const start = offsets[(index << 2) + 2] as number;
+  const end = offsets[(index << 2) + 3] as number;
+  if (!isBehindSpace(text, offsets, index) || start === end || text.charCodeAt(end) !== CR) return false;
+  if (text.charCodeAt(start) === ZERO && end - start > 1) return false;
+  for (let at = start; at < end; at++) if (((OCTET[text.charCodeAt(at)] as number) & DIGIT) === 0) return false;
+  return true;
+}
+
+/** One space, and nothing else, stands between the colon and the value. */
+function isBehindSpace(text: string, offsets: Int32Array, index: number): boolean {
+  const nameEnd = offsets[(index << 2) + 1] as number;
+  return offsets[(index << 2) + 2] === nameEnd + 2 && text.charCodeAt(nameEnd + 1) === SP;
 }

@@ -72,9 +72,9 @@ function isNotable(record: ExchangeRecord): boolean {
   if (
     reason !== "" ||
     status >= 500 ||
-    GRPC_FAILURES.has(grpcStatus) ||
     attemptCount > 1 ||
-    record.durationMs >= SLOW_MS
+    record.durationMs >= SLOW_MS ||
+    (grpcStatus !== "" && GRPC_FAILURES.has(grpcStatus))
   )
     return true;
   for (let index = record.actsKept - 1; index >= 0; index--)

@@ -85,13 +85,10 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   onUpstreamBytes(bytes: Buffer, start: number, end: number): void {
-    this.beginTurn();
     try {
       if (this.#read(bytes, start, end)) this.owner.onReadDone();
     } catch (error) {
       this.owner.onInternalError("attempt", error);
-    } finally {
-      this.isInTurn = false;
     }
   }
 

@@ -52,8 +52,6 @@ export abstract class Attempt implements TimerOwner {
   grpcStatus = -1;
   #awaitsTrailers = false;
   #startedMs = 0;
-  #turnMs = 0;
-  protected isInTurn = false;
   #isReported = false;
 
   constructor(owner: AttemptOwner, wheel: TimerWheel, interimMax: number) {
@@ -233,17 +231,8 @@ export abstract class Attempt implements TimerOwner {
     this.owner.onAttemptFailed(reason);
   }
 
-  /** The clock; within one read it is looked at once. */
   get nowMs(): number {
-    if (!this.isInTurn) return this.#wheel.now();
-    if (this.#turnMs === 0) this.#turnMs = this.#wheel.now();
-    return this.#turnMs;
-  }
-
-  /** What an endpoint sent is being read: no time passes until that is done. */
-  protected beginTurn(): void {
-    this.#turnMs = 0;
-    this.isInTurn = true;
+    return this.#wheel.now();
   }
 
   /** Tells once: when the answer's head is there, or when there will be none. */

@@ -7,6 +7,7 @@ import type { Random } from "../../runtime/random.ts";
 import { chooseReadMode, type ReadMode } from "../../runtime/shared-socket.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { type HeldReads, type Stage, Turn } from "../../runtime/turn.ts";
+import { TurnClock } from "../../runtime/turn-clock.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "../http1/limits.ts";
 import { DEFAULT_HTTP2_LIMITS, type Http2Limits } from "../http2/limits.ts";
 import { type DataPathLimits, DEFAULT_LIMITS } from "../limits.ts";
@@ -96,14 +97,16 @@ function turnStages(turn: Turn): { answers: HeldReads; stages: TurnStages } {
 export async function createDataPath(options: DataPathOptions): Promise<DataPath> {
   const readMode = options.readMode ?? (await chooseReadMode());
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const wheel = new TimerWheel(options.clock);
+  const clock = new TurnClock(options.clock);
+  const wheel = new TimerWheel(clock);
   const metrics = new Metrics();
-  const turn = new Turn((run) => setImmediate(run));
+  const turn = new Turn((run) => setImmediate(run), clock);
   const { answers, stages } = turnStages(turn);
   const { flushes } = turn;
-  const base = { clock: options.clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes, flushes, answers };
+  const base = { clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes, flushes, answers };
   const http2: Http2Tools = {
     ...base,
+    turn,
     limits: {
       ...DEFAULT_HTTP2_LIMITS,
       headTimeoutMs: limits.headTimeoutMs,
@@ -137,9 +140,9 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
       return;
     }
   });
-  metrics.onRead(() => readGauges(metrics, snapshots.current, options.clock.now()));
+  metrics.onRead(() => readGauges(metrics, snapshots.current, clock.now()));
   return {
-    clock: options.clock,
+    clock,
     random: options.random,
     log: options.log,
     namespace: options.namespace,

@@ -70,6 +70,7 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
   }
 
   onBytes(bytes: Buffer, length: number): void {
+    this.#path.http2.turn.begin();
     try {
       this.#connection.receive(bytes, 0, length);
     } catch (error) {

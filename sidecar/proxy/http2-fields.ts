@@ -4,7 +4,7 @@
 
 import { ownCopy } from "../../runtime/latin1.ts";
 import { HOP_BY_HOP, FIELD as HTTP1_FIELD, FIELD_NAMES as HTTP1_NAMES } from "../http1/field.ts";
-import { isCanonicalFraming } from "../http1/framing.ts";
+import { isCanonicalLength } from "../http1/framing.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
 import { FIELD, fieldKind } from "../http2/field.ts";
@@ -68,8 +68,7 @@ const KEPT = (1 << HTTP1_FIELD.contentLength) | (1 << HTTP1_FIELD.host);
 function writtenValue({ fields, contentLength }: MessageHead, index: number, kind: number, into: Http2Head): string {
   if (kind !== HTTP1_FIELD.contentLength) return fields.valueAt(index);
   into.contentLength = contentLength;
-  const canonical = String(contentLength);
-  return isCanonicalFraming(fields, index, canonical) ? fields.valueAt(index) : canonical;
+  return isCanonicalLength(fields, index) ? fields.valueAt(index) : String(contentLength);
 }
 
 /** Power of two. Each name has one place, so a peer that sends others costs others time, and no memory. */

@@ -50,8 +50,6 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   #stream: Http2StreamView | undefined = undefined;
   #state: SeatState = "free";
   #policyIdleMs = 0;
-  /** Clock time of the read in which the head came; 0 in later ones. */
-  #readMs = 0;
   /** What a tunnel's client sent before there was a tunnel; at most a stream's window. */
   #early: Buffer[] = [];
   #hasEnded = false;
@@ -117,7 +115,6 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       this.#state = hasBody ? "body" : "answering";
       const { limits, clock } = this.#path;
       const nowMs = clock.now();
-      this.#readMs = nowMs;
       this.#timer.arm("stream", hasBody ? limits.bodyIdleTimeoutMs : this.#policyIdleMs, nowMs);
       this.#exchange.begin(nowMs);
       this.#owner.readEnd.add(this);
@@ -159,7 +156,6 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   }
 
   onReadEnd(): void {
-    this.#readMs = 0;
     try {
       this.#exchange.request.flush();
     } catch (error) {
@@ -183,7 +179,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   }
 
   #completeRequest(trailers: string): void {
-    const nowMs = this.#readMs || this.#path.clock.now();
+    const nowMs = this.#path.clock.now();
     this.#state = "answering";
     this.#timer.arm("stream", this.#policyIdleMs, nowMs);
     this.#exchange.onRequestEnd(trailers, nowMs);
@@ -272,7 +268,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     if (stream === undefined) return;
     this.#stream = undefined;
     this.#state = "free";
-    this.#early = [];
+    if (this.#early.length > 0) this.#early = [];
     this.#isPaused = false;
     this.#isStalled = false;
     this.#decoder.reset();

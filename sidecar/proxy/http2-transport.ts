@@ -17,6 +17,8 @@ export interface Http2Tools {
   readonly writeBufferBytes: number;
   readonly limits: Http2Limits;
   readonly flushes: FlushQueue;
+  /** The turn in which something is read. */
+  readonly turn: { begin(): void };
   /** An error of the sidecar itself that ended a connection. */
   readonly onBug: (error: unknown) => void;
   /** An endpoint broke a rule. */

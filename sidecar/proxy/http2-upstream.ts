@@ -136,6 +136,7 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
   }
 
   onBytes(bytes: Buffer, length: number): void {
+    this.#tools.turn.begin();
     try {
       this.#connection.receive(bytes, 0, length);
     } catch (error) {

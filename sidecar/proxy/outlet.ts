@@ -89,7 +89,7 @@ export class Outlet implements MessageOutlet {
   #addText(text: string): void {
     if (this.#gathered === 0) {
       if (this.#text.length + text.length > GATHER_BYTES) this.flush();
-      this.#text += text;
+      this.#text = this.#text === "" ? text : this.#text + text;
     } else if (this.#gathered + text.length <= GATHER_BYTES) {
       this.#gathered += gather.write(text, this.#gathered, "latin1");
     } else {

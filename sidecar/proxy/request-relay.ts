@@ -13,6 +13,9 @@ import { Mirror } from "./mirror.ts";
 import type { RetryState } from "./retry-state.ts";
 import type { ForwardedHeads } from "./rewrite.ts";
 
+/** Joined by "+": of what stands in a template V8 asks each time whether it is a text. */
+const LINE_END = "\r\n";
+
 export class RequestRelay {
   readonly #client: Downstream;
   readonly #holder: AttemptHolder;
@@ -101,7 +104,7 @@ export class RequestRelay {
     const { head, body } = this.#client;
     if (this.#headFields !== undefined && outlet.addFields !== undefined)
       return outlet.addFields(this.#headFields, hopLines);
-    outlet.addHead(`${this.#headText}${hopLines}\r\n`, head.framing === "chunked" && body.form === "data");
+    outlet.addHead(this.#headText + hopLines + LINE_END, head.framing === "chunked" && body.form === "data");
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
