@@ -11,16 +11,14 @@ import { reasonPhrase } from "./reason-phrase.ts";
 const HOST = 1 << FIELD.host;
 
 export function encodeSourceRequest(head: MessageHead, source: HeadSource, edits: HeadEdits): string {
-  const start = `${source.method} ${edits.target === "" ? source.path : edits.target} HTTP/1.1\r\n`;
-  let line = hostLine;
+  const target = edits.target === "" ? source.path : edits.target;
   const host = edits.host === "" ? source.authority : edits.host;
   if (host !== lastHost) {
-    line = `host: ${host}\r\n`;
-    hostLine = line;
     lastHost = host;
+    behindTarget = ` HTTP/1.1\r\nhost: ${host}\r\n`;
   }
   const connection = head.acceptsTrailers ? "Connection: TE\r\nTE: trailers\r\n" : "";
-  return encode(head, source, edits, start + line, connection);
+  return encode(head, source, edits, source.method + SPACE + target + behindTarget, connection);
 }
 
 export function encodeSourceResponse(head: MessageHead, source: HeadSource, edits: HeadEdits): string {
@@ -29,8 +27,15 @@ export function encodeSourceResponse(head: MessageHead, source: HeadSource, edit
   return encode(head, source, edits, statusLine(status, status !== head.status), connection);
 }
 
+// Joined by "+" where every request is: of what stands in a template V8 asks each time whether it is a text.
+const SPACE = " ";
+const COLON = ": ";
+const LINE_END = "\r\n";
+const REQUEST_ID = "x-request-id: ";
+
 let lastHost = "";
-let hostLine = "host: \r\n";
+/** The version, and the line of that host. */
+let behindTarget = " HTTP/1.1\r\nhost: \r\n";
 const statusLines: string[] = [];
 
 /** Without a phrase, as it came, unless the sidecar chose the status. */
@@ -58,15 +63,18 @@ function encode(head: MessageHead, source: HeadSource, edits: HeadEdits, start: 
     else {
       const value = values[index] as string;
       const isKept = value.length <= VALUE_MAX && ((SECRET >> kind) & 1) === 0;
-      out += isKept ? lines.of(kinds[index] as number, name, value) : `${name}: ${value}\r\n`;
+      out += isKept ? lines.of(kinds[index] as number, name, value) : name + COLON + value + LINE_END;
     }
   }
-  out += connection + framingLine(head, edits) + edits.append;
-  if (edits.requestId !== "") out += `x-request-id: ${edits.requestId}\r\n`;
+  if (connection !== "") out += connection;
+  const framing = framingLine(head, edits);
+  if (framing !== "") out += framing;
+  if (edits.append !== "") out += edits.append;
+  if (edits.requestId !== "") out += REQUEST_ID + edits.requestId + LINE_END;
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && fields.value(edits.names[edit] as string) === undefined) out += edits.lines[edit];
   }
-  return edits.isOpen ? out : `${out}\r\n`;
+  return edits.isOpen ? out : out + LINE_END;
 }
 
 /** The line that was set, where the first field of the name stood; "" for the others. */
@@ -100,9 +108,9 @@ class LineMemo {
   readonly #lines: string[] = new Array<string>(KINDS_MAX).fill("");
 
   of(kind: number, name: string, value: string): string {
-    if (kind === 0 || kind >= KINDS_MAX) return `${name}: ${value}\r\n`;
+    if (kind === 0 || kind >= KINDS_MAX) return name + COLON + value + LINE_END;
     if (this.#values[kind] === value && this.#lines[kind] !== "") return this.#lines[kind] as string;
-    const line = `${name}: ${value}\r\n`;
+    const line = name + COLON + value + LINE_END;
     if (this.#seen[kind] === value) {
       this.#values[kind] = value;
       this.#lines[kind] = ownCopy(line);

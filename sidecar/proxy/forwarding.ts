@@ -7,7 +7,9 @@ import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
 
-const HOP_KINDS = (1 << FIELD.xForwardedProto) | (1 << FIELD.xForwardedHost);
+/** What a request may say already, as bits: its lines leave that out. */
+const SAYS_PROTO = 1;
+const SAYS_HOST = 2;
 
 /** Lines for the requests of one client, made once as far as they repeat. */
 export class HopLines {
@@ -15,8 +17,8 @@ export class HopLines {
   readonly settings: MeshResource["headers"];
   readonly remoteAddress: string;
   readonly #always: string;
-  /** All lines of a request that says nothing of these itself, for the authority they were asked for last. */
-  #usual = "";
+  /** All lines, by what the request says itself; those that name the authority, for the one they were asked for last. */
+  readonly #made: (string | undefined)[] = [undefined, undefined, undefined, undefined];
   #authority = "";
 
   /** @param remoteAddress of the client, as the socket tells it */
@@ -27,7 +29,6 @@ export class HopLines {
     // Appended as one more line of the list, behind what earlier hops said (RFC 9110 section 5.3).
     const client = settings.forwarded && remoteAddress !== "" ? `x-forwarded-for: ${remoteAddress}\r\n` : "";
     this.#always = ownCopy(via + client);
-    this.#usual = this.#linesWith(false, false, "");
   }
 
   /** Does the request get an id here? */
@@ -37,19 +38,27 @@ export class HopLines {
 
   /** Lines to put into the head of a request; the same string for the same lines, mostly. */
   of(head: MessageHead): string {
-    if ((head.fields.present & HOP_KINDS) !== 0)
-      return this.#linesWith(head.has(FIELD.xForwardedProto), head.has(FIELD.xForwardedHost), head.authority);
-    if (head.authority !== this.#authority) {
-      this.#authority = ownCopy(head.authority);
-      this.#usual = this.#linesWith(false, false, head.authority);
+    const said = (head.has(FIELD.xForwardedProto) ? SAYS_PROTO : 0) | (head.has(FIELD.xForwardedHost) ? SAYS_HOST : 0);
+    if ((said & SAYS_HOST) === 0 && head.authority !== this.#authority) this.#forget(head.authority);
+    let lines = this.#made[said];
+    if (lines === undefined) {
+      lines = this.#linesWith(said);
+      this.#made[said] = lines;
     }
-    return this.#usual;
+    return lines;
   }
 
-  #linesWith(hasProto: boolean, hasHost: boolean, authority: string): string {
+  /** From now on `authority` is named. */
+  #forget(authority: string): void {
+    this.#authority = ownCopy(authority);
+    this.#made[0] = undefined;
+    this.#made[SAYS_PROTO] = undefined;
+  }
+
+  #linesWith(said: number): string {
     if (!this.settings.forwarded) return this.#always;
-    const proto = hasProto ? "" : "x-forwarded-proto: http\r\n";
-    const host = hasHost || authority === "" ? "" : `x-forwarded-host: ${authority}\r\n`;
+    const proto = (said & SAYS_PROTO) !== 0 ? "" : "x-forwarded-proto: http\r\n";
+    const host = (said & SAYS_HOST) !== 0 || this.#authority === "" ? "" : `x-forwarded-host: ${this.#authority}\r\n`;
     return ownCopy(this.#always + proto + host);
   }
 }
