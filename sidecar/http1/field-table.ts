@@ -85,6 +85,15 @@ export class FieldTable {
     return (this.offsets[at + 1] as number) - start === value.length && this.text.startsWith(value, start);
   }
 
+  /** Does the first value of a known kind begin so? Cuts nothing out. */
+  knownStartsWith(kind: number, beginning: string): boolean {
+    if ((this.present & (1 << kind)) === 0) return false;
+    if (this.source !== undefined) return this.known(kind)?.startsWith(beginning) === true;
+    const at = ((this.first[kind] as number) << 2) + 2;
+    const start = this.offsets[at] as number;
+    return (this.offsets[at + 1] as number) - start >= beginning.length && this.text.startsWith(beginning, start);
+  }
+
   nameAt(index: number): string {
     if (this.source !== undefined) return nameOf(this.source, index - this.#sourceStart);
     return this.text.slice(this.offsets[index << 2], this.offsets[(index << 2) + 1]);

@@ -48,7 +48,7 @@ const HTTP_STATUSES: Readonly<Record<number, number>> = {
 
 /** `application/grpc`, also with `+proto` and the like. */
 export function isGrpc(head: MessageHead): boolean {
-  return head.has(FIELD.contentType) && head.known(FIELD.contentType)?.startsWith("application/grpc") === true;
+  return head.fields.knownStartsWith(FIELD.contentType, "application/grpc");
 }
 
 /** `grpc-status` of a head: an answer without messages has it there. @returns -1 when it has none */
