@@ -231,6 +231,7 @@ export abstract class Attempt implements TimerOwner {
     this.owner.onAttemptFailed(reason);
   }
 
+  /** The clock's time. */
   get nowMs(): number {
     return this.#wheel.now();
   }
