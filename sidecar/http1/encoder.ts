@@ -1,15 +1,12 @@
 // Heads out: the text of the head that came, edited. Not a serializer of header maps: kept fields are copied as they
 // stood, in runs, and only what the sidecar must change is written anew.
 import { FIELD, FRAMING, HOP_BY_HOP } from "./field.ts";
+import { fieldLine, LINE_END } from "./field-line.ts";
 import { isCanonicalCoding, isCanonicalLength } from "./framing.ts";
 import type { MessageHead } from "./head.ts";
 import type { HeadEdits } from "./head-edits.ts";
 import { reasonPhrase } from "./reason-phrase.ts";
 import { encodeSourceRequest, encodeSourceResponse } from "./source-encoder.ts";
-
-// Joined by "+" where every request is: of what stands in a template V8 asks each time whether it is a text.
-const REQUEST_ID = "x-request-id: ";
-const LINE_END = "\r\n";
 
 const HOST = 1 << FIELD.host;
 const UPGRADE = 1 << FIELD.upgrade;
@@ -83,7 +80,7 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
   // Most answers leave as they came.
   if (more === "" && runStart === 0 && edits.editCount === 0 && edits.requestId === "" && !edits.isOpen) return text;
   out += text.slice(runStart, fieldsEnd) + more;
-  if (edits.requestId !== "") out += REQUEST_ID + edits.requestId + LINE_END;
+  if (edits.requestId !== "") out += fieldLine("x-request-id", edits.requestId);
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && !stands(head, edits.names[edit] as string, dropped)) out += edits.lines[edit];
   }

@@ -2,6 +2,7 @@
 // are written once.
 import { ownCopy } from "../../runtime/latin1.ts";
 import { FIELD, FRAMING, HOP_BY_HOP } from "./field.ts";
+import { fieldLine, LINE_END } from "./field-line.ts";
 import type { MessageHead } from "./head.ts";
 import type { HeadEdits } from "./head-edits.ts";
 import type { HeadSource } from "./head-source.ts";
@@ -27,12 +28,7 @@ export function encodeSourceResponse(head: MessageHead, source: HeadSource, edit
   return encode(head, source, edits, statusLine(status, status !== head.status), connection);
 }
 
-// Joined by "+" where every request is: of what stands in a template V8 asks each time whether it is a text.
 const SPACE = " ";
-const COLON = ": ";
-const LINE_END = "\r\n";
-const REQUEST_ID = "x-request-id: ";
-
 let lastHost = "";
 /** The version, and the line of that host. */
 let behindTarget = " HTTP/1.1\r\nhost: \r\n";
@@ -63,14 +59,14 @@ function encode(head: MessageHead, source: HeadSource, edits: HeadEdits, start: 
     else {
       const value = values[index] as string;
       const isKept = value.length <= VALUE_MAX && ((SECRET >> kind) & 1) === 0;
-      out += isKept ? lines.of(kinds[index] as number, name, value) : name + COLON + value + LINE_END;
+      out += isKept ? lines.of(kinds[index] as number, name, value) : fieldLine(name, value);
     }
   }
   if (connection !== "") out += connection;
   const framing = framingLine(head, edits);
   if (framing !== "") out += framing;
   if (edits.append !== "") out += edits.append;
-  if (edits.requestId !== "") out += REQUEST_ID + edits.requestId + LINE_END;
+  if (edits.requestId !== "") out += fieldLine("x-request-id", edits.requestId);
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && fields.value(edits.names[edit] as string) === undefined) out += edits.lines[edit];
   }
@@ -108,9 +104,9 @@ class LineMemo {
   readonly #lines: string[] = new Array<string>(KINDS_MAX).fill("");
 
   of(kind: number, name: string, value: string): string {
-    if (kind === 0 || kind >= KINDS_MAX) return name + COLON + value + LINE_END;
+    if (kind === 0 || kind >= KINDS_MAX) return fieldLine(name, value);
     if (this.#values[kind] === value && this.#lines[kind] !== "") return this.#lines[kind] as string;
-    const line = name + COLON + value + LINE_END;
+    const line = fieldLine(name, value);
     if (this.#seen[kind] === value) {
       this.#values[kind] = value;
       this.#lines[kind] = ownCopy(line);

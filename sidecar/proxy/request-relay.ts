@@ -1,5 +1,6 @@
 // The request on its way to the endpoint: head and body into the attempt's connection, what must be kept for another
 // attempt into the log, copies to mirrors. Holds the client back while there is nobody to send to.
+import { LINE_END } from "../http1/field-line.ts";
 import type { Http2Head } from "../http2/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
@@ -12,9 +13,6 @@ import type { Destination } from "./destination.ts";
 import { Mirror } from "./mirror.ts";
 import type { RetryState } from "./retry-state.ts";
 import type { ForwardedHeads } from "./rewrite.ts";
-
-/** Joined by "+": of what stands in a template V8 asks each time whether it is a text. */
-const LINE_END = "\r\n";
 
 export class RequestRelay {
   readonly #client: Downstream;
