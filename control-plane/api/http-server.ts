@@ -1,6 +1,7 @@
 // The HTTP side: metrics, health, and a page that says what this is. Reads only; answers nothing with a body.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { formatHostPort, type HostPort } from "../../runtime/address.ts";
+import { nodeHttp } from "../../runtime/lazy-modules.ts";
 import { CONTENT_TYPES, type ExpositionFormat, negotiateFormat } from "../../runtime/metrics-format.ts";
 import type { MetricsRegistry } from "../metrics.ts";
 
@@ -30,7 +31,7 @@ interface Answer {
 }
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const server = createServer(
+  const server = nodeHttp().createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,

@@ -308,17 +308,18 @@ describe("garbage", () => {
 describe("health, reflection and figures", () => {
   const SERVICES = ["RulesService", "FleetService", "DiscoveryService"];
 
-  /** Asks grpc.reflection.v1 for the names of all services, as grpcurl does. */
-  async function reflectedServices(address: string): Promise<string[]> {
-    const folder = join(REPOSITORY, "node_modules/@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto");
-    const loaded = loadPackageDefinition(loadSync(folder)) as never as {
-      grpc: { reflection: { v1: { ServerReflection: new (...args: unknown[]) => Reflector } } };
+  /** Asks for the names of all services, as grpcurl does. */
+  async function reflectedServices(address: string, version: "v1" | "v1alpha"): Promise<string[]> {
+    const folder = join(REPOSITORY, "node_modules/@grpc/reflection/build/proto/grpc/reflection");
+    const loaded = loadPackageDefinition(loadSync(join(folder, version, "reflection.proto"))) as never as {
+      grpc: { reflection: Record<string, { ServerReflection: new (...args: unknown[]) => Reflector }> };
     };
     interface Reflector {
       ServerReflectionInfo(): ClientDuplexStream<unknown, { listServicesResponse: { service: { name: string }[] } }>;
       close(): void;
     }
-    const reflector = new loaded.grpc.reflection.v1.ServerReflection(address, credentials.createInsecure());
+    const { ServerReflection } = loaded.grpc.reflection[version] ?? expect.fail(`no reflection ${version}`);
+    const reflector = new ServerReflection(address, credentials.createInsecure());
     const stream = reflector.ServerReflectionInfo();
     const answer = new Promise<string[]>((done, fail) =>
       stream
@@ -353,9 +354,11 @@ describe("health, reflection and figures", () => {
       expect(status).toBe(1);
     }
     checker.close();
-    expect(await reflectedServices(address)).toEqual(
-      expect.arrayContaining(["grpc.health.v1.Health", ...SERVICES.map((name) => `weft.v1.${name}`)]),
-    );
+    for (const version of ["v1", "v1alpha"] as const) {
+      expect(await reflectedServices(address, version)).toEqual(
+        expect.arrayContaining(["grpc.health.v1.Health", ...SERVICES.map((name) => `weft.v1.${name}`)]),
+      );
+    }
     const http = `http://${program.address("http")}`;
     const sidecar = new FakeSidecar(address, { hello: { subscriptions: ["default/a"] } });
     await sidecar.deltaCount(1);
