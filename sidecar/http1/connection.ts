@@ -65,9 +65,9 @@ function readTokens(head: MessageHead): number {
   const fields = head.fields;
   let tokens = 0;
   for (let index = 0; index < fields.count; index++) {
-    if (fields.kinds[index] !== FIELD.connection) continue;
-    const start = fields.offsets[(index << 2) + 2] as number;
-    const length = (fields.offsets[(index << 2) + 3] as number) - start;
+    if (fields.kindAt(index) !== FIELD.connection) continue;
+    const start = fields.valueStart(index);
+    const length = fields.valueEnd(index) - start;
     let bits: number;
     if (length === 10 && fields.text.startsWith("keep-alive", start)) bits = KEEP_ALIVE;
     else if (length === 5 && fields.text.startsWith("close", start)) bits = CLOSE;
@@ -99,9 +99,8 @@ function nominate(head: MessageHead, token: string): void {
   const fields = head.fields;
   for (let index = 0; index < fields.count; index++) {
     // Kinds that go no further anyway keep theirs: they are read by it.
-    if (((HOP_BY_HOP >> (fields.kinds[index] as number)) & 1) === 1 || !fields.isNamed(index, token)) continue;
-    fields.kinds[index] = FIELD.nominated;
-    fields.present |= 1 << FIELD.nominated;
+    if (((HOP_BY_HOP >> fields.kindAt(index)) & 1) === 1 || !fields.isNamed(index, token)) continue;
+    fields.nominate(index);
   }
 }
 

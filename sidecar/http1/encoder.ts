@@ -67,13 +67,13 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
   let runStart = line === "" ? 0 : head.fieldsStart;
   if ((fields.present & touched) !== 0 || edits.editCount > 0) {
     for (let index = 0; index < fields.count; index++) {
-      const kind = 1 << (fields.kinds[index] as number);
+      const kind = 1 << fields.kindAt(index);
       let replacement = KEEP;
       if ((kind & touched & ~1) !== 0) replacement = replaceKnown(head, edits, index, dropped);
       if (edits.editCount > 0 && replacement === KEEP) replacement = replaceNamed(head, edits, index);
       if (replacement === KEEP) continue;
-      out += text.slice(runStart, fields.lineStart(index)) + replacement;
-      runStart = index + 1 < fields.count ? fields.lineStart(index + 1) : fieldsEnd;
+      out += text.slice(runStart, fields.nameStart(index)) + replacement;
+      runStart = index + 1 < fields.count ? fields.nameStart(index + 1) : fieldsEnd;
     }
   }
   const more = added + framingLine(edits) + edits.append;
@@ -90,7 +90,7 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
 /** Was there a field of this name, and was it not left out? Then what is set took its place. */
 function stands({ fields }: MessageHead, name: string, dropped: number): boolean {
   for (let index = 0; index < fields.count; index++) {
-    if (fields.isNamed(index, name) && ((dropped >> (fields.kinds[index] as number)) & 1) === 0) return true;
+    if (fields.isNamed(index, name) && ((dropped >> fields.kindAt(index)) & 1) === 0) return true;
   }
   return false;
 }
@@ -105,7 +105,7 @@ const KEEP = "\n";
 
 /** "" leaves the line out. */
 function replaceKnown(head: MessageHead, edits: HeadEdits, index: number, dropped: number): string {
-  const kind = head.fields.kinds[index] as number;
+  const kind = head.fields.kindAt(index);
   if (((dropped >> kind) & 1) === 1) return "";
   if (kind === FIELD.host) return `${head.fields.nameAt(index)}: ${newHost(head, edits)}\r\n`;
   if (kind !== FIELD.contentLength && kind !== FIELD.transferEncoding) return KEEP;

@@ -1,10 +1,17 @@
 // The field lines of one section (a head or trailers) as offsets into its text. Not a map: order, case and
-// duplicates are kept as they came.
-import { FIELD, FIELD_KINDS } from "./field.ts";
+// duplicates are kept as they came. All marks of all fields stand in one array: what a request looks at of each
+// connection decides what it costs.
+import { FIELD } from "./field.ts";
 import type { HeadSource } from "./head-source.ts";
 
 /** Room for this many fields at first; it doubles, up to the limit of the section. */
 const FIELDS_AT_FIRST = 16;
+/** Marks of a field of `text`: name start with the kind in its low bits, name end, value start, value end. */
+const MARKS_SHIFT = 2;
+/** Kinds are below 32 (field.ts); above them whether a Connection option named the field. Sections are below 64 MiB. */
+const KIND_MASK = 31;
+const NOMINATED = 32;
+const KIND_SHIFT = 6;
 
 export class FieldTable {
   /** The fields came in another protocol: there are neither text nor offsets, and Host stands first in a request. */
@@ -12,15 +19,12 @@ export class FieldTable {
   #sourceStart = 0;
   /** What the offsets count in; set when the section is complete. */
   text = "";
-  /** name start, name end, value start, value end: four per field. Value bounds are without surrounding whitespace. */
-  offsets: Int32Array = new Int32Array(FIELDS_AT_FIRST * 4);
-  kinds: Uint8Array = new Uint8Array(FIELDS_AT_FIRST);
   count = 0;
   /** Kinds present, and kinds present more than once: `1 << kind`. `unknown` counts for nothing. */
   present = 0;
   repeated = 0;
-  /** Index of the first field of each kind; only valid where `present` says so. */
-  readonly first: Uint16Array = new Uint16Array(FIELD_KINDS);
+  /** Value bounds are without surrounding whitespace. Of a source's fields: the kind alone, one mark each. */
+  #marks: Int32Array = new Int32Array(FIELDS_AT_FIRST << MARKS_SHIFT);
 
   clear(): void {
     this.text = "";
@@ -32,39 +36,41 @@ export class FieldTable {
 
   /** Begins a field; its value bounds follow. */
   open(nameStart: number, nameEnd: number, kind: number): void {
+    const at = this.count << MARKS_SHIFT;
+    if (at === this.#marks.length) this.#grow();
+    this.#marks[at] = (nameStart << KIND_SHIFT) | kind;
+    this.#marks[at + 1] = nameEnd;
     this.#count(kind);
-    const at = (this.count - 1) << 2;
-    this.offsets[at] = nameStart;
-    this.offsets[at + 1] = nameEnd;
   }
 
   /** Ends the field that was opened last. */
   close(valueStart: number, valueEnd: number): void {
-    const at = (this.count - 1) << 2;
-    this.offsets[at + 2] = valueStart;
-    this.offsets[at + 3] = valueEnd;
+    const at = (this.count - 1) << MARKS_SHIFT;
+    this.#marks[at + 2] = valueStart;
+    this.#marks[at + 3] = valueEnd;
   }
 
   /** Instead of scanning. @param kinds kind for each of the source's */
   take(source: HeadSource, kinds: Uint8Array, isRequest: boolean): void {
     this.source = source;
     this.#sourceStart = isRequest ? 1 : 0;
-    if (isRequest) this.#count(FIELD.host);
+    if (isRequest) this.#takeKind(FIELD.host);
     const { kinds: sourceKinds, count } = source;
-    for (let index = 0; index < count; index++) this.#count(kinds[sourceKinds[index] as number] as number);
+    for (let index = 0; index < count; index++) this.#takeKind(kinds[sourceKinds[index] as number] as number);
+  }
+
+  #takeKind(kind: number): void {
+    if (this.count === this.#marks.length) this.#grow();
+    this.#marks[this.count] = kind;
+    this.#count(kind);
   }
 
   #count(kind: number): void {
-    const index = this.count++;
-    if (index === this.kinds.length) this.#grow();
-    this.kinds[index] = kind;
+    this.count++;
     if (kind === FIELD.unknown) return;
     const bit = 1 << kind;
-    if ((this.present & bit) !== 0) this.repeated |= bit;
-    else {
-      this.present |= bit;
-      this.first[kind] = index;
-    }
+    if ((this.present & bit) === 0) this.present |= bit;
+    else this.repeated |= bit;
   }
 
   has(kind: number): boolean {
@@ -73,47 +79,84 @@ export class FieldTable {
 
   /** First value of a known kind. */
   known(kind: number): string | undefined {
-    return (this.present & (1 << kind)) === 0 ? undefined : this.valueAt(this.first[kind] as number);
+    return (this.present & (1 << kind)) === 0 ? undefined : this.valueAt(this.indexOf(kind));
   }
 
   /** Is this the first value of a known kind? Cuts nothing out. */
   isKnown(kind: number, value: string): boolean {
     if ((this.present & (1 << kind)) === 0) return false;
     if (this.source !== undefined) return this.known(kind) === value;
-    const at = ((this.first[kind] as number) << 2) + 2;
-    const start = this.offsets[at] as number;
-    return (this.offsets[at + 1] as number) - start === value.length && this.text.startsWith(value, start);
+    const index = this.indexOf(kind);
+    const start = this.valueStart(index);
+    return this.valueEnd(index) - start === value.length && this.text.startsWith(value, start);
   }
 
   /** Does the first value of a known kind begin so? Cuts nothing out. */
   knownStartsWith(kind: number, beginning: string): boolean {
     if ((this.present & (1 << kind)) === 0) return false;
     if (this.source !== undefined) return this.known(kind)?.startsWith(beginning) === true;
-    const at = ((this.first[kind] as number) << 2) + 2;
-    const start = this.offsets[at] as number;
-    return (this.offsets[at + 1] as number) - start >= beginning.length && this.text.startsWith(beginning, start);
+    const index = this.indexOf(kind);
+    const start = this.valueStart(index);
+    return this.valueEnd(index) - start >= beginning.length && this.text.startsWith(beginning, start);
   }
 
   nameAt(index: number): string {
     if (this.source !== undefined) return nameOf(this.source, index - this.#sourceStart);
-    return this.text.slice(this.offsets[index << 2], this.offsets[(index << 2) + 1]);
+    return this.text.slice(this.nameStart(index), this.nameEnd(index));
   }
 
   valueAt(index: number): string {
     if (this.source !== undefined) return valueIn(this.source, index - this.#sourceStart);
-    return this.text.slice(this.offsets[(index << 2) + 2], this.offsets[(index << 2) + 3]);
+    return this.text.slice(this.valueStart(index), this.valueEnd(index));
   }
 
-  /** Where the line of field `index` begins, and where the line after it does; `end` is the end of the last line. */
-  lineStart(index: number): number {
-    return this.offsets[index << 2] as number;
+  /** Index of the first field that came as this known kind; `present` says that there is one. */
+  indexOf(kind: number): number {
+    let index = 0;
+    while (index < this.count && (this.#kindMark(index) & KIND_MASK) !== kind) index++;
+    return index;
+  }
+
+  /** Kind (field.ts) of field `index`. */
+  kindAt(index: number): number {
+    const mark = this.#kindMark(index);
+    return (mark & NOMINATED) === 0 ? mark & KIND_MASK : FIELD.nominated;
+  }
+
+  /** Field `index` goes no further. */
+  nominate(index: number): void {
+    const at = this.source === undefined ? index << MARKS_SHIFT : index;
+    this.#marks[at] = (this.#marks[at] as number) | NOMINATED;
+    this.present |= 1 << FIELD.nominated;
+  }
+
+  #kindMark(index: number): number {
+    return this.#marks[this.source === undefined ? index << MARKS_SHIFT : index] as number;
+  }
+
+  // Of a section with a text; a line begins with its name.
+
+  nameStart(index: number): number {
+    return (this.#marks[index << MARKS_SHIFT] as number) >>> KIND_SHIFT;
+  }
+
+  nameEnd(index: number): number {
+    return this.#marks[(index << MARKS_SHIFT) + 1] as number;
+  }
+
+  valueStart(index: number): number {
+    return this.#marks[(index << MARKS_SHIFT) + 2] as number;
+  }
+
+  valueEnd(index: number): number {
+    return this.#marks[(index << MARKS_SHIFT) + 3] as number;
   }
 
   /** Is this the name of field `index`? `lowerName` is lower case. */
   isNamed(index: number, lowerName: string): boolean {
     if (this.source !== undefined) return nameOf(this.source, index - this.#sourceStart) === lowerName;
-    const start = this.offsets[index << 2] as number;
-    const length = (this.offsets[(index << 2) + 1] as number) - start;
+    const start = this.nameStart(index);
+    const length = this.nameEnd(index) - start;
     if (length !== lowerName.length) return false;
     const text = this.text;
     for (let at = 0; at < length; at++) {
@@ -136,12 +179,9 @@ export class FieldTable {
   }
 
   #grow(): void {
-    const offsets = new Int32Array(this.offsets.length * 2);
-    offsets.set(this.offsets);
-    this.offsets = offsets;
-    const kinds = new Uint8Array(this.kinds.length * 2);
-    kinds.set(this.kinds);
-    this.kinds = kinds;
+    const marks = new Int32Array(this.#marks.length * 2);
+    marks.set(this.#marks);
+    this.#marks = marks;
   }
 }
 

@@ -40,9 +40,6 @@ export const FIELD = {
 
 export type FieldKind = (typeof FIELD)[keyof typeof FIELD];
 
-/** Kinds are 0 .. FIELD_KINDS - 1. */
-export const FIELD_KINDS = 32;
-
 /** Lower-case name of each kind, "" for the two that have none. */
 export const FIELD_NAMES: readonly string[] = [
   "",

@@ -20,10 +20,11 @@ export function readFraming(head: MessageHead): RefusalDetail | undefined {
 
 /** 1*DIGIT, no sign, no list, and a number that can be counted exactly. Leading zeros are digits too. */
 function readLength(head: MessageHead): RefusalDetail | undefined {
-  const { text, offsets, first } = head.fields;
-  const at = (first[FIELD.contentLength] as number) << 2;
-  const start = offsets[at + 2] as number;
-  const end = offsets[at + 3] as number;
+  const { fields } = head;
+  const { text } = fields;
+  const field = fields.indexOf(FIELD.contentLength);
+  const start = fields.valueStart(field);
+  const end = fields.valueEnd(field);
   if (end === start) return "bad-content-length";
   let length = 0;
   for (let index = start; index < end; index++) {
@@ -49,8 +50,7 @@ function readCoding(head: MessageHead): RefusalDetail | undefined {
 
 /** A tab behind the coding is whitespace to the RFC and part of the coding to llhttp, among others. */
 function hasTabBehind(fields: FieldTable): boolean {
-  const index = fields.first[FIELD.transferEncoding] as number;
-  let at = fields.offsets[(index << 2) + 3] as number;
+  let at = fields.valueEnd(fields.indexOf(FIELD.transferEncoding));
   while (fields.text.charCodeAt(at) === SP) at++;
   return fields.text.charCodeAt(at) === HTAB;
 }
@@ -65,23 +65,23 @@ function faultOfCodings(value: string): RefusalDetail {
 const ZERO = 0x30;
 
 /** Is this Transfer-Encoding written the one way that no peer misreads: `chunked`, one space before? */
-export function isCanonicalCoding({ text, offsets }: FieldTable, index: number): boolean {
-  const start = offsets[(index << 2) + 2] as number;
-  return isBehindSpace(text, offsets, index) && text.startsWith("chunked\r\n", start);
+export function isCanonicalCoding(fields: FieldTable, index: number): boolean {
+  return isBehindSpace(fields, index) && fields.text.startsWith("chunked\r\n", fields.valueStart(index));
 }
 
 /** The same of Content-Length: digits alone, of which the first is no 0 before others. */
-export function isCanonicalLength({ text, offsets }: FieldTable, index: number): boolean {
-  const start = offsets[(index << 2) + 2] as number;
-  const end = offsets[(index << 2) + 3] as number;
-  if (!isBehindSpace(text, offsets, index) || start === end || text.charCodeAt(end) !== CR) return false;
+export function isCanonicalLength(fields: FieldTable, index: number): boolean {
+  const { text } = fields;
+  const start = fields.valueStart(index);
+  const end = fields.valueEnd(index);
+  if (!isBehindSpace(fields, index) || start === end || text.charCodeAt(end) !== CR) return false;
   if (text.charCodeAt(start) === ZERO && end - start > 1) return false;
   for (let at = start; at < end; at++) if (((OCTET[text.charCodeAt(at)] as number) & DIGIT) === 0) return false;
   return true;
 }
 
 /** One space, and nothing else, stands between the colon and the value. */
-function isBehindSpace(text: string, offsets: Int32Array, index: number): boolean {
-  const nameEnd = offsets[(index << 2) + 1] as number;
-  return offsets[(index << 2) + 2] === nameEnd + 2 && text.charCodeAt(nameEnd + 1) === SP;
+function isBehindSpace(fields: FieldTable, index: number): boolean {
+  const nameEnd = fields.nameEnd(index);
+  return fields.valueStart(index) === nameEnd + 2 && fields.text.charCodeAt(nameEnd + 1) === SP;
 }

@@ -108,7 +108,7 @@ export class MessageHead {
 
   /** Kind (field.ts) of field `index`. */
   kindAt(index: number): number {
-    return this.fields.kinds[index] ?? 0;
+    return this.fields.kindAt(index);
   }
 
   nameAt(index: number): string {

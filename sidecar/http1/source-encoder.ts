@@ -52,7 +52,7 @@ function encode(head: MessageHead, source: HeadSource, edits: HeadEdits, start: 
   const dropped = HOP_BY_HOP | FRAMING | (edits.dropKinds & ~HOST);
   let out = start;
   for (let index = 0; index < count; index++) {
-    const kind = fields.kinds[first + index] as number;
+    const kind = fields.kindAt(first + index);
     if (kind !== FIELD.unknown && ((dropped >> kind) & 1) === 1) continue;
     const name = names[index] as string;
     if (edits.editCount > 0 && edits.indexOf(name) >= 0) out += replacement(source, edits, index);

@@ -41,19 +41,18 @@ export function readResponse(head: MessageHead, edits: HeadEdits, into: Http2Hea
 
 function readFields(head: MessageHead, edits: HeadEdits, leftOut: number, into: Http2Head): void {
   const { fields } = head;
-  const { text, offsets, kinds, count } = fields;
+  const { text, count } = fields;
   const dropped = leftOut | (edits.dropKinds & ~KEPT);
   // They are cut out of the text: whoever keeps one copies it.
   into.ownsText = false;
   for (let index = 0; index < count; index++) {
-    const kind = kinds[index] as number;
+    const kind = fields.kindAt(index);
     if (((dropped & ~1) >> kind) & 1) continue;
-    const at = index << 2;
     if (kind === HTTP1_FIELD.unknown) {
-      const place = names.placeOf(text, offsets[at] as number, offsets[at + 1] as number);
+      const place = names.placeOf(text, fields.nameStart(index), fields.nameEnd(index));
       const name = names.lower[place] as string;
       if (names.isOfHandshake[place] === 1 || (edits.editCount > 0 && edits.indexOf(name) >= 0)) continue;
-      into.push(name, text.slice(offsets[at + 2], offsets[at + 3]), names.kinds[place] as number, 0);
+      into.push(name, fields.valueAt(index), names.kinds[place] as number, 0);
       continue;
     }
     const name = HTTP1_NAMES[kind] as string;

@@ -40,7 +40,7 @@ function http2Head(list: readonly (readonly [string, string])[], length: number)
 function contentOf({ fields: table, ...head }: MessageHead, { isRequest }: { isRequest: boolean }): object {
   const { minorVersion, framing, contentLength, keepAlive, upgrade, expectContinue, acceptsTrailers } = head;
   const list = Array.from({ length: table.count }, (_, index) => [
-    table.kinds[index],
+    table.kindAt(index),
     table.nameAt(index),
     table.valueAt(index),
   ]).filter(([kind]) => kind !== FIELD.contentLength && kind !== FIELD.transferEncoding);
