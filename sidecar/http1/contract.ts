@@ -19,7 +19,7 @@
 //   decoder.reset()                                 // before the next message; leftover bytes are [at, end)
 //
 // Nothing here keeps a reference to `bytes` after a call returns: callers read into one shared buffer. A complete
-// head owns its text (one latin1 string), so it may be kept across ticks, retries and mirrors until `reset()`.
+// head owns its text (one latin1 string), so it may be kept across ticks, retries and mirrors until the next one begins.
 import type { Framing, MessageHead } from "./head.ts";
 
 /** Returned by decoders instead of a position. */
@@ -56,7 +56,7 @@ export type OutFraming = "same" | "chunked" | "close" | "none" | "length";
 
 /** One per direction and connection. The same object reads message after message. */
 export interface HeadDecoder {
-  /** Filled by a complete head; emptied by `reset()`. Always the same object. */
+  /** Filled by a complete head, which stays until the next one begins or `release()`. Always the same object. */
   readonly head: MessageHead;
   /** Set when REFUSED was returned. */
   readonly refusal: Refusal | undefined;
@@ -70,8 +70,10 @@ export interface HeadDecoder {
    * called before `reset()`.
    */
   decodeHead(bytes: Buffer, start: number, end: number): number;
-  /** Forgets the head and readies for the next message. */
+  /** Readies for the next message. */
   reset(): void;
+  /** The same, and forgets the head: nothing of it is kept alive while no other comes. */
+  release(): void;
 }
 
 /** Reads one message body. Reusable: `begin` for each message. */

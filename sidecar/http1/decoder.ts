@@ -10,6 +10,7 @@ import { CR, LF } from "./octet.ts";
 import { type RefusalDetail, refusalOf } from "./refusal.ts";
 import { readRequest } from "./request-rules.ts";
 import { readResponse } from "./response-rules.ts";
+import { Shared } from "./shared.ts";
 import { takeRequest, takeResponse } from "./source-rules.ts";
 import { StartLineScanner } from "./start-line.ts";
 
@@ -22,26 +23,25 @@ const START_LINE = 0;
 const FIELDS = 1;
 const COMPLETE = 2;
 
-/** The part that requests and responses share. */
+/** The part that requests and responses share: reads one head after the other, each into the object that it is given. */
 class HeadReader {
-  readonly head: MessageHead = new MessageHead();
   fault: RefusalDetail = "bad-request-line";
   /** Bytes of the unfinished head in `#gathered`. */
   heldBytes = 0;
   #gathered: Buffer = EMPTY;
   #part = START_LINE;
-  readonly limits: Http1Limits;
+  readonly #limits: Http1Limits;
   readonly #startLine: StartLineScanner;
   readonly #fields: FieldScanner;
 
   constructor(limits: Http1Limits, isRequest: boolean) {
-    this.limits = limits;
-    this.#startLine = new StartLineScanner(this.head, isRequest);
-    this.#fields = new FieldScanner(this.head.fields, limits.fieldsMax, "too-many-fields");
+    this.#limits = limits;
+    this.#startLine = new StartLineScanner(isRequest);
+    this.#fields = new FieldScanner(limits.fieldsMax, "too-many-fields");
   }
 
-  reset(): void {
-    this.head.clear();
+  /** For the next head, whatever became of the one before. */
+  begin(): void {
     this.#startLine.reset();
     this.#part = START_LINE;
     this.heldBytes = 0;
@@ -49,42 +49,42 @@ class HeadReader {
   }
 
   /** @returns the position after the head, NEEDS_MORE or REFUSED (`fault`). */
-  read(bytes: Buffer, start: number, end: number): number {
-    if (this.heldBytes > 0) return this.#resume(bytes, start, end);
-    const stop = this.#scan(bytes, start, end, start);
+  read(head: MessageHead, bytes: Buffer, start: number, end: number): number {
+    if (this.heldBytes > 0) return this.#resume(head, bytes, start, end);
+    const stop = this.#scan(head, bytes, start, end, start);
     if (stop === NEEDS_MORE) this.#gather(bytes, start, end);
-    else if (stop >= 0) this.head.fields.text = bytes.latin1Slice(start, stop);
+    else if (stop >= 0) head.fields.text = bytes.latin1Slice(start, stop);
     return stop;
   }
 
   /** The scan goes on behind what is held. */
-  #resume(bytes: Buffer, start: number, end: number): number {
+  #resume(head: MessageHead, bytes: Buffer, start: number, end: number): number {
     const before = this.heldBytes;
-    this.#gather(bytes, start, Math.min(end, start + this.limits.headBytesMax - before));
-    const stop = this.#scan(this.#gathered, before, this.heldBytes, 0);
+    this.#gather(bytes, start, Math.min(end, start + this.#limits.headBytesMax - before));
+    const stop = this.#scan(head, this.#gathered, before, this.heldBytes, 0);
     if (stop < 0) return stop;
-    this.head.fields.text = this.#gathered.latin1Slice(0, stop);
+    head.fields.text = this.#gathered.latin1Slice(0, stop);
     this.#gathered = EMPTY;
     this.heldBytes = 0;
     return start + stop - before;
   }
 
-  #scan(bytes: Buffer, start: number, end: number, base: number): number {
+  #scan(head: MessageHead, bytes: Buffer, start: number, end: number, base: number): number {
+    const { startLineBytesMax, headBytesMax } = this.#limits;
     let at = start;
     if (this.#part === START_LINE) {
-      const lineEnd = Math.min(end, base + this.limits.startLineBytesMax + 2);
-      at = this.#startLine.scan(bytes, at, lineEnd, base);
+      const lineEnd = Math.min(end, base + startLineBytesMax + 2);
+      at = this.#startLine.scan(head, bytes, at, lineEnd, base);
       if (at === REFUSED) return this.#refuse(this.#startLine.fault);
-      if (at === NEEDS_MORE) {
-        return lineEnd - base === this.limits.startLineBytesMax + 2 ? this.#refuse("start-line-too-long") : NEEDS_MORE;
-      }
+      if (at === NEEDS_MORE)
+        return lineEnd - base === startLineBytesMax + 2 ? this.#refuse("start-line-too-long") : NEEDS_MORE;
       this.#part = FIELDS;
-      this.#fields.begin(this.head.fieldsStart);
+      this.#fields.begin(head.fieldsStart);
     }
-    const headEnd = Math.min(end, base + this.limits.headBytesMax);
-    at = this.#fields.scan(bytes, at, headEnd, base);
+    const headEnd = Math.min(end, base + headBytesMax);
+    at = this.#fields.scan(head.fields, bytes, at, headEnd, base);
     if (at === REFUSED) return this.#refuse(this.#fields.fault);
-    if (at === NEEDS_MORE && headEnd - base === this.limits.headBytesMax) return this.#refuse("head-too-large");
+    if (at === NEEDS_MORE && headEnd - base === headBytesMax) return this.#refuse("head-too-large");
     if (at >= 0) this.#part = COMPLETE;
     return at;
   }
@@ -92,7 +92,7 @@ class HeadReader {
   #gather(bytes: Buffer, start: number, end: number): void {
     const needed = this.heldBytes + end - start;
     if (needed > this.#gathered.length) {
-      const size = Math.max(needed, Math.min(this.limits.headBytesMax, this.#gathered.length * 2, needed * 2));
+      const size = Math.max(needed, Math.min(this.#limits.headBytesMax, this.#gathered.length * 2, needed * 2));
       const larger = Buffer.allocUnsafeSlow(Math.max(size, GATHER_BYTES_AT_FIRST));
       this.#gathered.copy(larger, 0, 0, this.heldBytes);
       this.#gathered = larger;
@@ -110,22 +110,32 @@ class HeadReader {
 /** A robust server skips an empty line before a request line (RFC 9112 section 2.2); more of them than this is noise. */
 const EMPTY_LINES_MAX = 8;
 
-/** Requests, from clients. */
+const requestReaders = new WeakMap<Http1Limits, Shared<HeadReader>>();
+
+/** Requests, from clients. Connections whose heads come whole share what reads them. */
 export class RequestDecoder implements HeadDecoder {
-  readonly head: MessageHead;
-  refusal: Refusal | undefined;
+  readonly head: MessageHead = new MessageHead();
+  refusal: Refusal | undefined = undefined;
   hasBegun = false;
-  readonly #reader: HeadReader;
+  readonly #limits: Http1Limits;
+  readonly #readers: Shared<HeadReader>;
+  /** Its own while a head is cut. */
+  #reader: HeadReader | undefined = undefined;
   #emptyLines = 0;
   #isAfterCr = false;
 
   constructor(limits: Http1Limits = DEFAULT_HTTP1_LIMITS) {
-    this.#reader = new HeadReader(limits, true);
-    this.head = this.#reader.head;
+    let readers = requestReaders.get(limits);
+    if (readers === undefined) {
+      readers = new Shared(() => new HeadReader(limits, true));
+      requestReaders.set(limits, readers);
+    }
+    this.#limits = limits;
+    this.#readers = readers;
   }
 
   get heldBytes(): number {
-    return this.#reader.heldBytes;
+    return this.#reader?.heldBytes ?? 0;
   }
 
   /** A CR came that may be half of an empty line. */
@@ -136,15 +146,24 @@ export class RequestDecoder implements HeadDecoder {
   /** @see HeadDecoder.decodeHead */
   decodeHead(bytes: Buffer, start: number, end: number): number {
     let at = start;
+    let reader = this.#reader;
     if (!this.hasBegun) {
       at = this.#skipEmptyLines(bytes, start, end);
       if (at < 0) return at;
       this.hasBegun = true;
+      this.head.clear();
     }
-    at = this.#reader.read(bytes, at, end);
-    if (at === REFUSED) return this.#refuse(this.#reader.fault);
-    if (at === NEEDS_MORE) return at;
-    const fault = readRequest(this.head);
+    if (reader === undefined) {
+      reader = this.#readers.current;
+      reader.begin();
+    }
+    at = reader.read(this.head, bytes, at, end);
+    if (at === NEEDS_MORE) {
+      this.#reader ??= this.#readers.keep();
+      return at;
+    }
+    const fault = at === REFUSED ? reader.fault : readRequest(this.head);
+    this.#letGo();
     return fault === undefined ? at : this.#refuse(fault);
   }
 
@@ -154,17 +173,30 @@ export class RequestDecoder implements HeadDecoder {
    */
   takeHead(source: HeadSource, kinds: Uint8Array, isEnd: boolean): boolean {
     this.hasBegun = true;
-    const fault = takeRequest(this.head, source, kinds, isEnd, this.#reader.limits);
+    this.head.clear();
+    const fault = takeRequest(this.head, source, kinds, isEnd, this.#limits);
     if (fault !== undefined) this.#refuse(fault);
     return fault === undefined;
   }
 
   reset(): void {
-    this.#reader.reset();
+    this.#letGo();
     this.hasBegun = false;
     this.refusal = undefined;
     this.#emptyLines = 0;
     this.#isAfterCr = false;
+  }
+
+  release(): void {
+    this.reset();
+    this.head.clear();
+  }
+
+  #letGo(): void {
+    if (this.#reader === undefined) return;
+    this.#reader.begin();
+    this.#readers.giveBack(this.#reader);
+    this.#reader = undefined;
   }
 
   /** Nothing of them is kept; a CR at the end of a read is remembered. */
@@ -188,18 +220,32 @@ export class RequestDecoder implements HeadDecoder {
   }
 }
 
+const responseDecoders = new WeakMap<Http1Limits, Shared<ResponseDecoder>>();
+
+/** For answers that come whole and are dealt with at once, and one for each whose head is cut. */
+export function sharedResponseDecoder(limits: Http1Limits): Shared<ResponseDecoder> {
+  let decoders = responseDecoders.get(limits);
+  if (decoders === undefined) {
+    decoders = new Shared(() => new ResponseDecoder(limits));
+    responseDecoders.set(limits, decoders);
+  }
+  return decoders;
+}
+
 /** Responses, from upstream. `expect` tells what the next one answers. */
 export class ResponseDecoder implements HeadDecoder {
-  readonly head: MessageHead;
-  refusal: Refusal | undefined;
+  readonly head: MessageHead = new MessageHead();
+  refusal: Refusal | undefined = undefined;
   hasBegun = false;
+  readonly #limits: Http1Limits;
   readonly #reader: HeadReader;
+  #isReading = false;
   #method = "GET";
   #upgradeAsked = false;
 
   constructor(limits: Http1Limits = DEFAULT_HTTP1_LIMITS) {
+    this.#limits = limits;
     this.#reader = new HeadReader(limits, false);
-    this.head = this.#reader.head;
   }
 
   get heldBytes(): number {
@@ -218,7 +264,12 @@ export class ResponseDecoder implements HeadDecoder {
   /** A status from 100 to 199 but 101 is followed by another head: forward it, `reset()`, and go on. @see HeadDecoder.decodeHead */
   decodeHead(bytes: Buffer, start: number, end: number): number {
     this.hasBegun ||= end > start;
-    const at = this.#reader.read(bytes, start, end);
+    if (!this.#isReading) {
+      this.#isReading = true;
+      this.head.clear();
+      this.#reader.begin();
+    }
+    const at = this.#reader.read(this.head, bytes, start, end);
     if (at === REFUSED) return this.#refuse(this.#reader.fault);
     if (at === NEEDS_MORE) return at;
     const fault = readResponse(this.head, this.#method, this.#upgradeAsked);
@@ -228,15 +279,22 @@ export class ResponseDecoder implements HeadDecoder {
   /** As RequestDecoder.takeHead. */
   takeHead(source: HeadSource, kinds: Uint8Array, isEnd: boolean): boolean {
     this.hasBegun = true;
-    const fault = takeResponse(this.head, source, kinds, isEnd, this.#reader.limits, this.#method);
+    this.head.clear();
+    const fault = takeResponse(this.head, source, kinds, isEnd, this.#limits, this.#method);
     if (fault !== undefined) this.#refuse(fault);
     return fault === undefined;
   }
 
   reset(): void {
-    this.#reader.reset();
+    this.#isReading = false;
     this.hasBegun = false;
     this.refusal = undefined;
+  }
+
+  release(): void {
+    this.reset();
+    this.head.clear();
+    this.#reader.begin();
   }
 
   #refuse(detail: RefusalDetail): number {

@@ -172,13 +172,15 @@ describe("a head", () => {
     expect(head.known(FIELD.via)).toBeUndefined();
   });
 
-  it("outlives the bytes it was read from, until reset", () => {
+  it("outlives the bytes it was read from, until it is released", () => {
     const decoder = new RequestDecoder();
     const bytes = Buffer.from("GET /kept HTTP/1.1\r\nHost: kept\r\n\r\n");
     decoder.decodeHead(bytes, 0, bytes.length);
     bytes.fill(0);
     expect([decoder.head.method, decoder.head.path, decoder.head.authority]).toEqual(["GET", "/kept", "kept"]);
     decoder.reset();
+    expect([decoder.head.text, decoder.hasBegun, decoder.heldBytes]).toEqual(["GET /kept HTTP/1.1\r\nHost: kept\r\n\r\n", false, 0]);
+    decoder.release();
     expect([decoder.head.text, decoder.hasBegun, decoder.heldBytes]).toEqual(["", false, 0]);
   });
 });

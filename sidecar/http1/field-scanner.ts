@@ -15,7 +15,6 @@ const VALUE_LF = 3;
 const END_LF = 4;
 
 export class FieldScanner {
-  readonly table: FieldTable;
   /** Set when REFUSED was returned. */
   fault: RefusalDetail = "bad-field-name";
   readonly #fieldsMax: number;
@@ -24,8 +23,7 @@ export class FieldScanner {
   /** Where the name or value being read began, counted from the base. */
   #mark = 0;
 
-  constructor(table: FieldTable, fieldsMax: number, tooMany: RefusalDetail) {
-    this.table = table;
+  constructor(fieldsMax: number, tooMany: RefusalDetail) {
     this.#fieldsMax = fieldsMax;
     this.#tooMany = tooMany;
   }
@@ -37,10 +35,10 @@ export class FieldScanner {
   }
 
   /**
-   * Reads field lines up to and with the empty line. Offsets are stored as `position - base`.
+   * Reads field lines into `table`, which must be the same for all of a section, up to and with the empty line. Offsets are stored as `position - base`.
    * @returns the position after the empty line, NEEDS_MORE (all of the bytes were read), or REFUSED.
    */
-  scan(bytes: Uint8Array, start: number, end: number, base: number): number {
+  scan(table: FieldTable, bytes: Uint8Array, start: number, end: number, base: number): number {
     let at = start;
     let state = this.#state;
     // One loop with the states in the order in which they follow each other: a call per state cost a third more.
@@ -49,15 +47,15 @@ export class FieldScanner {
         while (at < end && ((OCTET[bytes[at] as number] as number) & TOKEN) !== 0) at++;
         if (at === end) break;
         if (bytes[at] === COLON && at - base > this.#mark) {
-          if (this.table.count === this.#fieldsMax) return this.#refuse(this.#tooMany);
+          if (table.count === this.#fieldsMax) return this.#refuse(this.#tooMany);
           const kind = fieldKind(bytes, this.#mark + base, at);
           if (kind === FIELD.unknown && isFramingLookalike(bytes, this.#mark + base, at)) {
             return this.#refuse("bad-field-name");
           }
-          this.table.open(this.#mark, at - base, kind);
+          table.open(this.#mark, at - base, kind);
           state = VALUE_START;
         } else if (bytes[at] === CR && at - base === this.#mark) state = END_LF;
-        else return this.#refuseName(bytes[at] as number, at - base === this.#mark);
+        else return this.#refuseName(table, bytes[at] as number, at - base === this.#mark);
         at++;
       } else if (state === VALUE_START) {
         while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++;
@@ -68,7 +66,7 @@ export class FieldScanner {
         at = skipValue(bytes, at, end);
         if (at === end) break;
         if (bytes[at] !== CR) return this.#refuse(bytes[at] === LF ? "bare-lf" : "bad-field-value");
-        this.#closeValue(bytes, at, base);
+        this.#closeValue(table, bytes, at, base);
         state = VALUE_LF;
         at++;
       } else {
@@ -83,16 +81,16 @@ export class FieldScanner {
     return NEEDS_MORE;
   }
 
-  #closeValue(bytes: Uint8Array, end: number, base: number): void {
+  #closeValue(table: FieldTable, bytes: Uint8Array, end: number, base: number): void {
     const start = this.#mark + base;
     while (end > start && (bytes[end - 1] === SP || bytes[end - 1] === HTAB)) end--;
-    this.table.close(this.#mark, end - base);
+    table.close(this.#mark, end - base);
   }
 
   /** A line that is neither a field nor the empty line. */
-  #refuseName(octet: number, isLineStart: boolean): number {
+  #refuseName(table: FieldTable, octet: number, isLineStart: boolean): number {
     const isSpace = octet === SP || octet === HTAB;
-    if (isLineStart && isSpace) return this.#refuse(this.table.count === 0 ? "space-before-field" : "obs-fold");
+    if (isLineStart && isSpace) return this.#refuse(table.count === 0 ? "space-before-field" : "obs-fold");
     if (isSpace) return this.#refuse("space-before-colon");
     if (octet === LF) return this.#refuse(isLineStart ? "bare-lf" : "missing-colon");
     return this.#refuse(octet === CR ? "missing-colon" : "bad-field-name");

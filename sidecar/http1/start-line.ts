@@ -33,14 +33,12 @@ function isHttpDot(bytes: Uint8Array, at: number): boolean {
 
 export class StartLineScanner {
   fault: RefusalDetail = "bad-request-line";
-  readonly #head: MessageHead;
   readonly #isRequest: boolean;
   #state: number;
   #mark = 0;
   #major = 0;
 
-  constructor(head: MessageHead, isRequest: boolean) {
-    this.#head = head;
+  constructor(isRequest: boolean) {
     this.#isRequest = isRequest;
     this.#state = isRequest ? METHOD : VERSION;
   }
@@ -50,29 +48,32 @@ export class StartLineScanner {
     this.#mark = 0;
   }
 
-  /** @returns the position after the line's CRLF, NEEDS_MORE, or REFUSED. Offsets count from `base`. */
-  scan(bytes: Uint8Array, start: number, end: number, base: number): number {
+  /**
+   * Reads into `head`, which must be the same until the line is complete.
+   * @returns the position after the line's CRLF, NEEDS_MORE, or REFUSED. Offsets count from `base`.
+   */
+  scan(head: MessageHead, bytes: Uint8Array, start: number, end: number, base: number): number {
     let at = start;
     while (at < end) {
       switch (this.#state) {
         case METHOD:
-          at = this.#method(bytes, at, end, base);
+          at = this.#method(head, bytes, at, end, base);
           break;
         case TARGET_BYTES:
-          at = this.#target(bytes, at, end, base);
+          at = this.#target(head, bytes, at, end, base);
           break;
         case VERSION:
-          at = this.#version(bytes, at, end, base);
+          at = this.#version(head, bytes, at, end, base);
           break;
         case STATUS:
-          at = this.#status(bytes, at, end, base);
+          at = this.#status(head, bytes, at, end, base);
           break;
         case REASON:
-          at = this.#reason(bytes, at, end, base);
+          at = this.#reason(head, bytes, at, end, base);
           break;
         default:
           if (bytes[at] !== LF) return this.#refuse("bare-cr");
-          this.#head.fieldsStart = at + 1 - base;
+          head.fieldsStart = at + 1 - base;
           return at + 1;
       }
       if (at < 0) return at;
@@ -80,46 +81,46 @@ export class StartLineScanner {
     return NEEDS_MORE;
   }
 
-  #method(bytes: Uint8Array, at: number, end: number, base: number): number {
+  #method(head: MessageHead, bytes: Uint8Array, at: number, end: number, base: number): number {
     while (at < end && ((OCTET[bytes[at] as number] as number) & TOKEN) !== 0) at++;
     if (at === end) return at;
     if (bytes[at] !== SP || at === base) return this.#refuse("bad-method");
-    this.#head.firstEnd = at - base;
-    this.#head.secondStart = at + 1 - base;
+    head.firstEnd = at - base;
+    head.secondStart = at + 1 - base;
     this.#state = TARGET_BYTES;
     return at + 1;
   }
 
-  #target(bytes: Uint8Array, at: number, end: number, base: number): number {
+  #target(head: MessageHead, bytes: Uint8Array, at: number, end: number, base: number): number {
     while (at < end && ((OCTET[bytes[at] as number] as number) & TARGET) !== 0) at++;
     if (at === end) return at;
     if (bytes[at] !== SP) {
       // A line that ends here is HTTP/0.9, which has no fields and so no Host.
       return this.#refuse(bytes[at] === CR || bytes[at] === LF ? "bad-request-line" : "bad-target");
     }
-    if (at - base === this.#head.secondStart) return this.#refuse("bad-target");
-    this.#head.secondEnd = at - base;
+    if (at - base === head.secondStart) return this.#refuse("bad-target");
+    head.secondEnd = at - base;
     this.#mark = at + 1 - base;
     this.#state = VERSION;
     return at + 1;
   }
 
   /** HTTP/1.0 or HTTP/1.1. Another well-formed version is 505 in a request; everything else is no HTTP. */
-  #version(bytes: Uint8Array, at: number, end: number, base: number): number {
+  #version(head: MessageHead, bytes: Uint8Array, at: number, end: number, base: number): number {
     const isWhole = at - base === this.#mark && at + VERSION_LENGTH < end && bytes[at + MAJOR_AT] === ONE;
     if (isWhole && (bytes[at + MINOR_AT] === ONE || bytes[at + MINOR_AT] === ONE - 1) && isHttpDot(bytes, at)) {
       this.#major = 1;
-      this.#head.minorVersion = (bytes[at + MINOR_AT] as number) - ONE + 1;
-      return this.#afterVersion(bytes[at + VERSION_LENGTH] as number, at + VERSION_LENGTH, base);
+      head.minorVersion = (bytes[at + MINOR_AT] as number) - ONE + 1;
+      return this.#afterVersion(head, bytes[at + VERSION_LENGTH] as number, at + VERSION_LENGTH, base);
     }
     for (; at < end; at++) {
       const index = at - base - this.#mark;
       const octet = bytes[at] as number;
-      if (index === VERSION_LENGTH) return this.#afterVersion(octet, at, base);
+      if (index === VERSION_LENGTH) return this.#afterVersion(head, octet, at, base);
       if (index === MAJOR_AT || index === MINOR_AT) {
         if (((OCTET[octet] as number) & DIGIT) === 0) return this.#refuse("bad-version");
         if (index === MAJOR_AT) this.#major = octet - 0x30;
-        else this.#head.minorVersion = octet - 0x30;
+        else head.minorVersion = octet - 0x30;
       } else if (octet !== VERSION_CODES[index]) {
         return this.#refuse(this.#isRequest ? "bad-request-line" : "bad-status-line");
       }
@@ -127,44 +128,44 @@ export class StartLineScanner {
     return at;
   }
 
-  #afterVersion(octet: number, at: number, base: number): number {
+  #afterVersion(head: MessageHead, octet: number, at: number, base: number): number {
     const delimiter = this.#isRequest ? CR : SP;
     if (octet !== delimiter) {
       if (octet === LF) return this.#refuse("bare-lf");
       return this.#refuse(this.#isRequest ? "bad-version" : "bad-status-line");
     }
-    if (this.#major !== 1 || this.#head.minorVersion > 1) return this.#refuse("version-not-supported");
+    if (this.#major !== 1 || head.minorVersion > 1) return this.#refuse("version-not-supported");
     if (this.#isRequest) {
       this.#state = LINE_LF;
     } else {
-      this.#head.firstEnd = at - base;
-      this.#head.secondStart = at + 1 - base;
+      head.firstEnd = at - base;
+      head.secondStart = at + 1 - base;
       this.#state = STATUS;
     }
     return at + 1;
   }
 
   /** Three digits, 100 or more; then a space and the phrase, or (as many servers do) the end of the line. */
-  #status(bytes: Uint8Array, at: number, end: number, base: number): number {
+  #status(head: MessageHead, bytes: Uint8Array, at: number, end: number, base: number): number {
     for (; at < end; at++) {
       const octet = bytes[at] as number;
-      const index = at - base - this.#head.secondStart;
+      const index = at - base - head.secondStart;
       if (index === 3) {
-        if (this.#head.status < 100 || (octet !== SP && octet !== CR)) return this.#refuse("bad-status-line");
+        if (head.status < 100 || (octet !== SP && octet !== CR)) return this.#refuse("bad-status-line");
         this.#state = REASON;
         return octet === SP ? at + 1 : at;
       }
       if (((OCTET[octet] as number) & DIGIT) === 0) return this.#refuse("bad-status-line");
-      this.#head.status = this.#head.status * 10 + octet - 0x30;
+      head.status = head.status * 10 + octet - 0x30;
     }
     return at;
   }
 
-  #reason(bytes: Uint8Array, at: number, end: number, base: number): number {
+  #reason(head: MessageHead, bytes: Uint8Array, at: number, end: number, base: number): number {
     while (at < end && ((OCTET[bytes[at] as number] as number) & VALUE) !== 0) at++;
     if (at === end) return at;
     if (bytes[at] !== CR) return this.#refuse(bytes[at] === LF ? "bare-lf" : "bad-status-line");
-    this.#head.secondEnd = at - base;
+    head.secondEnd = at - base;
     this.#state = LINE_LF;
     return at + 1;
   }

@@ -28,7 +28,7 @@ export class TrailerReader {
   #held = 0;
 
   constructor(limits: Http1Limits) {
-    this.#scanner = new FieldScanner(this.fields, limits.trailersMax, "too-many-trailers");
+    this.#scanner = new FieldScanner(limits.trailersMax, "too-many-trailers");
     this.#bytesMax = limits.trailerBytesMax;
   }
 
@@ -42,7 +42,7 @@ export class TrailerReader {
   read(bytes: Buffer, start: number, end: number): number {
     const before = this.#held;
     this.#gather(bytes, start, Math.min(end, start + this.#bytesMax - before));
-    const stop = this.#scanner.scan(this.#gathered, before, this.#held, 0);
+    const stop = this.#scanner.scan(this.fields, this.#gathered, before, this.#held, 0);
     if (stop === REFUSED) this.fault = this.#scanner.fault;
     if (stop === NEEDS_MORE && this.#held === this.#bytesMax) {
       this.fault = "trailers-too-large";

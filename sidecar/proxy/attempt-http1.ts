@@ -3,9 +3,10 @@ import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import { BodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED } from "../http1/contract.ts";
-import { ResponseDecoder } from "../http1/decoder.ts";
+import { type ResponseDecoder, sharedResponseDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Http1Limits } from "../http1/limits.ts";
+import type { Shared } from "../http1/shared.ts";
 import type { UpstreamConnection } from "../upstream/connection.ts";
 import { learnIdleTime, type PoolWaiter } from "../upstream/pool.ts";
 import { Attempt } from "./attempt.ts";
@@ -19,13 +20,19 @@ const OVER = -1;
 export class Http1Attempt extends Attempt implements PoolWaiter {
   readonly outlet = new Outlet();
   readonly form = "wire";
-  readonly #decoder: ResponseDecoder;
+  readonly #decoders: Shared<ResponseDecoder>;
+  /** Its own from when the head of an answer came cut. */
+  #decoder: ResponseDecoder | undefined = undefined;
+  #method = "";
+  #upgradeAsked = false;
   readonly #body: BodyDecoder;
   #connection: UpstreamConnection | undefined = undefined;
+  /** The answer, once it is complete, leaves the connection to others. */
+  #staysOpen = false;
 
   constructor(owner: AttemptOwner, wheel: TimerWheel, limits: Http1Limits, interimMax: number) {
     super(owner, wheel, interimMax);
-    this.#decoder = new ResponseDecoder(limits);
+    this.#decoders = sharedResponseDecoder(limits);
     this.#body = new BodyDecoder(limits);
   }
 
@@ -50,8 +57,8 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   protected lease(member: EndpointMember, method: string, upgrades: boolean, isFresh: boolean): void {
-    this.#decoder.reset();
-    this.#decoder.expect(method, upgrades);
+    this.#method = method;
+    this.#upgradeAsked = upgrades;
     const { pool } = member.state;
     const idle = isFresh ? undefined : pool.leaseIdle(this);
     if (idle !== undefined) {
@@ -64,6 +71,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     const connection = this.#connection;
     this.outlet.detach();
     this.#connection = undefined;
+    if (this.#decoder !== undefined) this.#giveBack(this.#decoder);
     if (this.state === "waiting") member.state.pool.cancel(this);
     if (connection === undefined) return;
     // A socket that was paused for a slow client must read again, or its close would never be seen.
@@ -134,24 +142,48 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   #readHead(bytes: Buffer, start: number, end: number): number {
-    const at = this.#decoder.decodeHead(bytes, start, end);
-    if (at === NEEDS_MORE) return end;
-    if (at === REFUSED) return this.#refuse(failure("bad-response", this.#decoder.refusal?.detail));
-    const head = this.#decoder.head;
-    if (head.framing === "tunnel") return this.#openTunnel(head, at);
+    const decoder = this.#decoder ?? this.#borrow();
+    const at = decoder.decodeHead(bytes, start, end);
+    if (at === NEEDS_MORE) {
+      this.#decoder ??= this.#decoders.keep();
+      return end;
+    }
+    if (at === REFUSED) return this.#refuse(failure("bad-response", decoder.refusal?.detail));
+    // Whoever is told of it may read the next one: what is needed after that is asked before.
+    const { head } = decoder;
+    const { status, framing, contentLength, keepAliveTimeoutSeconds } = head;
+    if (framing === "tunnel") return this.#openTunnel(head, at);
     this.noteHead(head);
-    if (head.status < 200) {
+    if (status < 200) {
       if (!this.passInterim(head)) return OVER;
-      this.#decoder.reset();
+      this.#decoder?.reset();
       return at;
     }
-    if (this.#connection !== undefined) learnIdleTime(this.#connection, head.keepAliveTimeoutSeconds);
-    if (this.owner.wantsRetry(head)) return this.#giveWay(bytes, at, end);
+    this.#staysOpen = head.keepAlive && framing !== "until-close";
+    if (this.#connection !== undefined) learnIdleTime(this.#connection, keepAliveTimeoutSeconds);
+    if (this.owner.wantsRetry(head)) {
+      this.#body.begin(framing, contentLength, "data", "upstream");
+      return this.#giveWay(bytes, at, end, status);
+    }
     const form = this.owner.onResponseHead(head, "wire");
     if (this.isOver) return OVER;
-    this.#body.begin(head.framing, head.contentLength, form, "upstream");
+    this.#body.begin(framing, contentLength, form, "upstream");
     this.state = "body";
     return this.#body.isDone ? this.#finish(at === end) : at;
+  }
+
+  /** A decoder for this call. */
+  #borrow(): ResponseDecoder {
+    const decoder = this.#decoders.current;
+    decoder.reset();
+    decoder.expect(this.#method, this.#upgradeAsked);
+    return decoder;
+  }
+
+  #giveBack(decoder: ResponseDecoder): void {
+    this.#decoder = undefined;
+    decoder.release();
+    this.#decoders.giveBack(decoder);
   }
 
   #openTunnel(head: MessageHead, at: number): number {
@@ -161,13 +193,11 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   /** The answer will not be used. Where all of it is here already the connection is kept. */
-  #giveWay(bytes: Buffer, start: number, end: number): number {
-    const head = this.#decoder.head;
-    this.#body.begin(head.framing, head.contentLength, "data", "upstream");
+  #giveWay(bytes: Buffer, start: number, end: number, status: number): number {
     let at = start;
     while (at < end && at >= 0 && !this.#body.isDone) at = this.#body.decode(bytes, at, end);
-    const isReusable = this.#body.isDone && at === end && head.keepAlive && this.owner.isRequestComplete;
-    this.giveWay(isReusable, head.status);
+    const isReusable = this.#body.isDone && at === end && this.#staysOpen && this.owner.isRequestComplete;
+    this.giveWay(isReusable, status);
     return OVER;
   }
 
@@ -181,8 +211,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
 
   /** @param isClean no byte is left over behind the answer */
   #finish(isClean: boolean): number {
-    const head = this.#decoder.head;
-    const isReusable = isClean && head.keepAlive && head.framing !== "until-close" && this.owner.isRequestComplete;
+    const isReusable = isClean && this.#staysOpen && this.owner.isRequestComplete;
     this.complete(isReusable, this.#body.tail);
     return OVER;
   }

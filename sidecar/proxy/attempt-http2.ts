@@ -1,8 +1,10 @@
 // An attempt over HTTP/2: one stream of a connection that others use as well.
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
-import { ResponseDecoder } from "../http1/decoder.ts";
+import { type ResponseDecoder, sharedResponseDecoder } from "../http1/decoder.ts";
+import type { MessageHead } from "../http1/head.ts";
 import type { Http1Limits } from "../http1/limits.ts";
+import type { Shared } from "../http1/shared.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
 import { ERROR, errorName } from "../http2/error-code.ts";
 import type { Http2Head } from "../http2/head.ts";
@@ -21,13 +23,15 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   awaitsReadEnd = false;
   readonly outlet = new StreamOutlet(this, true);
   readonly form = "data";
-  readonly #decoder: ResponseDecoder;
+  readonly #decoders: Shared<ResponseDecoder>;
+  #method = "";
+  #upgradeAsked = false;
   #connection: Http2Upstream | undefined = undefined;
   #stream: Http2StreamView | undefined = undefined;
 
   constructor(owner: AttemptOwner, wheel: TimerWheel, limits: Http1Limits, interimMax: number) {
     super(owner, wheel, interimMax);
-    this.#decoder = new ResponseDecoder(limits);
+    this.#decoders = sharedResponseDecoder(limits);
   }
 
   get isOpen(): boolean {
@@ -56,8 +60,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   }
 
   protected lease(member: EndpointMember, method: string, upgrades: boolean): void {
-    this.#decoder.reset();
-    this.#decoder.expect(method, upgrades);
+    this.#method = method;
+    this.#upgradeAsked = upgrades;
     const pool = member.state.streams;
     const connection = pool.lease();
     if (connection instanceof Http2Upstream) {
@@ -70,8 +74,6 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     if (this.state === "waiting") member.state.streams.cancel(this);
     const stream = this.#stream;
     this.outlet.detach();
-    // What was read of the answer is the stream's, which others may have from here on.
-    this.#decoder.reset();
     this.#connection = undefined;
     this.#stream = undefined;
     if (stream === undefined) return;
@@ -110,8 +112,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   onHead(stream: Http2StreamView, isEnd: boolean): void {
     this.guard(() => {
       this.hasAnswered = true;
-      if (!this.#decode(stream, isEnd)) return;
-      const { head } = this.#decoder;
+      const head = this.#headOf(stream, isEnd);
+      if (head === undefined) return;
       if (head.framing === "tunnel") {
         this.enterTunnel(head.status);
         this.owner.onTunnelOpen(head);
@@ -132,9 +134,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   onInterimHead(stream: Http2StreamView): void {
     this.guard(() => {
       this.hasAnswered = true;
-      if (!this.#decode(stream, true)) return;
-      if (!this.passInterim(this.#decoder.head)) return;
-      this.#decoder.reset();
+      const head = this.#headOf(stream, true);
+      if (head === undefined || !this.passInterim(head)) return;
       this.owner.onReadDone();
     });
   }
@@ -194,11 +195,14 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     else this.owner.onReadDone();
   }
 
-  /** @returns false when the head breaks a rule of HTTP: the attempt has failed */
-  #decode(stream: Http2StreamView, isEnd: boolean): boolean {
-    if (this.#decoder.takeHead(stream.head, HTTP1_KINDS, isEnd)) return true;
-    this.fail(failure("bad-response", this.#decoder.refusal?.detail));
-    return false;
+  /** For as long as nobody else reads a head. @returns undefined when it breaks a rule of HTTP: the attempt has failed */
+  #headOf(stream: Http2StreamView, isEnd: boolean): MessageHead | undefined {
+    const decoder = this.#decoders.current;
+    decoder.reset();
+    decoder.expect(this.#method, this.#upgradeAsked);
+    if (decoder.takeHead(stream.head, HTTP1_KINDS, isEnd)) return decoder.head;
+    this.fail(failure("bad-response", decoder.refusal?.detail));
+    return undefined;
   }
 }
 

@@ -270,7 +270,7 @@ export class Http1Seat implements Downstream, PhaseOwner {
     const link = this.#link;
     if (link === undefined) return;
     this.#vacate();
-    this.#decoder.reset();
+    this.#decoder.release();
     link.onSeatLeft(quietMs);
     this.#room.giveBack(this);
   }
@@ -331,7 +331,7 @@ export class Http1Seat implements Downstream, PhaseOwner {
     this.#vacate();
     // What the client sent into a tunnel still goes out, and the head of its request is still to be written down.
     if (this.#exchange.state !== "idle") return this.#room.forget();
-    this.#decoder.reset();
+    this.#decoder.release();
     this.#room.giveBack(this);
   }
 

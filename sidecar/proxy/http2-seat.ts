@@ -271,7 +271,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     if (this.#early.length > 0) this.#early = [];
     this.#isPaused = false;
     this.#isStalled = false;
-    this.#decoder.reset();
+    this.#decoder.release();
     this.outlet.detach();
     this.#timer.cancel();
     // All of the answer is out, and the rest of the request is not wanted (RFC 9113 section 8.1).

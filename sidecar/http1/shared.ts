@@ -1,0 +1,29 @@
+// What many need for a moment each, and few for longer: all share one, which is in the core's cache then. Not a pool:
+// nothing is taken out of it but by somebody who cannot be done within one call.
+
+/** As many as are kept of those that came back. */
+const SPARES_MAX = 64;
+
+export class Shared<Item> {
+  readonly #make: () => Item;
+  readonly #spares: Item[] = [];
+  /** For whoever is done with it before anybody else can ask. In no state that its user can rely on. */
+  current: Item;
+
+  constructor(make: () => Item) {
+    this.#make = make;
+    this.current = make();
+  }
+
+  /** `current`, which is the caller's alone until it is given back. */
+  keep(): Item {
+    const kept = this.current;
+    this.current = this.#spares.pop() ?? this.#make();
+    return kept;
+  }
+
+  /** @param item as somebody may find it in `current` */
+  giveBack(item: Item): void {
+    if (this.#spares.length < SPARES_MAX) this.#spares.push(item);
+  }
+}
