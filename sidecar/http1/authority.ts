@@ -1,7 +1,7 @@
 // Who a request is for: Host and the forms of the request-target (RFC 9112 sections 3.2 and 3.3, RFC 3986 section
 // 3.2). One answer only: what the next reader might take for another one is refused, or replaced by the encoder.
 import { isIPv6 } from "node:net";
-import { ownCopy } from "../../runtime/latin1.ts";
+import { sharedText } from "../../runtime/shared-text.ts";
 import { FIELD } from "./field.ts";
 import type { MessageHead } from "./head.ts";
 import { DIGIT, HEX, HOST, isAll, OCTET } from "./octet.ts";
@@ -21,8 +21,7 @@ export function readAuthority(head: MessageHead): RefusalDetail | undefined {
     if (host === undefined && head.minorVersion === 1) return "host-missing";
     if (host !== undefined && !isAuthority(host)) return "bad-host";
     head.authority = host ?? "";
-    // A copy: a long slice would keep the head that it was cut from.
-    if (host !== undefined) head.lastHost = ownCopy(host);
+    if (host !== undefined) head.lastHost = sharedText(host);
   }
   head.originStart = head.secondStart;
   if (head.firstEnd === 7 && head.method === "CONNECT") return readConnect(head);

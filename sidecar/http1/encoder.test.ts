@@ -179,7 +179,11 @@ describe("a head", () => {
     bytes.fill(0);
     expect([decoder.head.method, decoder.head.path, decoder.head.authority]).toEqual(["GET", "/kept", "kept"]);
     decoder.reset();
-    expect([decoder.head.text, decoder.hasBegun, decoder.heldBytes]).toEqual(["GET /kept HTTP/1.1\r\nHost: kept\r\n\r\n", false, 0]);
+    expect([decoder.head.text, decoder.hasBegun, decoder.heldBytes]).toEqual([
+      "GET /kept HTTP/1.1\r\nHost: kept\r\n\r\n",
+      false,
+      0,
+    ]);
     decoder.release();
     expect([decoder.head.text, decoder.hasBegun, decoder.heldBytes]).toEqual(["", false, 0]);
   });

@@ -19,6 +19,7 @@ import { emptySnapshot, type Snapshot, SnapshotHolder } from "../snapshot.ts";
 import type { ConnectStreams } from "../upstream/stream-pool.ts";
 import { clusterLog } from "./cluster-log.ts";
 import type { StagedExchange } from "./contract.ts";
+import { HopLinesBook } from "./forwarding.ts";
 import { readGauges } from "./gauges.ts";
 import type { Http2Tools } from "./http2-transport.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
@@ -62,6 +63,8 @@ export interface DataPath {
   /** What exchanges hold between requests, so that idle connections keep no old snapshot alive. */
   readonly noSnapshot: Snapshot;
   readonly newRequestId: () => string;
+  /** What requests say about this hop. */
+  readonly hopLines: HopLinesBook;
   /** When a call of the app last came to nothing, by the clock (see nearest-hop.ts). */
   callFailedMs: number;
   /** Requests that wait for the control plane now. */
@@ -158,6 +161,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     snapshots,
     noSnapshot,
     newRequestId: options.newRequestId ?? requestIds(),
+    hopLines: new HopLinesBook(options.service),
     callFailedMs: Number.NEGATIVE_INFINITY,
     resolvingCount: 0,
     resolver: undefined,

@@ -29,10 +29,8 @@ import { Seat } from "./seat.ts";
 import { ServiceHold } from "./service-hold.ts";
 import { Suspension } from "./suspension.ts";
 import { type TriedExchange, Tries } from "./tries.ts";
-import { Tunnel } from "./tunnel.ts";
+import { CLIENT_CLOSED, Tunnel } from "./tunnel.ts";
 import { type SteppedExchange, TurnSteps } from "./turn-steps.ts";
-
-const CLIENT_CLOSED = failure("client-closed");
 
 export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange, TimerOwner {
   state: ExchangeState = "idle";
@@ -45,16 +43,18 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   readonly direction: Direction;
   readonly record: ExchangeRecord;
   readonly tries: Tries;
+  readonly retry: RetryState;
   readonly request: RequestRelay;
   readonly deadline: Deadline;
-  readonly tunnel: Tunnel;
-  readonly suspension: Suspension;
   readonly #path: DataPath;
   readonly #client: Downstream;
   readonly #router: Router;
   readonly #relay: ResponseRelay;
   readonly #heads: ForwardedHeads;
-  readonly #hold: ServiceHold;
+  /** Built when they are first needed: most exchanges wait for nothing and are no tunnel. */
+  #hold: ServiceHold | undefined = undefined;
+  #suspension: Suspension | undefined = undefined;
+  #tunnel: Tunnel | undefined = undefined;
   readonly #seat = new Seat();
   #status = 0;
   readonly #steps: TurnSteps;
@@ -72,11 +72,9 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.deadline = new Deadline(path, this, 0);
     this.#steps = new TurnSteps(this, client, path.turn);
     this.tries = new Tries(this, client, path);
+    this.retry = this.tries.retry;
     this.request = this.tries.request;
     this.#heads = new ForwardedHeads(client, path, this.record);
-    this.#hold = new ServiceHold(client, path, router, (step) => this.#step(step));
-    this.suspension = new Suspension(client, path, (step) => this.#step(step));
-    this.tunnel = new Tunnel(client, this.tries, this, path, (cause) => this.#end(this.#status, cause));
     this.#active = path.metrics.requestsActive.cell(router.direction);
   }
 
@@ -88,16 +86,22 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     return this.tries.attempt;
   }
 
-  get retry(): RetryState {
-    return this.tries.retry;
-  }
-
   get remoteAddress(): string {
     return this.#client.remoteAddress;
   }
 
   get isRequestComplete(): boolean {
     return this.#client.isRequestComplete;
+  }
+
+  get suspension(): Suspension {
+    this.#suspension ??= new Suspension(this.#client, this.#path, (step) => this.#step(step));
+    return this.#suspension;
+  }
+
+  get tunnel(): Tunnel {
+    this.#tunnel ??= new Tunnel(this.#client, this.tries, this, this.#path, (why) => this.#end(this.#status, why));
+    return this.#tunnel;
   }
 
   // ---- the way of a request, top to bottom ----
@@ -127,6 +131,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   }
 
   hold(service: string): void {
+    this.#hold ??= new ServiceHold(this.#client, this.#path, this.#router, (step) => this.#step(step));
     this.#hold.ask(this, service);
   }
 
@@ -140,10 +145,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
     const refusal = lowerTimeout(this, this.#path.clock) ?? this.#seat.take(cluster, this.startedMs);
     if (refusal !== undefined) return this.answer(refusal, "");
-    this.tries.begin();
-    this.retry.begin(this.destination.retry, this.head, this.destination);
-    this.request.begin(this.#heads, this.destination, this.#path, this.snapshot);
-    this.tries.choice.begin(this.head, this.remoteAddress);
+    this.tries.begin(this.#heads, this.snapshot);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.deadline.run(this.destination, this.startedMs);
     if (this.#steps.areShared) this.#steps.wait("send");
@@ -337,7 +339,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   /** Stands in no wheel any more, until it is used again. */
   rest(): void {
     this.deadline.release();
-    this.suspension.dispose();
+    this.#suspension?.dispose();
     this.tries.dispose();
   }
 
@@ -365,9 +367,9 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own @param endedMs default: now */
   #end(status: number, cause?: Failure, endedMs = this.attempt.nowMs): void {
     this.#steps.clear();
-    this.#hold.cancel();
+    this.#hold?.cancel();
     this.deadline.cancel();
-    const wasTunnel = this.tunnel.end();
+    const wasTunnel = this.#tunnel?.end() === true;
     this.#seat.leave();
     this.#active.value--;
     this.endedMs = endedMs;
@@ -376,7 +378,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.tries.clear();
     this.destination.clear();
     this.snapshot = this.#path.noSnapshot;
-    this.suspension.end(wasTunnel || cause !== undefined, this.endedMs);
+    this.#suspension?.end(wasTunnel || cause !== undefined, this.endedMs);
   }
 
   /** Something that was waited for has come: the exchange goes on. */

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { MeshResource } from "../../rules/resource.ts";
 import { RequestDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
-import { HopLines } from "./forwarding.ts";
+import { HopLines, HopLinesBook } from "./forwarding.ts";
 
 const SETTINGS = { forwarded: true, via: true, requestId: true } as MeshResource["headers"];
 const FIRST = "via: 1.1 weft\r\nx-forwarded-for: 10.0.0.7\r\n";
@@ -16,8 +16,10 @@ function head(host: string, ...lines: string[]): MessageHead {
   return decoder.head;
 }
 
+const SOURCE = "x-weft-source: default/web\r\n";
+
 test("what a request says itself is not said again, whatever the request before it said", () => {
-  const lines = new HopLines(SETTINGS, "10.0.0.7");
+  const book = new HopLinesBook("default/web");
   const says = { proto: "x-forwarded-proto: https", host: "X-Forwarded-Host: shop" };
   const expected: readonly (readonly [MessageHead, string])[] = [
     [head("a"), `${FIRST}${PROTO}x-forwarded-host: a\r\n`],
@@ -28,17 +30,38 @@ test("what a request says itself is not said again, whatever the request before 
     [head("a", says.host, says.proto), FIRST],
     [head("a"), `${FIRST}${PROTO}x-forwarded-host: a\r\n`],
   ];
-  for (const round of [1, 2]) for (const [said, all] of expected) expect([round, lines.of(said)]).toEqual([round, all]);
+  let last: HopLines | undefined;
+  for (const round of [1, 2]) {
+    for (const [said, all] of expected) {
+      last = book.of(SETTINGS, "10.0.0.7", said.authority, last);
+      expect([round, last.of(said, false), last.of(said, true)]).toEqual([round, all, all + SOURCE]);
+    }
+  }
 });
 
-test("the same lines are the same text", () => {
-  const lines = new HopLines(SETTINGS, "10.0.0.7");
-  const twice = [head("a"), head("a")].map((said) => lines.of(said));
-  expect(twice[0]).toBe(twice[1]);
+test("connections of one client share the lines, until the settings change", () => {
+  const book = new HopLinesBook("default/web");
+  const [one, other] = [head("a"), head("a")].map(({ authority }) =>
+    book.of(SETTINGS, "10.0.0.7", authority, undefined),
+  );
+  expect(one).toBe(other);
+  expect(book.of(SETTINGS, "10.0.0.8", "a", one).of(head("a"), false)).toContain("10.0.0.8");
+  const changed = book.of({ ...SETTINGS, via: false }, "10.0.0.7", "a", one);
+  expect(changed.of(head("a"), false)).not.toContain("via");
+});
+
+test("more authorities than are kept, each with its own lines", () => {
+  const book = new HopLinesBook("default/web");
+  for (let n = 0; n < 5_000; n++) {
+    const asked = head(`host-${n % 3_000}`);
+    const lines = book.of(SETTINGS, "10.0.0.7", asked.authority, undefined).of(asked, false);
+    expect(lines).toBe(`${FIRST}${PROTO}x-forwarded-host: host-${n % 3_000}\r\n`);
+  }
 });
 
 test("a mesh that forwards nothing gets the rest alone, and a client without an address has no line", () => {
-  const without = { ...SETTINGS, forwarded: false };
-  expect(new HopLines(without, "10.0.0.7").of(head("a"))).toBe("via: 1.1 weft\r\n");
-  expect(new HopLines(SETTINGS, "").of(head("a"))).toBe(`via: 1.1 weft\r\n${PROTO}x-forwarded-host: a\r\n`);
+  const linesWith = (settings: MeshResource["headers"], address: string) =>
+    new HopLines(settings, "default/web", address, "a").of(head("a"), false);
+  expect(linesWith({ ...SETTINGS, forwarded: false }, "10.0.0.7")).toBe("via: 1.1 weft\r\n");
+  expect(linesWith(SETTINGS, "")).toBe(`via: 1.1 weft\r\n${PROTO}x-forwarded-host: a\r\n`);
 });

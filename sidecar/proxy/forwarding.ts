@@ -3,32 +3,36 @@
 
 import type { HeaderModifier, MeshResource } from "../../rules/resource.ts";
 import { ownCopy } from "../../runtime/latin1.ts";
+import { sharedText } from "../../runtime/shared-text.ts";
 import { FIELD } from "../http1/field.ts";
+import { fieldLine } from "../http1/field-line.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
 
-/** What a request may say already, as bits: its lines leave that out. */
+/** What a request may say already, and what its destination is told, as bits: each has lines of its own. */
 const SAYS_PROTO = 1;
 const SAYS_HOST = 2;
+const NAMES_SOURCE = 4;
 
-/** Lines for the requests of one client, made once as far as they repeat. */
+/** Lines for the requests of one client to one authority, made once. Connections share them. */
 export class HopLines {
   /** What they were made for. */
   readonly settings: MeshResource["headers"];
   readonly remoteAddress: string;
-  readonly #always: string;
-  /** All lines, by what the request says itself; those that name the authority, for the one they were asked for last. */
-  readonly #made: (string | undefined)[] = [undefined, undefined, undefined, undefined];
-  #authority = "";
+  readonly authority: string;
+  readonly #service: string;
+  readonly #made: (string | undefined)[] = new Array<string | undefined>(2 * NAMES_SOURCE).fill(undefined);
 
-  /** @param remoteAddress of the client, as the socket tells it */
-  constructor(settings: MeshResource["headers"], remoteAddress: string) {
+  /**
+   * @param service who calls
+   * @param remoteAddress of the client, as the socket tells it
+   * @param authority that the requests are for; "": they name none
+   */
+  constructor(settings: MeshResource["headers"], service: string, remoteAddress: string, authority: string) {
     this.settings = settings;
-    this.remoteAddress = remoteAddress;
-    const via = settings.via ? "via: 1.1 weft\r\n" : "";
-    // Appended as one more line of the list, behind what earlier hops said (RFC 9110 section 5.3).
-    const client = settings.forwarded && remoteAddress !== "" ? `x-forwarded-for: ${remoteAddress}\r\n` : "";
-    this.#always = ownCopy(via + client);
+    this.#service = service;
+    this.remoteAddress = sharedText(remoteAddress);
+    this.authority = sharedText(authority);
   }
 
   /** Does the request get an id here? */
@@ -36,30 +40,74 @@ export class HopLines {
     return this.settings.requestId && !head.has(FIELD.xRequestId);
   }
 
-  /** Lines to put into the head of a request; the same string for the same lines, mostly. */
-  of(head: MessageHead): string {
-    const said = (head.has(FIELD.xForwardedProto) ? SAYS_PROTO : 0) | (head.has(FIELD.xForwardedHost) ? SAYS_HOST : 0);
-    if ((said & SAYS_HOST) === 0 && head.authority !== this.#authority) this.#forget(head.authority);
-    let lines = this.#made[said];
+  /** Lines to put into the head of a request; the same string for the same lines. @param namesSource for the figures of who is called */
+  of(head: MessageHead, namesSource: boolean): string {
+    const proto = head.has(FIELD.xForwardedProto) ? SAYS_PROTO : 0;
+    const host = head.has(FIELD.xForwardedHost) ? SAYS_HOST : 0;
+    const asked = proto | host | (namesSource ? NAMES_SOURCE : 0);
+    let lines = this.#made[asked];
     if (lines === undefined) {
-      lines = this.#linesWith(said);
-      this.#made[said] = lines;
+      lines = ownCopy(this.#linesFor(asked));
+      this.#made[asked] = lines;
     }
     return lines;
   }
 
-  /** From now on `authority` is named. */
-  #forget(authority: string): void {
-    this.#authority = ownCopy(authority);
-    this.#made[0] = undefined;
-    this.#made[SAYS_PROTO] = undefined;
+  #linesFor(asked: number): string {
+    const { settings, remoteAddress, authority } = this;
+    let lines = settings.via ? "via: 1.1 weft\r\n" : "";
+    if (settings.forwarded) {
+      // Appended as one more line of the list, behind what earlier hops said (RFC 9110 section 5.3).
+      if (remoteAddress !== "") lines += fieldLine("x-forwarded-for", remoteAddress);
+      if ((asked & SAYS_PROTO) === 0) lines += "x-forwarded-proto: http\r\n";
+      if ((asked & SAYS_HOST) === 0 && authority !== "") lines += fieldLine("x-forwarded-host", authority);
+    }
+    return (asked & NAMES_SOURCE) === 0 ? lines : lines + fieldLine("x-weft-source", this.#service);
+  }
+}
+
+/** Past it they are made anew: clients choose authorities. */
+const LINES_MAX = 1_024;
+
+/** The lines of all clients of a process. */
+export class HopLinesBook {
+  readonly #service: string;
+  /** By address, by authority. */
+  readonly #lines = new Map<string, Map<string, HopLines>>();
+  #count = 0;
+
+  /** @param service who calls, `namespace/name` */
+  constructor(service: string) {
+    this.#service = service;
   }
 
-  #linesWith(said: number): string {
-    if (!this.settings.forwarded) return this.#always;
-    const proto = (said & SAYS_PROTO) !== 0 ? "" : "x-forwarded-proto: http\r\n";
-    const host = (said & SAYS_HOST) !== 0 || this.#authority === "" ? "" : `x-forwarded-host: ${this.#authority}\r\n`;
-    return ownCopy(this.#always + proto + host);
+  /** @param last what it was for the request before, mostly the same */
+  of(
+    settings: MeshResource["headers"],
+    remoteAddress: string,
+    authority: string,
+    last: HopLines | undefined,
+  ): HopLines {
+    const isSame = last?.settings === settings && last.remoteAddress === remoteAddress && last.authority === authority;
+    return isSame ? last : this.#find(settings, remoteAddress, authority);
+  }
+
+  #find(settings: MeshResource["headers"], remoteAddress: string, authority: string): HopLines {
+    const known = this.#lines.get(remoteAddress)?.get(authority);
+    if (known?.settings === settings) return known;
+    if (this.#count >= LINES_MAX) {
+      this.#lines.clear();
+      this.#count = 0;
+    }
+    const made = new HopLines(settings, this.#service, remoteAddress, authority);
+    let ofAddress = this.#lines.get(made.remoteAddress);
+    if (ofAddress === undefined) {
+      ofAddress = new Map();
+      this.#lines.set(made.remoteAddress, ofAddress);
+    }
+    ofAddress.set(made.authority, made);
+    this.#count++;
+    return made;
   }
 }
 
@@ -72,8 +120,8 @@ export function applyModifiers(edits: HeadEdits, modifiers: readonly HeaderModif
   }
 }
 
-/** `::ffff:10.0.0.1` is what a dual-stack listener calls 10.0.0.1. */
+/** `::ffff:10.0.0.1` is what a dual-stack listener calls 10.0.0.1. One string for all connections from there. */
 export function plainAddress(address: string | undefined): string {
   if (address === undefined) return "";
-  return address.startsWith("::ffff:") ? address.slice(7) : address;
+  return sharedText(address.startsWith("::ffff:") ? address.slice(7) : address);
 }

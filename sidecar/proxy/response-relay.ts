@@ -23,8 +23,10 @@ interface AnsweredExchange {
   readonly destination: Destination;
 }
 
+/** Used within one call at a time. */
+const edits = new HeadEdits();
+
 export class ResponseRelay {
-  readonly #edits = new HeadEdits();
   #fields: Http2Head | undefined = undefined;
   readonly #client: Downstream;
   readonly #record: ExchangeRecord;
@@ -55,10 +57,9 @@ export class ResponseRelay {
     given: BodyForm,
     fields: Http2Head | undefined,
   ): BodyForm {
-    const edits = this.#edits;
     const { outlet } = this.#client;
     edits.clear();
-    applyFilters(edits, request, destination);
+    applyFilters(request, destination);
     const lastGood = destination.cluster?.state.lastGood;
     this.#kept = lastGood && KeptResponse.begin(lastGood, request, head, edits);
     edits.append += destination.responseLines;
@@ -108,7 +109,6 @@ export class ResponseRelay {
 
   /** Interim answers and the head of a tunnel: as they came, less what is for one hop. */
   passHead(head: MessageHead, upgrade: boolean): void {
-    const edits = this.#edits;
     edits.clear();
     edits.upgrade = upgrade;
     this.#client.outlet.addHead(encodeResponseHead(head, edits), false);
@@ -123,7 +123,7 @@ function endsWithHead({ status }: MessageHead, { method }: MessageHead): boolean
   return status >= 200 && status !== 204 && status !== 304 && method !== "HEAD";
 }
 
-function applyFilters(edits: HeadEdits, request: MessageHead, destination: Destination): void {
+function applyFilters(request: MessageHead, destination: Destination): void {
   const { ruleFilters, backendFilters } = destination;
   if (ruleFilters.isEmpty && backendFilters.isEmpty) return;
   applyModifiers(edits, ruleFilters.responseHeaders);

@@ -2,7 +2,6 @@
 // backend's come after the rule's and win.
 import type { MeshResource, RouteMatch } from "../../rules/resource.ts";
 import { rewritePath } from "../../rules/routing/rewrite.ts";
-import { ownCopy } from "../../runtime/latin1.ts";
 import { encodeRequestHead } from "../http1/encoder.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -14,26 +13,24 @@ import type { FilterPlan } from "../route/rule-plan.ts";
 import type { Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
-import { applyModifiers, HopLines } from "./forwarding.ts";
+import { applyModifiers, type HopLines } from "./forwarding.ts";
 import { replacedKinds } from "./hop-fields.ts";
 import { editHead } from "./http2-edits.ts";
 import { readRequest } from "./http2-fields.ts";
+
+/** Used within one call at a time. */
+const edits = new HeadEdits();
 
 /** The heads that one exchange after the other sends on; what repeats is made once. */
 export class ForwardedHeads {
   readonly #client: Downstream;
   readonly #path: DataPath;
-  #lastLines = "";
-  #lastRepeated = "";
   readonly #record: ExchangeRecord;
-  readonly #sourceLine: string;
-  readonly #edits = new HeadEdits();
   #lines: HopLines | undefined = undefined;
 
   constructor(client: Downstream, path: DataPath, record: ExchangeRecord) {
     this.#client = client;
     this.#record = record;
-    this.#sourceLine = `x-weft-source: ${path.service}\r\n`;
     this.#path = path;
   }
 
@@ -44,7 +41,7 @@ export class ForwardedHeads {
   fieldsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): Http2Head | undefined {
     if (!destination.isHttp2 || head.upgrade || head.isConnect) return undefined;
     const source = this.#client.http2Head;
-    const edits = this.#editsOf(settings, head, destination);
+    this.#edit(settings, head, destination);
     this.#fields ??= new Http2Head();
     if (source === undefined) readRequest(head, edits, this.#fields);
     else editHead(source, edits, this.#fields);
@@ -56,14 +53,14 @@ export class ForwardedHeads {
    * empty line at its end, because each attempt adds lines of its own.
    */
   textOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): string {
-    return encodeRequestHead(head, this.#editsOf(settings, head, destination));
+    this.#edit(settings, head, destination);
+    return encodeRequestHead(head, edits);
   }
 
-  #editsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): HeadEdits {
-    const { remoteAddress } = this.#client;
-    if (this.#lines?.settings !== settings || this.#lines.remoteAddress !== remoteAddress)
-      this.#lines = new HopLines(settings, remoteAddress);
-    const edits = this.#edits;
+  /** What is to change in the head of a request. */
+  #edit(settings: MeshResource["headers"], head: MessageHead, destination: Destination): void {
+    const lines = this.#path.hopLines.of(settings, this.#client.remoteAddress, head.authority, this.#lines);
+    if (lines !== this.#lines) this.#lines = lines;
     edits.clear();
     edits.isOpen = true;
     edits.upgrade = head.upgrade;
@@ -71,8 +68,8 @@ export class ForwardedHeads {
     // What is left of it is said anew by each attempt.
     if (destination.isGrpc && destination.hopFields !== "none" && head.value("grpc-timeout") !== undefined)
       edits.remove("grpc-timeout");
-    edits.append = this.#repeated(this.#lines.of(head), destination.hopFields === "all");
-    if (this.#lines.needsRequestId(head)) {
+    edits.append = lines.of(head, destination.hopFields === "all");
+    if (lines.needsRequestId(head)) {
       this.#record.requestId = this.#path.newRequestId();
       this.#record.hasOwnId = true;
       edits.requestId = this.#record.requestId;
@@ -80,17 +77,6 @@ export class ForwardedHeads {
     if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
-    return edits;
-  }
-
-  /** `lines`, and for the figures of the service that is called who calls it; the same string request after request. */
-  #repeated(lines: string, namesSource: boolean): string {
-    if (!namesSource) return lines;
-    if (lines !== this.#lastLines || this.#lastRepeated === "") {
-      this.#lastLines = lines;
-      this.#lastRepeated = ownCopy(lines + this.#sourceLine);
-    }
-    return this.#lastRepeated;
   }
 }
 

@@ -3,9 +3,11 @@
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { AttemptOutcome } from "../cluster-state.ts";
+import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { AttemptKind, ExchangeRecord } from "../observe/exchange-record.ts";
 import { hedgeDelayMs } from "../policy/hedge.ts";
+import type { Snapshot } from "../snapshot.ts";
 import type { Attempt, AttemptHolder } from "./attempt.ts";
 import type { AttemptOwner, Downstream } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -19,6 +21,7 @@ import type { Failure } from "./reasons.ts";
 import { recordAttempt } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
 import { RetryState } from "./retry-state.ts";
+import type { ForwardedHeads } from "./rewrite.ts";
 
 /** The exchange, as its tries see it. */
 export interface TriedExchange extends AttemptOwner {
@@ -59,10 +62,19 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     return this.#exchange.destination.cluster?.service ?? "";
   }
 
-  /** Attempts of the request that begins are of the protocol of its destination. Before anything of it is sent. */
-  begin(): void {
-    const form = this.#exchange.destination.isHttp2 ? "data" : "wire";
-    if (this.attempt.form === form) return;
+  /** A request goes to the destination of the exchange. */
+  begin(heads: ForwardedHeads, snapshot: Snapshot): void {
+    const { destination } = this.#exchange;
+    const { head, remoteAddress } = this.#client;
+    const form = destination.isHttp2 ? "data" : "wire";
+    if (this.attempt.form !== form) this.#change(form);
+    this.retry.begin(destination.retry, head, destination);
+    this.request.begin(heads, destination, this.#path, snapshot);
+    this.choice.begin(head, remoteAddress);
+  }
+
+  /** Attempts are of the protocol of the destination. */
+  #change(form: BodyForm): void {
     const other = this.#spare ?? newAttempt(this.#exchange, this.#path, form === "data");
     this.#spare = this.attempt;
     this.attempt = other;

@@ -19,7 +19,7 @@ export interface TunnelledExchange {
   snapshot: Snapshot;
 }
 
-const CLIENT_CLOSED = failure("client-closed");
+export const CLIENT_CLOSED = failure("client-closed");
 const NOT_TAKEN = failure("stream-idle-timeout", "the endpoint did not take the rest");
 
 export class Tunnel implements TunnelEnd, TimerOwner {
