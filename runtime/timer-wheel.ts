@@ -15,8 +15,8 @@ const SLOT_MASK = SLOTS - 1;
 /** The wheel sleeps over empty slots, but never longer than this many ticks. */
 const SLEEP_TICKS_MAX = 25;
 
-/** `dueTick` of a timer that is not armed. */
-const NEVER = Number.POSITIVE_INFINITY;
+/** `dueTick` of a timer that is not armed. Ticks are small whole numbers, which V8 keeps in the timer itself. */
+const NEVER = -1;
 
 /** One timeout of one owner; built once with its owner and armed again and again. */
 export class WheelTimer {
@@ -153,8 +153,8 @@ export class TimerWheel {
       // Another revolution's timers stay.
       if (timer.linkedTick <= nowTick) {
         unlink(timer);
-        if (timer.dueTick <= nowTick) link(this.#due, timer);
-        else if (timer.dueTick === NEVER) this.#linked--;
+        if (timer.dueTick === NEVER) this.#linked--;
+        else if (timer.dueTick <= nowTick) link(this.#due, timer);
         else this.#link(timer);
       }
       timer = following;
@@ -165,12 +165,11 @@ export class TimerWheel {
     for (let timer = this.#due.next; timer !== undefined && timer !== this.#due; timer = this.#due.next) {
       unlink(timer);
       this.#linked--;
-      const isStillDue = timer.dueTick <= this.#tick;
-      if (!isStillDue && timer.dueTick !== NEVER) {
+      if (timer.dueTick > this.#tick) {
         // Armed again, for later, by a callback before it in this turn.
         this.#linked++;
         this.#link(timer);
-      } else if (isStillDue) {
+      } else if (timer.dueTick !== NEVER) {
         timer.dueTick = NEVER;
         timer.owner.onTimer(timer.kind);
       }
