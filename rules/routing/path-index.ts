@@ -126,11 +126,24 @@ function plainFirst([first]: readonly Candidate[]): Candidate | null | undefined
   return first.pathOnly ? first : undefined;
 }
 
-/** FNV-1a over UTF-16 units. */
+/** FNV-1a over octets. */
 function hashText(text: string): number {
+  const octets = octetsOf(text, text.length);
   let hash = HASH_SEED | 0;
-  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), HASH_PRIME);
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ (octets[index] as number), HASH_PRIME);
   return hash;
+}
+
+let scratch = Buffer.allocUnsafeSlow(1_024);
+
+/**
+ * The first `length` characters as octets, until the next call; of a character beyond latin1, which no request brings, the
+ * low one. A path is a piece of its head, and asking that character by character costs a look at how it is made each time.
+ */
+function octetsOf(text: string, length: number): Buffer {
+  if (length > scratch.length) scratch = Buffer.allocUnsafeSlow(length * 2);
+  scratch.write(text, 0, length, "latin1");
+  return scratch;
 }
 
 /** Where the search for a hash begins. FNV's low bits are weak, so the high ones are mixed in. */
@@ -143,10 +156,11 @@ export function findInPaths(index: PathIndex, view: RequestView): Candidate | un
   const path = view.path;
   const { slots, prefixLengths } = index;
   const end = Math.min(path.length, index.lengthMax + 1);
+  const octets = octetsOf(path, end);
   let hash = HASH_SEED | 0;
   let deepest = NOWHERE;
   for (let position = 0; position < end; position += 1) {
-    const code = path.charCodeAt(position);
+    const code = octets[position] as number;
     if (code === SLASH && position > 0 && ((prefixLengths[position] as number) & ELEMENTS) !== 0) {
       const at = probe(slots, hash, path, position);
       if (at !== NOWHERE && slots[at + PREFIX] !== null) deepest = at;
@@ -202,10 +216,11 @@ function firstHolding(candidates: readonly Candidate[], view: RequestView): Cand
 function findRegex({ slots, prefixLengths, root, lengthMax }: PathIndex, view: RequestView): Candidate | undefined {
   const path = view.path;
   const end = Math.min(path.length, lengthMax);
+  const octets = octetsOf(path, end);
   let best = firstRegex(root.regexes, view, undefined);
   let hash = HASH_SEED | 0;
   for (let position = 0; position < end; position += 1) {
-    hash = Math.imul(hash ^ path.charCodeAt(position), HASH_PRIME);
+    hash = Math.imul(hash ^ (octets[position] as number), HASH_PRIME);
     if (((prefixLengths[position + 1] as number) & LITERAL) === 0) continue;
     const at = probe(slots, hash, path, position + 1);
     if (at !== NOWHERE) best = firstRegex((slots[at + NODE] as PathNode).regexes, view, best);
