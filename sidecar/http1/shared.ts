@@ -7,7 +7,7 @@ const SPARES_MAX = 64;
 export class Shared<Item> {
   readonly #make: () => Item;
   readonly #spares: Item[] = [];
-  /** For whoever is done with it before anybody else can ask. In no state that its user can rely on. */
+  /** For whoever is done with it before anybody else can ask. In whatever state the one before left it. */
   current: Item;
 
   constructor(make: () => Item) {
@@ -22,7 +22,7 @@ export class Shared<Item> {
     return kept;
   }
 
-  /** @param item as somebody may find it in `current` */
+  /** @param item in any state: whoever finds it in `current` begins anew */
   giveBack(item: Item): void {
     if (this.#spares.length < SPARES_MAX) this.#spares.push(item);
   }

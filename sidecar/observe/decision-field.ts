@@ -49,10 +49,10 @@ export function decisionLine(record: ExchangeRecord, decided: DecidedSoFar, reas
   return `${DECISION_FIELD}: ${value}\r\n`;
 }
 
-function attemptsMember({ attempts, attemptsKept, attemptCount }: ExchangeRecord, nowMs: number): string[] {
-  if (attemptCount === 0) return [];
-  const items = attempts.slice(0, attemptsKept).map((attempt) => attemptItem(attempt, nowMs));
-  return [`attempts=(${items.join(" ")});count=${attemptCount}`];
+function attemptsMember(record: ExchangeRecord, nowMs: number): string[] {
+  if (record.attemptCount === 0) return [];
+  const items = record.listAttempts().map((attempt) => attemptItem(attempt, nowMs));
+  return [`attempts=(${items.join(" ")});count=${record.attemptCount}`];
 }
 
 function attemptItem(

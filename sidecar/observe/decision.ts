@@ -147,8 +147,9 @@ function actsOf({ acts, actsKept }: ExchangeRecord): Decision["acts"] {
   return acts.slice(0, actsKept).map(({ name, subject, value }) => ({ name, subject, value }));
 }
 
-function attemptsOf({ attempts, attemptsKept, startedMs, endedMs }: ExchangeRecord): DecisionAttempt[] {
-  return attempts.slice(0, attemptsKept).map((attempt) => ({
+function attemptsOf(record: ExchangeRecord): DecisionAttempt[] {
+  const { startedMs, endedMs } = record;
+  return record.listAttempts().map((attempt) => ({
     kind: attempt.kind,
     backend: attempt.backend,
     address: attempt.address,

@@ -173,8 +173,9 @@ export class ExchangeRecord {
   perTryTimeoutMs = 0;
   idleTimeoutMs = 0;
 
-  /** Grown on first use and never shrunk; the first `attemptsKept` are of this exchange. */
-  readonly attempts: AttemptRecord[] = [];
+  /** There is one mostly. Others are made on first use; `attemptsKept` are of this exchange. */
+  readonly #firstAttempt = new AttemptRecord();
+  readonly #furtherAttempts: AttemptRecord[] = [];
   attemptCount = 0;
   /** As `attempts`; the first `actsKept`. */
   readonly acts: Act[] = [];
@@ -211,8 +212,8 @@ export class ExchangeRecord {
   get lastAttempt(): AttemptRecord | undefined {
     let index = this.attemptsKept - 1;
     // A copy that was sent later may have been given up before the attempt that it raced.
-    while (index > 0 && this.attempts[index]?.outcome !== "") index--;
-    return this.attempts[this.attempts[index]?.outcome === "" ? index : this.attemptsKept - 1];
+    while (index > 0 && this.attemptAt(index)?.outcome !== "") index--;
+    return this.attemptAt(this.attemptAt(index)?.outcome === "" ? index : this.attemptsKept - 1);
   }
 
   /** A request head is complete. Forgets the exchange before. */
@@ -240,13 +241,25 @@ export class ExchangeRecord {
     this.responseBytes = 0;
   }
 
+  /** In the order in which they began; undefined where there is none. @param index below ATTEMPTS_KEPT */
+  attemptAt(index: number): AttemptRecord | undefined {
+    if (index < 0 || index >= this.attemptCount) return undefined;
+    return index === 0 ? this.#firstAttempt : this.#furtherAttempts[index - 1];
+  }
+
+  /** All that are kept, in an array of its own. */
+  listAttempts(): AttemptRecord[] {
+    const first = this.attemptCount > 0 ? [this.#firstAttempt] : [];
+    return first.concat(this.#furtherAttempts.slice(0, Math.max(0, this.attemptsKept - 1)));
+  }
+
   /** The place for what comes of the attempt that begins now. */
   addAttempt(kind: AttemptKind, backend: string, address: string, version: string, nowMs: number): AttemptRecord {
     const index = Math.min(this.attemptCount++, ATTEMPTS_KEPT - 1);
-    let attempt = this.attempts[index];
+    let attempt = index === 0 ? this.#firstAttempt : this.#furtherAttempts[index - 1];
     if (attempt === undefined) {
       attempt = new AttemptRecord();
-      this.attempts.push(attempt);
+      this.#furtherAttempts.push(attempt);
     }
     attempt.begin(kind, backend, address, version, nowMs);
     return attempt;

@@ -1,7 +1,7 @@
 // An attempt over HTTP/1.1: one connection of the endpoint's pool, leased for this request alone.
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
-import { BodyDecoder } from "../http1/body.ts";
+import { type BodyDecoder, sharedBodyDecoder } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED } from "../http1/contract.ts";
 import { type ResponseDecoder, sharedResponseDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -25,7 +25,9 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   #decoder: ResponseDecoder | undefined = undefined;
   #method = "";
   #upgradeAsked = false;
-  readonly #body: BodyDecoder;
+  readonly #bodies: Shared<BodyDecoder>;
+  /** Its own from when a read ended within the body. */
+  #body: BodyDecoder | undefined = undefined;
   #connection: UpstreamConnection | undefined = undefined;
   /** The answer, once it is complete, leaves the connection to others. */
   #staysOpen = false;
@@ -33,7 +35,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   constructor(owner: AttemptOwner, wheel: TimerWheel, limits: Http1Limits, interimMax: number) {
     super(owner, wheel, interimMax);
     this.#decoders = sharedResponseDecoder(limits);
-    this.#body = new BodyDecoder(limits);
+    this.#bodies = sharedBodyDecoder(limits);
   }
 
   get isOpen(): boolean {
@@ -71,7 +73,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     const connection = this.#connection;
     this.outlet.detach();
     this.#connection = undefined;
-    if (this.#decoder !== undefined) this.#giveBack(this.#decoder);
+    if (this.#decoder !== undefined || this.#body !== undefined) this.#giveBack();
     if (this.state === "waiting") member.state.pool.cancel(this);
     if (connection === undefined) return;
     // A socket that was paused for a slow client must read again, or its close would never be seen.
@@ -117,7 +119,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
 
   #onEnd(): void {
     if (this.state === "tunnel") this.owner.tunnel?.onEndpointEnd();
-    else if (this.state === "body" && this.#body.finish()) this.#finish(false);
+    else if (this.state === "body" && this.#body?.finish() === true) this.#finish(this.#body, false);
     else this.fail(failure("upstream-reset", "the endpoint ended the connection"));
   }
 
@@ -138,6 +140,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
       } else return false;
       if (at === OVER) return false;
     }
+    if (this.state === "body") this.#body ??= this.#bodies.keep();
     return true;
   }
 
@@ -161,15 +164,16 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     }
     this.#staysOpen = head.keepAlive && framing !== "until-close";
     if (this.#connection !== undefined) learnIdleTime(this.#connection, keepAliveTimeoutSeconds);
+    const body = this.#bodies.current;
     if (this.owner.wantsRetry(head)) {
-      this.#body.begin(framing, contentLength, "data", "upstream");
-      return this.#giveWay(bytes, at, end, status);
+      body.begin(framing, contentLength, "data", "upstream");
+      return this.#giveWay(body, bytes, at, end, status);
     }
     const form = this.owner.onResponseHead(head, "wire");
     if (this.isOver) return OVER;
-    this.#body.begin(framing, contentLength, form, "upstream");
+    body.begin(framing, contentLength, form, "upstream");
     this.state = "body";
-    return this.#body.isDone ? this.#finish(at === end) : at;
+    return body.isDone ? this.#finish(body, at === end) : at;
   }
 
   /** A decoder for this call. */
@@ -180,10 +184,14 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     return decoder;
   }
 
-  #giveBack(decoder: ResponseDecoder): void {
-    this.#decoder = undefined;
-    decoder.release();
-    this.#decoders.giveBack(decoder);
+  #giveBack(): void {
+    if (this.#decoder !== undefined) {
+      this.#decoder.release();
+      this.#decoders.giveBack(this.#decoder);
+      this.#decoder = undefined;
+    }
+    if (this.#body !== undefined) this.#bodies.giveBack(this.#body);
+    this.#body = undefined;
   }
 
   #openTunnel(head: MessageHead, at: number): number {
@@ -193,26 +201,26 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   /** The answer will not be used. Where all of it is here already the connection is kept. */
-  #giveWay(bytes: Buffer, start: number, end: number, status: number): number {
+  #giveWay(body: BodyDecoder, bytes: Buffer, start: number, end: number, status: number): number {
     let at = start;
-    while (at < end && at >= 0 && !this.#body.isDone) at = this.#body.decode(bytes, at, end);
-    const isReusable = this.#body.isDone && at === end && this.#staysOpen && this.owner.isRequestComplete;
+    while (at < end && at >= 0 && !body.isDone) at = body.decode(bytes, at, end);
+    const isReusable = body.isDone && at === end && this.#staysOpen && this.owner.isRequestComplete;
     this.giveWay(isReusable, status);
     return OVER;
   }
 
   #readBody(bytes: Buffer, start: number, end: number): number {
-    const body = this.#body;
+    const body = this.#body ?? this.#bodies.current;
     const at = body.decode(bytes, start, end);
     if (at === REFUSED) return this.#refuse(failure("bad-response", body.refusal?.detail));
     if (body.outEnd > body.outStart) this.owner.onResponseBody(bytes, body.outStart, body.outEnd);
-    return body.isDone ? this.#finish(at === end) : at;
+    return body.isDone ? this.#finish(body, at === end) : at;
   }
 
   /** @param isClean no byte is left over behind the answer */
-  #finish(isClean: boolean): number {
+  #finish({ tail }: BodyDecoder, isClean: boolean): number {
     const isReusable = isClean && this.#staysOpen && this.owner.isRequestComplete;
-    this.complete(isReusable, this.#body.tail);
+    this.complete(isReusable, tail);
     return OVER;
   }
 

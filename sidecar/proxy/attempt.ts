@@ -51,7 +51,6 @@ export abstract class Attempt implements TimerOwner {
   /** Of the answer to a call of gRPC; -1: it is none, or not over. */
   grpcStatus = -1;
   #awaitsTrailers = false;
-  #startedMs = 0;
   #isReported = false;
 
   constructor(owner: AttemptOwner, wheel: TimerWheel, interimMax: number) {
@@ -92,7 +91,6 @@ export abstract class Attempt implements TimerOwner {
     this.grpcStatus = -1;
     this.#awaitsTrailers = false;
     this.#isReported = this.cluster === undefined;
-    this.#startedMs = this.record.startedMs;
     member.state.activeRequests++;
     if (timeoutMs > 0) this.#wheel.arm(this.#timer, timeoutMs, this.record.startedMs);
     this.lease(member, method, upgrades, isFresh);
@@ -241,7 +239,7 @@ export abstract class Attempt implements TimerOwner {
     if (this.#isReported) return;
     this.#isReported = true;
     if (this.member !== undefined && this.cluster !== undefined)
-      this.cluster.report(this.member.state, this.tickets, outcome, this.#startedMs, this.nowMs);
+      this.cluster.report(this.member.state, this.tickets, outcome, this.record.startedMs, this.nowMs);
   }
 
   /** Lets go of connection, queue and timer. `member` stays for the record. */

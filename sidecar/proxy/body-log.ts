@@ -48,6 +48,7 @@ export class BodyLog {
 
   /** The outlet must be flushed, or its message ended, before anything here is forgotten. */
   sendTo(outlet: MessageOutlet): void {
+    if (this.#bytes === 0) return;
     let left = this.#bytes;
     for (const block of this.#blocks) {
       outlet.addBody(block, 0, Math.min(left, BLOCK_BYTES));

@@ -35,14 +35,14 @@ spec:
 
 /** What an observer copies of a record while it may. */
 function copyOf(record: ExchangeRecord) {
-  const { head, attempts, acts, attemptsKept, actsKept, ...rest } = record;
+  const { head, acts, attemptsKept, actsKept, ...rest } = record;
   return {
     ...rest,
     durationMs: record.durationMs,
     method: head.method,
     target: head.target,
     authority: head.authority,
-    attempts: attempts.slice(0, record.attemptsKept).map((attempt) => ({ ...attempt })),
+    attempts: record.listAttempts().map((attempt) => ({ ...attempt })),
     acts: acts.slice(0, record.actsKept).map((act) => ({ ...act })),
   };
 }

@@ -21,7 +21,7 @@ interface FinishedExchange {
 export function countTimes({ metrics }: DataPath, { record, endedMs }: FinishedExchange): void {
   if (record.direction === "outbound") {
     for (let index = 0; index < record.attemptsKept; index++) {
-      const attempt = record.attempts[index];
+      const attempt = record.attemptAt(index);
       if (attempt === undefined) continue;
       const { backend, startedMs, connectedMs } = attempt;
       const attemptMs = (attempt.endedMs === 0 ? endedMs : attempt.endedMs) - startedMs;

@@ -89,18 +89,10 @@ interface Seen {
 function watch({ path }: Rig): Seen[] {
   const seen: Seen[] = [];
   path.observers.push({
-    onExchange: ({
-      head,
-      status,
-      reason,
-      detail,
-      requestBytes,
-      responseBytes,
-      attempts,
-      attemptsKept,
-    }: ExchangeRecord) => {
-      const tries = attempts.slice(0, attemptsKept).map(({ address, outcome }) => ({ address, outcome }));
-      seen.push({ authority: head.authority, status, reason, detail, requestBytes, responseBytes, attempts: tries });
+    onExchange: (record: ExchangeRecord) => {
+      const { head, status, reason, detail, requestBytes, responseBytes } = record;
+      const attempts = record.listAttempts().map(({ address, outcome }) => ({ address, outcome }));
+      seen.push({ authority: head.authority, status, reason, detail, requestBytes, responseBytes, attempts });
     },
   });
   return seen;

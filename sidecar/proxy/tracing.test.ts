@@ -41,14 +41,16 @@ function traced({ path }: Rig, spec: Partial<NonNullable<MeshSpec["tracing"]>> =
   const mirrors: MirrorSpan[] = [];
   const why = new CellFamily("counter", "weft_traced_requests_total", "", ["why"]);
   const writer = {
-    exchange: ({ trace, attempts, attemptsKept }: ExchangeRecord, kept: string) =>
-      void written.push({
+    exchange: (record: ExchangeRecord, kept: string) => {
+      const { trace } = record;
+      written.push({
         why: kept,
         spanId: trace.spanId,
         parentId: trace.incoming.parentId,
         traceId: trace.traceId,
-        attemptSpans: attempts.slice(0, attemptsKept).map(({ spanId }) => spanId),
-      }),
+        attemptSpans: record.listAttempts().map(({ spanId }) => spanId),
+      });
+    },
     mirror: (span: MirrorSpan) => void mirrors.push(span),
     close: () => Promise.resolve(),
   };

@@ -43,6 +43,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   readonly #path: DataPath;
   readonly #exchange: TriedExchange;
   readonly #pauseTimer = new WheelTimer(this);
+  #isPausing = false;
   /** For the other protocol than that of `attempt`; built when it is first spoken. */
   #spare: Attempt | undefined = undefined;
   /** Built when a policy first hedges. */
@@ -162,11 +163,18 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const { member } = this.attempt;
     if (member !== undefined) this.retry.tried.push(member);
     this.retry.countRetry(this.#exchange.destination, why);
+    this.#isPausing = true;
     this.#path.wheel.arm(this.#pauseTimer, this.retry.delayMs);
   }
 
   onTimer(): void {
+    this.#isPausing = false;
     this.#exchange.onPauseOver();
+  }
+
+  #endPause(): void {
+    this.#isPausing = false;
+    this.#path.wheel.cancel(this.#pauseTimer);
   }
 
   countOutcome(outcome: string): void {
@@ -175,14 +183,14 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
 
   /** Gives up all that is under way. @param outcome what it says about the endpoint */
   abort(outcome: AttemptOutcome = "none"): void {
-    this.#path.wheel.cancel(this.#pauseTimer);
+    if (this.#isPausing) this.#endPause();
     this.attempt.abort(outcome);
     this.#hedges?.cancel("none");
   }
 
   /** For the next request. */
   clear(): void {
-    this.#path.wheel.cancel(this.#pauseTimer);
+    if (this.#isPausing) this.#endPause();
     this.#hedges?.clear();
     this.request.clear();
     this.attempt.member = undefined;

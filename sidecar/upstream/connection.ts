@@ -51,6 +51,7 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   readonly #answers: HeldReads;
   heldReads = 0;
   #error = "";
+  #hasEnded = false;
 
   constructor(owner: ConnectionOwner, target: HostPort, tools: PoolTools) {
     this.#owner = owner;
@@ -74,7 +75,7 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
 
   /** Whether a request may be written: noticed here because 'close' comes a turn after the socket knows. */
   get isUsable(): boolean {
-    return this.state !== "closed" && this.socket.writable && !this.socket.readableEnded;
+    return this.state !== "closed" && this.socket.writable && !this.#hasEnded;
   }
 
   /** Bytes of a message as latin1 text. False when more should wait for onUpstreamDrain. */
@@ -125,6 +126,7 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   }
 
   #onEnd(): void {
+    this.#hasEnded = true;
     this.#answers.settle(this);
     if (this.user === undefined) this.destroy();
     else this.user.onUpstreamEnd();

@@ -195,9 +195,9 @@ class SdkSpanWriter implements SpanWriter {
   }
 
   #attempt(record: ExchangeRecord, index: number, why: string): void {
-    const attempt = record.attempts[index];
+    const attempt = record.attemptAt(index);
     if (attempt === undefined) return;
-    const before = record.attempts[index - 1]?.spanId ?? "";
+    const before = record.attemptAt(index - 1)?.spanId ?? "";
     const links = before === "" ? [] : [linkTo(record.trace.traceId, before, `${attempt.kind} of`)];
     const span = this.#client(record, attempt.spanId, attempt.startedMs, links);
     const into = span.attributes;
