@@ -162,13 +162,13 @@ export function findInPaths(index: PathIndex, view: RequestView): Candidate | un
   for (let position = 0; position < end; position += 1) {
     const code = octets[position] as number;
     if (code === SLASH && position > 0 && ((prefixLengths[position] as number) & ELEMENTS) !== 0) {
-      const at = probe(slots, hash, path, position);
+      const at = probe(slots, hash, octets, position);
       if (at !== NOWHERE && slots[at + PREFIX] !== null) deepest = at;
     }
     hash = Math.imul(hash ^ code, HASH_PRIME);
   }
   if (path.length > 0 && path.length <= index.lengthMax) {
-    const at = probe(slots, hash, path, path.length);
+    const at = probe(slots, hash, octets, path.length);
     if (at !== NOWHERE) {
       const exact = slots[at + EXACT];
       if (exact !== null) {
@@ -195,14 +195,19 @@ function findByPrefix(index: PathIndex, deepest: number, view: RequestView): Can
   return firstRegex(index.lateRegexes, view, undefined) ?? firstHolding(index.root.prefix, view);
 }
 
-/** The group of the first `length` characters of `path`, whose hash is `hash`; NOWHERE when there is none. */
-function probe(slots: Slots, hash: number, path: string, length: number): number {
+/** The group of the first `length` octets of a path, whose hash is `hash`; NOWHERE when there is none. */
+function probe(slots: Slots, hash: number, octets: Buffer, length: number): number {
   const mask = slots.length - 1;
   for (let at = firstGroup(hash, mask); ; at = (at + GROUP) & mask) {
     const known = slots[at] as string | null;
     if (known === null) return NOWHERE;
-    if (known.length === length && path.startsWith(known)) return at;
+    if (known.length === length && isText(octets, known)) return at;
   }
+}
+
+function isText(octets: Buffer, text: string): boolean {
+  for (let index = 0; index < text.length; index += 1) if (octets[index] !== text.charCodeAt(index)) return false;
+  return true;
 }
 
 function firstHolding(candidates: readonly Candidate[], view: RequestView): Candidate | undefined {
@@ -222,7 +227,7 @@ function findRegex({ slots, prefixLengths, root, lengthMax }: PathIndex, view: R
   for (let position = 0; position < end; position += 1) {
     hash = Math.imul(hash ^ (octets[position] as number), HASH_PRIME);
     if (((prefixLengths[position + 1] as number) & LITERAL) === 0) continue;
-    const at = probe(slots, hash, path, position + 1);
+    const at = probe(slots, hash, octets, position + 1);
     if (at !== NOWHERE) best = firstRegex((slots[at + NODE] as PathNode).regexes, view, best);
   }
   return best;
