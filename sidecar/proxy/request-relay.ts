@@ -1,7 +1,7 @@
 // The request on its way to the endpoint: head and body into the attempt's connection, what must be kept for another
 // attempt into the log, copies to mirrors. Holds the client back while there is nobody to send to.
+import type { MeshResource } from "../../rules/resource.ts";
 import { LINE_END } from "../http1/field-line.ts";
-import type { Http2Head } from "../http2/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
 import type { Snapshot } from "../snapshot.ts";
@@ -14,6 +14,13 @@ import { Mirror } from "./mirror.ts";
 import type { RetryState } from "./retry-state.ts";
 import type { ForwardedHeads } from "./rewrite.ts";
 
+/** What a head is made from. */
+interface FieldsFrom {
+  readonly heads: ForwardedHeads;
+  readonly headers: MeshResource["headers"];
+  readonly destination: Destination;
+}
+
 export class RequestRelay {
   readonly #client: Downstream;
   readonly #holder: AttemptHolder;
@@ -23,8 +30,8 @@ export class RequestRelay {
   #mirrors: Mirror[] | undefined = undefined;
   /** The head for the next hop, without what each attempt adds and the empty line. */
   #headText = "";
-  /** The same in fields, instead of the text. */
-  #headFields: Http2Head | undefined = undefined;
+  /** Instead of the text, where it goes on in fields: made for each attempt anew, because all requests share their place. */
+  #fieldsFrom: FieldsFrom | undefined = undefined;
   /** Of the body, once it is complete. */
   #trailers = "";
   /** An answer has begun: no other attempt will be made, so nothing more is kept. */
@@ -49,8 +56,9 @@ export class RequestRelay {
     // What follows a CONNECT is a talk of two, and no third one could take part.
     const hasMirrors = mirrors.length > 0 && !destination.isFallback && !head.isConnect;
     const { headers } = snapshot.mesh;
-    this.#headFields = hasMirrors ? undefined : heads.fieldsOf(headers, head, destination);
-    if (this.#headFields === undefined) this.#headText = heads.textOf(headers, head, destination);
+    heads.begin(headers, head);
+    if (!hasMirrors && heads.hasFields(head, destination)) this.#fieldsFrom = { heads, headers, destination };
+    else this.#headText = heads.textOf(headers, head, destination);
     if (hasMirrors) this.#startMirrors(mirrors, path, snapshot);
     // Others who may get the body too may speak another protocol: then its content alone is of use.
     else if (this.#holder.attempt.form === "wire" && destination.cluster?.policy.fallback === undefined)
@@ -78,6 +86,7 @@ export class RequestRelay {
     this.#sendHead(outlet, hopLines);
     this.#log.sendTo(outlet);
     if (isRequestComplete) outlet.end(this.#trailersFor(outlet));
+    else if (this.#fieldsFrom !== undefined) outlet.flush();
     if (this.#log.bytes > 0 && (!this.#retry.keepsBody || this.#isTooLarge())) {
       // Others may have its blocks from here on.
       outlet.flush();
@@ -100,8 +109,9 @@ export class RequestRelay {
 
   #sendHead(outlet: MessageOutlet, hopLines: string): void {
     const { head, body } = this.#client;
-    if (this.#headFields !== undefined && outlet.addFields !== undefined)
-      return outlet.addFields(this.#headFields, hopLines);
+    const from = this.#fieldsFrom;
+    if (from !== undefined && outlet.addFields !== undefined)
+      return outlet.addFields(from.heads.fieldsOf(from.headers, head, from.destination), hopLines);
     outlet.addHead(this.#headText + hopLines + LINE_END, head.framing === "chunked" && body.form === "data");
   }
 
@@ -140,7 +150,7 @@ export class RequestRelay {
 
   clear(): void {
     this.#headText = "";
-    this.#headFields = undefined;
+    this.#fieldsFrom = undefined;
     this.#trailers = "";
     this.#isSettled = false;
     this.#log.clear();

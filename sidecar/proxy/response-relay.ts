@@ -25,9 +25,12 @@ interface AnsweredExchange {
 
 /** Used within one call at a time. */
 const edits = new HeadEdits();
+/** The same: it is sent before anybody else's answer is looked at. */
+const sent = new Http2Head();
 
 export class ResponseRelay {
-  #fields: Http2Head | undefined = undefined;
+  /** Of an answer that may end with its head, which therefore waits until that is known. */
+  #waiting: Http2Head | undefined = undefined;
   readonly #client: Downstream;
   readonly #record: ExchangeRecord;
   readonly #clock: Clock;
@@ -81,12 +84,18 @@ export class ResponseRelay {
     this.closes = closes;
     if (outlet.addFields === undefined) outlet.addHead(encodeResponseHead(head, edits), chunks);
     else {
-      this.#fields ??= new Http2Head();
-      if (fields === undefined) readResponse(head, edits, this.#fields);
-      else editHead(fields, edits, this.#fields);
-      outlet.addFields(this.#fields, "");
+      const into = head.framing === "none" ? this.#waitingHead() : sent;
+      if (fields === undefined) readResponse(head, edits, into);
+      else editHead(fields, edits, into);
+      outlet.addFields(into, "");
+      if (into === sent) outlet.flush();
     }
     return form;
+  }
+
+  #waitingHead(): Http2Head {
+    this.#waiting ??= new Http2Head();
+    return this.#waiting;
   }
 
   body(bytes: Buffer, start: number, end: number): void {

@@ -20,6 +20,8 @@ import { readRequest } from "./http2-fields.ts";
 
 /** Used within one call at a time. */
 const edits = new HeadEdits();
+/** Of `fieldsOf`. */
+const fields = new Http2Head();
 
 /** The heads that one exchange after the other sends on; what repeats is made once. */
 export class ForwardedHeads {
@@ -34,18 +36,25 @@ export class ForwardedHeads {
     this.#path = path;
   }
 
-  /** Of `fieldsOf`; kept for all attempts of a request. */
-  #fields: Http2Head | undefined = undefined;
+  /** Of a request, before its head is made: gives it an id where it has none. */
+  begin(settings: MeshResource["headers"], head: MessageHead): void {
+    if (this.#record.hasOwnId || !this.#linesFor(settings, head).needsRequestId(head)) return;
+    this.#record.requestId = this.#path.newRequestId();
+    this.#record.hasOwnId = true;
+  }
 
-  /** The same in fields, for an endpoint that speaks HTTP/2; undefined: only the text will do. */
-  fieldsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): Http2Head | undefined {
-    if (!destination.isHttp2 || head.upgrade || head.isConnect) return undefined;
+  /** Can the head go on in fields, to an endpoint that speaks HTTP/2? Otherwise only the text will do. */
+  hasFields(head: MessageHead, destination: Destination): boolean {
+    return destination.isHttp2 && !head.upgrade && !head.isConnect;
+  }
+
+  /** What `textOf` says, in fields: valid until the next call for any exchange. The same for all attempts of a request. */
+  fieldsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): Http2Head {
     const source = this.#client.http2Head;
     this.#edit(settings, head, destination);
-    this.#fields ??= new Http2Head();
-    if (source === undefined) readRequest(head, edits, this.#fields);
-    else editHead(source, edits, this.#fields);
-    return this.#fields;
+    if (source === undefined) readRequest(head, edits, fields);
+    else editHead(source, edits, fields);
+    return fields;
   }
 
   /**
@@ -57,10 +66,14 @@ export class ForwardedHeads {
     return encodeRequestHead(head, edits);
   }
 
-  /** What is to change in the head of a request. */
-  #edit(settings: MeshResource["headers"], head: MessageHead, destination: Destination): void {
+  #linesFor(settings: MeshResource["headers"], head: MessageHead): HopLines {
     const lines = this.#path.hopLines.of(settings, this.#client.remoteAddress, head.authority, this.#lines);
     if (lines !== this.#lines) this.#lines = lines;
+    return lines;
+  }
+
+  /** What is to change in the head of a request. */
+  #edit(settings: MeshResource["headers"], head: MessageHead, destination: Destination): void {
     edits.clear();
     edits.isOpen = true;
     edits.upgrade = head.upgrade;
@@ -68,12 +81,8 @@ export class ForwardedHeads {
     // What is left of it is said anew by each attempt.
     if (destination.isGrpc && destination.hopFields !== "none" && head.value("grpc-timeout") !== undefined)
       edits.remove("grpc-timeout");
-    edits.append = lines.of(head, destination.hopFields === "all");
-    if (lines.needsRequestId(head)) {
-      this.#record.requestId = this.#path.newRequestId();
-      this.#record.hasOwnId = true;
-      edits.requestId = this.#record.requestId;
-    }
+    edits.append = this.#linesFor(settings, head).of(head, destination.hopFields === "all");
+    if (this.#record.hasOwnId) edits.requestId = this.#record.requestId;
     if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
