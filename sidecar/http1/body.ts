@@ -8,7 +8,7 @@ import type { Framing } from "./head.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "./limits.ts";
 import { CR, LF } from "./octet.ts";
 import { type RefusalDetail, refusalOf, type Side } from "./refusal.ts";
-import { Shared } from "./shared.ts";
+import { SharedBy } from "./shared.ts";
 import { TrailerReader } from "./trailers.ts";
 
 /** What the reader waits for. */
@@ -20,18 +20,6 @@ const AFTER_CHUNKS = 3;
 const FINAL_LF = 4;
 const TRAILERS = 5;
 const UNTIL_CLOSE = 6;
-
-const decoders = new WeakMap<Http1Limits, Shared<BodyDecoder>>();
-
-/** For bodies that are whole within one read, and one for each that is not. */
-export function sharedBodyDecoder(limits: Http1Limits): Shared<BodyDecoder> {
-  let shared = decoders.get(limits);
-  if (shared === undefined) {
-    shared = new Shared(() => new BodyDecoder(limits));
-    decoders.set(limits, shared);
-  }
-  return shared;
-}
 
 export class BodyDecoder implements BodyReader {
   outStart = 0;
@@ -188,3 +176,6 @@ export class BodyDecoder implements BodyReader {
     return REFUSED;
   }
 }
+
+/** For bodies that are whole within one read, and one for each that is not. */
+export const bodyDecoders: SharedBy<Http1Limits, BodyDecoder> = new SharedBy((limits) => new BodyDecoder(limits));

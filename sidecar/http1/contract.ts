@@ -1,6 +1,6 @@
 // What the HTTP/1.1 room offers to the conductor: types only, no code.
 //
-// Where things are: `RequestDecoder`, `ResponseDecoder` in decoder.ts; `MessageHead` in head.ts; `BodyDecoder` in
+// Where things are: `RequestDecoder`, `ResponseDecoder` in decoder.ts, and what connections share of them in shared.ts; `MessageHead` in head.ts; `BodyDecoder` in
 // body.ts; `HeadEdits` in head-edits.ts; `encodeRequestHead`, `encodeResponseHead` in encoder.ts; `chunkHeader`,
 // `LAST_CHUNK` in chunk.ts; `FIELD` (kinds of known fields) in field.ts; limits in limits.ts; refusals in refusal.ts.
 // Heads that come in another protocol are taken as they are: `takeHead` of the decoders, `HeadSource` in head-source.ts.
@@ -54,7 +54,10 @@ export type BodyForm = "wire" | "data";
  */
 export type OutFraming = "same" | "chunked" | "close" | "none" | "length";
 
-/** One per direction and connection. The same object reads message after message. */
+/**
+ * The same object reads message after message: requests with one for each connection, answers with one that all share, or
+ * with their own while they are cut (`responseDecoders`).
+ */
 export interface HeadDecoder {
   /** Filled by a complete head, which stays until the next one begins or `release()`. Always the same object. */
   readonly head: MessageHead;

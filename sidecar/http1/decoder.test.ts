@@ -1,7 +1,7 @@
 // Decoders of many connections share what reads heads; what they read is in test/wire/*.md.
 import { describe, expect, it } from "vitest";
 import { NEEDS_MORE, REFUSED } from "./contract.ts";
-import { RequestDecoder, type ResponseDecoder, sharedResponseDecoder } from "./decoder.ts";
+import { RequestDecoder, type ResponseDecoder, responseDecoders } from "./decoder.ts";
 import { DEFAULT_HTTP1_LIMITS } from "./limits.ts";
 
 describe("decoders that share what reads for them", () => {
@@ -37,7 +37,7 @@ describe("decoders that share what reads for them", () => {
   });
 
   it("read one answer after the other with the one that all share", () => {
-    const shared = sharedResponseDecoder({ ...DEFAULT_HTTP1_LIMITS });
+    const shared = responseDecoders.of({ ...DEFAULT_HTTP1_LIMITS });
     const cut = shared.current;
     cut.reset();
     cut.expect("GET", false);

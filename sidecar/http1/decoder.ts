@@ -10,7 +10,7 @@ import { CR, LF } from "./octet.ts";
 import { type RefusalDetail, refusalOf } from "./refusal.ts";
 import { readRequest } from "./request-rules.ts";
 import { readResponse } from "./response-rules.ts";
-import { Shared } from "./shared.ts";
+import { type Shared, SharedBy } from "./shared.ts";
 import { takeRequest, takeResponse } from "./source-rules.ts";
 import { StartLineScanner } from "./start-line.ts";
 
@@ -110,7 +110,7 @@ class HeadReader {
 /** A robust server skips an empty line before a request line (RFC 9112 section 2.2); more of them than this is noise. */
 const EMPTY_LINES_MAX = 8;
 
-const requestReaders = new WeakMap<Http1Limits, Shared<HeadReader>>();
+const requestReaders = new SharedBy((limits: Http1Limits) => new HeadReader(limits, true));
 
 /** Requests, from clients. Connections whose heads come whole share what reads them. */
 export class RequestDecoder implements HeadDecoder {
@@ -125,13 +125,8 @@ export class RequestDecoder implements HeadDecoder {
   #isAfterCr = false;
 
   constructor(limits: Http1Limits = DEFAULT_HTTP1_LIMITS) {
-    let readers = requestReaders.get(limits);
-    if (readers === undefined) {
-      readers = new Shared(() => new HeadReader(limits, true));
-      requestReaders.set(limits, readers);
-    }
     this.#limits = limits;
-    this.#readers = readers;
+    this.#readers = requestReaders.of(limits);
   }
 
   get heldBytes(): number {
@@ -220,18 +215,6 @@ export class RequestDecoder implements HeadDecoder {
   }
 }
 
-const responseDecoders = new WeakMap<Http1Limits, Shared<ResponseDecoder>>();
-
-/** For answers that come whole and are dealt with at once, and one for each whose head is cut. */
-export function sharedResponseDecoder(limits: Http1Limits): Shared<ResponseDecoder> {
-  let decoders = responseDecoders.get(limits);
-  if (decoders === undefined) {
-    decoders = new Shared(() => new ResponseDecoder(limits));
-    responseDecoders.set(limits, decoders);
-  }
-  return decoders;
-}
-
 /** Responses, from upstream. `expect` tells what the next one answers. */
 export class ResponseDecoder implements HeadDecoder {
   readonly head: MessageHead = new MessageHead();
@@ -302,3 +285,8 @@ export class ResponseDecoder implements HeadDecoder {
     return REFUSED;
   }
 }
+
+/** For answers that come whole and are dealt with at once, and one for each whose head is cut. */
+export const responseDecoders: SharedBy<Http1Limits, ResponseDecoder> = new SharedBy(
+  (limits) => new ResponseDecoder(limits),
+);

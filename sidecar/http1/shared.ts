@@ -27,3 +27,22 @@ export class Shared<Item> {
     if (this.#spares.length < SPARES_MAX) this.#spares.push(item);
   }
 }
+
+/** One `Shared` for each key, such as the limits that its items keep to. */
+export class SharedBy<Key extends WeakKey, Item> {
+  readonly #make: (key: Key) => Item;
+  readonly #all = new WeakMap<Key, Shared<Item>>();
+
+  constructor(make: (key: Key) => Item) {
+    this.#make = make;
+  }
+
+  of(key: Key): Shared<Item> {
+    let shared = this.#all.get(key);
+    if (shared === undefined) {
+      shared = new Shared(() => this.#make(key));
+      this.#all.set(key, shared);
+    }
+    return shared;
+  }
+}

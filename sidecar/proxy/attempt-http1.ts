@@ -1,9 +1,9 @@
 // An attempt over HTTP/1.1: one connection of the endpoint's pool, leased for this request alone.
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
-import { type BodyDecoder, sharedBodyDecoder } from "../http1/body.ts";
+import { type BodyDecoder, bodyDecoders } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED } from "../http1/contract.ts";
-import { type ResponseDecoder, sharedResponseDecoder } from "../http1/decoder.ts";
+import { type ResponseDecoder, responseDecoders } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { Shared } from "../http1/shared.ts";
@@ -34,8 +34,8 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
 
   constructor(owner: AttemptOwner, wheel: TimerWheel, limits: Http1Limits, interimMax: number) {
     super(owner, wheel, interimMax);
-    this.#decoders = sharedResponseDecoder(limits);
-    this.#bodies = sharedBodyDecoder(limits);
+    this.#decoders = responseDecoders.of(limits);
+    this.#bodies = bodyDecoders.of(limits);
   }
 
   get isOpen(): boolean {

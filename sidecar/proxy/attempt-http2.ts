@@ -1,7 +1,7 @@
 // An attempt over HTTP/2: one stream of a connection that others use as well.
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
-import { type ResponseDecoder, sharedResponseDecoder } from "../http1/decoder.ts";
+import { type ResponseDecoder, responseDecoders } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Http1Limits } from "../http1/limits.ts";
 import type { Shared } from "../http1/shared.ts";
@@ -31,7 +31,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
 
   constructor(owner: AttemptOwner, wheel: TimerWheel, limits: Http1Limits, interimMax: number) {
     super(owner, wheel, interimMax);
-    this.#decoders = sharedResponseDecoder(limits);
+    this.#decoders = responseDecoders.of(limits);
   }
 
   get isOpen(): boolean {
