@@ -31,9 +31,10 @@ class Reader implements HeldReader {
   }
 }
 
+const SHARED_BYTES = 32 * 1024;
+
 /** As a socket reads: into a buffer that the next read overwrites. */
-function read(reads: HeldReads, reader: Reader, text: string): void {
-  const shared = Buffer.alloc(8 * 1024, "?");
+function read(reads: HeldReads, reader: Reader, text: string, shared = Buffer.alloc(SHARED_BYTES)): void {
   const length = shared.write(text, "latin1");
   if (!reads.take(reader, shared, length)) reader.log.push(`${reader.name} now ${text.length}`);
   shared.fill("!");
@@ -168,4 +169,20 @@ test("before a reader is told of its end it gets what it has read", () => {
   expect(log).toEqual(["one last words"]);
   endTurn();
   expect([log.length, ends.length]).toEqual([1, 0]);
+});
+
+test("reads of every length, out of buffers that begin anywhere, come as they were", () => {
+  const { turn, endTurn } = rig();
+  const log: string[] = [];
+  const reads = turn.reads();
+  const memory = Buffer.alloc(2 * SHARED_BYTES).buffer;
+  const texts = Array.from({ length: 200 }, (_, length) => `${length} `.padEnd(length + 4, "abcdefgh"));
+  const reader = new Reader("r", log);
+  for (const [index, text] of texts.entries()) {
+    const bytes = [SHARED_BYTES, 4_096][index % 2] as number;
+    read(reads, reader, text, Buffer.from(memory, index % 5, bytes));
+    if (index % 7 === 0) endTurn();
+  }
+  endTurn();
+  expect(log).toEqual(texts.map((text) => `r ${text}`));
 });
