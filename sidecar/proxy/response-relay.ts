@@ -84,11 +84,12 @@ export class ResponseRelay {
     this.closes = closes;
     if (outlet.addFields === undefined) outlet.addHead(encodeResponseHead(head, edits), chunks);
     else {
-      const into = head.framing === "none" ? this.#waitingHead() : sent;
+      const mayEndHere = head.framing === "none" || head.contentLength === 0;
+      const into = mayEndHere ? this.#waitingHead() : sent;
       if (fields === undefined) readResponse(head, edits, into);
       else editHead(fields, edits, into);
       outlet.addFields(into, "");
-      if (into === sent) outlet.flush();
+      if (!mayEndHere) outlet.flush();
     }
     return form;
   }
