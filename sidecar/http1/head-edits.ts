@@ -1,4 +1,4 @@
-// What to change in a head on its way to the next hop. One reusable object per connection, so that a request costs
+// What to change in a head on its way to the next hop. One reusable object for all requests, so that one costs
 // none: `clear()`, then set what is needed, then encode. Not a copy of the head.
 import type { OutFraming } from "./contract.ts";
 import { FIELD, FIELD_NAMES, FRAMING, HOP_BY_HOP } from "./field.ts";
