@@ -144,8 +144,8 @@ class Relay implements StreamHandler {
     this.#other = other;
   }
 
-  onHead(stream: Http2StreamView, isEnd: boolean): void {
-    forwarded.copyFrom(stream.head);
+  onHead(stream: Http2StreamView, head: Http2Head, isEnd: boolean): void {
+    forwarded.copyFrom(head);
     if (this.#other !== undefined) return this.#other.sendHead(forwarded, isEnd);
     const back = new Relay(stream);
     this.#other = upstream.request(forwarded, isEnd, back);
@@ -158,8 +158,8 @@ class Relay implements StreamHandler {
     if (isEnd && this.#other !== undefined && stream.state === "closed") stream.release();
   }
 
-  onTrailers(stream: Http2StreamView): void {
-    this.#other?.sendTrailers(stream.trailers);
+  onTrailers(stream: Http2StreamView, trailers: Http2Head): void {
+    this.#other?.sendTrailers(trailers);
     this.#other?.release();
     stream.release();
   }

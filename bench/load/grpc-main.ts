@@ -84,7 +84,7 @@ ended.add("grpc-status", "0");
 class Answer implements StreamHandler {
   #left = 0;
 
-  onHead(stream: Http2StreamView, isEnd: boolean): void {
+  onHead(stream: Http2StreamView, _head: Http2Head, isEnd: boolean): void {
     if (isEnd) this.#begin(stream);
   }
 
@@ -275,8 +275,8 @@ class Call implements StreamHandler {
     else stream.sendData(asked, 0, asked.length, true);
   }
 
-  onHead(stream: Http2StreamView, isEnd: boolean): void {
-    if (isEnd) this.#end(stream, `an answer without messages: ${stream.head.value("grpc-message")}`);
+  onHead(stream: Http2StreamView, head: Http2Head, isEnd: boolean): void {
+    if (isEnd) this.#end(stream, `an answer without messages: ${head.value("grpc-message")}`);
   }
 
   onInterimHead(): void {}
@@ -286,8 +286,8 @@ class Call implements StreamHandler {
     if (isEnd) this.#end(stream, "an answer without a status");
   }
 
-  onTrailers(stream: Http2StreamView): void {
-    const status = stream.trailers.value("grpc-status");
+  onTrailers(stream: Http2StreamView, trailers: Http2Head): void {
+    const status = trailers.value("grpc-status");
     this.#end(stream, status === "0" ? "" : `grpc-status ${status}`);
   }
 

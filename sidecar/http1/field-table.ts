@@ -55,8 +55,8 @@ export class FieldTable {
     this.source = source;
     this.#sourceStart = isRequest ? 1 : 0;
     if (isRequest) this.#takeKind(FIELD.host);
-    const { kinds: sourceKinds, count } = source;
-    for (let index = 0; index < count; index++) this.#takeKind(kinds[sourceKinds[index] as number] as number);
+    const { count } = source;
+    for (let index = 0; index < count; index++) this.#takeKind(kinds[source.kindAt(index)] as number);
   }
 
   #takeKind(kind: number): void {
@@ -185,10 +185,10 @@ export class FieldTable {
   }
 }
 
-function nameOf({ names }: HeadSource, index: number): string {
-  return index < 0 ? "host" : (names[index] as string);
+function nameOf(source: HeadSource, index: number): string {
+  return index < 0 ? "host" : source.nameAt(index);
 }
 
-function valueIn({ values, authority }: HeadSource, index: number): string {
-  return index < 0 ? authority : (values[index] as string);
+function valueIn(source: HeadSource, index: number): string {
+  return index < 0 ? source.authority : source.valueAt(index);
 }

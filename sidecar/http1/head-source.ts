@@ -9,11 +9,11 @@ export interface HeadSource {
   readonly authority: string;
   readonly status: number;
   /** The first `count` are its fields, in lower case; Host is not among them. */
-  readonly names: readonly string[];
-  readonly values: readonly string[];
-  /** A number for each name that its room knows, 0 for the others. */
-  readonly kinds: readonly number[];
   readonly count: number;
+  nameAt(index: number): string;
+  valueAt(index: number): string;
+  /** A number for each name that its room knows, 0 for the others. */
+  kindAt(index: number): number;
   /** -1 when absent. */
   readonly contentLength: number;
   readonly acceptsTrailers: boolean;

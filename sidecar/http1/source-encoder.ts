@@ -47,19 +47,19 @@ function statusLine(status: number, isOwn: boolean): string {
 
 function encode(head: MessageHead, source: HeadSource, edits: HeadEdits, start: string, connection: string): string {
   const { fields } = head;
-  const { names, values, kinds, count } = source;
+  const { count } = source;
   const first = fields.count - count;
   const dropped = HOP_BY_HOP | FRAMING | (edits.dropKinds & ~HOST);
   let out = start;
   for (let index = 0; index < count; index++) {
     const kind = fields.kindAt(first + index);
     if (kind !== FIELD.unknown && ((dropped >> kind) & 1) === 1) continue;
-    const name = names[index] as string;
+    const name = source.nameAt(index);
     if (edits.editCount > 0 && edits.indexOf(name) >= 0) out += replacement(source, edits, index);
     else {
-      const value = values[index] as string;
+      const value = source.valueAt(index);
       const isKept = value.length <= VALUE_MAX && ((SECRET >> kind) & 1) === 0;
-      out += isKept ? lines.of(kinds[index] as number, name, value) : fieldLine(name, value);
+      out += isKept ? lines.of(source.kindAt(index), name, value) : fieldLine(name, value);
     }
   }
   if (connection !== "") out += connection;
@@ -74,9 +74,10 @@ function encode(head: MessageHead, source: HeadSource, edits: HeadEdits, start: 
 }
 
 /** The line that was set, where the first field of the name stood; "" for the others. */
-function replacement({ names }: HeadSource, edits: HeadEdits, index: number): string {
-  const name = names[index] as string;
-  return names.indexOf(name) === index ? (edits.lines[edits.indexOf(name)] as string) : "";
+function replacement(source: HeadSource, edits: HeadEdits, index: number): string {
+  const name = source.nameAt(index);
+  for (let before = 0; before < index; before++) if (source.nameAt(before) === name) return "";
+  return edits.lines[edits.indexOf(name)] as string;
 }
 
 function framingLine({ framing, contentLength, status }: MessageHead, edits: HeadEdits): string {

@@ -72,12 +72,12 @@ function setLength(head: MessageHead, length: number): void {
 
 /** Bounds are those of the same head in HTTP/1.1; a field that says where the content ends counts when it is there. */
 function tooLarge(source: HeadSource, limits: Http1Limits, startLine: number): RefusalDetail | undefined {
-  const { names, values, count, authority } = source;
+  const { count, authority } = source;
   if (startLine > limits.startLineBytesMax) return "start-line-too-long";
   if (count + 1 > limits.fieldsMax) return "too-many-fields";
   let octets = startLine + "\r\n\r\n".length + "host".length + authority.length + FIELD_OCTETS;
   for (let index = 0; index < count; index++)
-    octets += (names[index] as string).length + (values[index] as string).length + FIELD_OCTETS;
+    octets += source.nameAt(index).length + source.valueAt(index).length + FIELD_OCTETS;
   return octets > limits.headBytesMax ? "head-too-large" : undefined;
 }
 

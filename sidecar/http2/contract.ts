@@ -95,17 +95,21 @@ export interface Http2ConnectionHandler {
 
 /** What a stream tells its owner. */
 export interface StreamHandler {
-  /** Final head, in `stream.head`. @param isEnd no content and no trailers follow */
-  onHead(stream: Http2StreamView, isEnd: boolean): void;
-  /** Client: a 1xx head, in `stream.head` during the call only. */
-  onInterimHead(stream: Http2StreamView): void;
+  /**
+   * Final head.
+   * @param head of a request stays until `release`; of an answer it is all others' as well: for this call only
+   * @param isEnd no content and no trailers follow
+   */
+  onHead(stream: Http2StreamView, head: Http2Head, isEnd: boolean): void;
+  /** Client: a 1xx head, for this call only. */
+  onInterimHead(stream: Http2StreamView, head: Http2Head): void;
   /**
    * Content: bytes[start, end), to be consumed or copied before returning; empty only where isEnd. Counts as taken,
    * and is given back to the peer's window, unless the stream is paused when this returns.
    */
   onData(stream: Http2StreamView, bytes: Buffer, start: number, end: number, isEnd: boolean): void;
-  /** In `stream.trailers`. */
-  onTrailers(stream: Http2StreamView): void;
+  /** For this call only. */
+  onTrailers(stream: Http2StreamView, trailers: Http2Head): void;
   /** Not whole and never will be: `resetCode`, `resetCause`, `isUnprocessed` say why. Not after own `reset`. */
   onReset(stream: Http2StreamView): void;
   /**
@@ -137,9 +141,6 @@ export interface Http2StreamView {
   readonly state: StreamState;
   /** Changeable by the owner at any time. */
   handler: StreamHandler;
-  /** What the peer said. Stays until `release`, also after the stream is closed. */
-  readonly head: Http2Head;
-  readonly trailers: Http2Head;
   /** All of the peer's message has come. */
   readonly isReceived: boolean;
   /** All of ours was given to this room (it may still wait for a window). */

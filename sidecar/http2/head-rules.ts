@@ -148,8 +148,7 @@ export class HeadReader implements FieldSink {
       case FIELD.cookie:
         // Crumbs are joined (section 8.2.3): what goes on as HTTP/1.1 must have one line.
         if (this.#cookieAt >= 0) {
-          head.values[this.#cookieAt] += `; ${value}`;
-          head.sensitive[this.#cookieAt] = (head.sensitive[this.#cookieAt] as number) | sensitive;
+          head.joinAt(this.#cookieAt, `; ${value}`, sensitive);
           return;
         }
         this.#cookieAt = head.count;

@@ -1,7 +1,13 @@
-// One head or trailers: pseudo-fields apart, fields as flat arrays of names and values in the order in which they
-// came. Reusable: reading fills it, edits change it in place, `copyFrom` makes another of it. Not the rules for it
+// One head or trailers: pseudo-fields apart, fields in the order in which they came, all that is known of them in one
+// array: with many streams each array is out of cache. Reusable: reading fills it, edits change it in place, `copyFrom` makes another of it. Not the rules for it
 // (head-rules.ts), and not bytes: the strings are shared with HPACK's tables, so the same value is the same string.
 import { FIELD, fieldKind } from "./field.ts";
+
+/** What there is of a field: its name, and behind it these. Traits are its kind, and whether it is sensitive. */
+const STRIDE = 3;
+const VALUE = 1;
+const TRAITS = 2;
+const KIND_SHIFT = 1;
 
 export class Http2Head {
   // Pseudo-fields; "" and 0 where absent. Request:
@@ -15,13 +21,8 @@ export class Http2Head {
   /** Response: 100..999. */
   status = 0;
 
-  // Fields: the first `count` are valid.
-  readonly names: string[] = [];
-  readonly values: string[] = [];
-  /** As in field.ts. */
-  readonly kinds: number[] = [];
-  /** 1: sent as a never-indexed literal, and must go on as one (RFC 7541 section 7.1.3). */
-  readonly sensitive: number[] = [];
+  /** Of each field name, value and traits; the first `count` are valid. */
+  readonly #fields: (string | number)[] = [];
   count = 0;
 
   /** Decoded: its size as RFC 9113 section 6.5.2 counts it. */
@@ -62,15 +63,33 @@ export class Http2Head {
   }
 
   nameAt(index: number): string {
-    return this.names[index] as string;
+    return this.#fields[index * STRIDE] as string;
   }
 
   valueAt(index: number): string {
-    return this.values[index] as string;
+    return this.#fields[index * STRIDE + VALUE] as string;
   }
 
+  /** As in field.ts. */
   kindAt(index: number): number {
-    return this.kinds[index] as number;
+    return (this.#fields[index * STRIDE + TRAITS] as number) >> KIND_SHIFT;
+  }
+
+  /** 1: sent as a never-indexed literal, and must go on as one (RFC 7541 section 7.1.3). */
+  sensitiveAt(index: number): number {
+    return (this.#fields[index * STRIDE + TRAITS] as number) & 1;
+  }
+
+  /** Another value for field `index`. */
+  setValueAt(index: number, value: string): void {
+    this.#fields[index * STRIDE + VALUE] = value;
+  }
+
+  /** More of the value of field `index`, which is sensitive if any part of it is. */
+  joinAt(index: number, more: string, sensitive: number): void {
+    this.setValueAt(index, this.valueAt(index) + more);
+    const at = index * STRIDE + TRAITS;
+    this.#fields[at] = (this.#fields[at] as number) | sensitive;
   }
 
   /** Is there a field of this known kind? */
@@ -81,12 +100,12 @@ export class Http2Head {
   /** First value of a known kind. */
   known(kind: number): string | undefined {
     const index = this.indexOfKind(kind);
-    return index < 0 ? undefined : this.values[index];
+    return index < 0 ? undefined : this.valueAt(index);
   }
 
   /** Index of the first field of a known kind; -1. */
   indexOfKind(kind: number): number {
-    for (let index = 0; index < this.count; index++) if (this.kinds[index] === kind) return index;
+    for (let index = 0; index < this.count; index++) if (this.kindAt(index) === kind) return index;
     return -1;
   }
 
@@ -94,8 +113,8 @@ export class Http2Head {
   value(lowerName: string): string | undefined {
     let joined: string | undefined;
     for (let index = 0; index < this.count; index++) {
-      if (this.names[index] !== lowerName) continue;
-      const value = this.values[index] as string;
+      if (this.nameAt(index) !== lowerName) continue;
+      const value = this.valueAt(index);
       joined = joined === undefined ? value : joined + (lowerName === "cookie" ? "; " : ", ") + value;
     }
     return joined;
@@ -128,14 +147,9 @@ export class Http2Head {
     this.acceptsTrailers = other.acceptsTrailers;
     this.ownsText = other.ownsText;
     this.#pathOnly = undefined;
-    const count = other.count;
-    for (let index = 0; index < count; index++) {
-      this.names[index] = other.names[index] as string;
-      this.values[index] = other.values[index] as string;
-      this.kinds[index] = other.kinds[index] as number;
-      this.sensitive[index] = other.sensitive[index] as number;
-    }
-    this.count = count;
+    const end = other.count * STRIDE;
+    for (let at = 0; at < end; at++) this.#fields[at] = other.#fields[at] as string | number;
+    this.count = other.count;
   }
 
   /** One more field at the end. `lowerName` is lower case; the caller vouches for both. */
@@ -145,18 +159,18 @@ export class Http2Head {
 
   /** The same where the kind is known already. */
   push(lowerName: string, value: string, kind: number, sensitive: number): void {
-    const index = this.count++;
-    this.names[index] = lowerName;
-    this.values[index] = value;
-    this.kinds[index] = kind;
-    this.sensitive[index] = sensitive;
+    const at = this.count++ * STRIDE;
+    const fields = this.#fields;
+    fields[at] = lowerName;
+    fields[at + VALUE] = value;
+    fields[at + TRAITS] = (kind << KIND_SHIFT) | sensitive;
   }
 
   /** One field instead of all of this name: where the first one stood, or at the end. */
   set(lowerName: string, value: string): void {
     for (let index = 0; index < this.count; index++) {
-      if (this.names[index] !== lowerName) continue;
-      this.values[index] = value;
+      if (this.nameAt(index) !== lowerName) continue;
+      this.setValueAt(index, value);
       this.#removeFrom(index + 1, lowerName);
       return;
     }
@@ -171,7 +185,7 @@ export class Http2Head {
   #removeFrom(start: number, lowerName: string): void {
     let kept = start;
     for (let index = start; index < this.count; index++) {
-      if (this.names[index] === lowerName) continue;
+      if (this.nameAt(index) === lowerName) continue;
       if (kept !== index) this.#move(index, kept);
       kept++;
     }
@@ -185,10 +199,8 @@ export class Http2Head {
   }
 
   #move(from: number, to: number): void {
-    this.names[to] = this.names[from] as string;
-    this.values[to] = this.values[from] as string;
-    this.kinds[to] = this.kinds[from] as number;
-    this.sensitive[to] = this.sensitive[from] as number;
+    for (let part = 0; part < STRIDE; part++)
+      this.#fields[to * STRIDE + part] = this.#fields[from * STRIDE + part] as string | number;
   }
 
   #splitPath(): void {

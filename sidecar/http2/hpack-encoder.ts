@@ -121,17 +121,10 @@ export class HpackEncoder {
   }
 
   #fields(head: Http2Head, out: Buffer, at: number): number {
-    const { names, values, kinds, sensitive, count, ownsText } = head;
+    const { count, ownsText } = head;
     for (let index = 0; index < count; index++) {
-      at = this.#field(
-        names[index] as string,
-        values[index] as string,
-        kinds[index] as number,
-        sensitive[index] as number,
-        ownsText,
-        out,
-        at,
-      );
+      const kind = head.kindAt(index);
+      at = this.#field(head.nameAt(index), head.valueAt(index), kind, head.sensitiveAt(index), ownsText, out, at);
     }
     return at;
   }
@@ -282,7 +275,7 @@ export function blockBytesMax(head: Http2Head): number {
     head.protocol.length +
     head.count * FIELD_ROOM;
   for (let index = 0; index < head.count; index++) {
-    bytes += (head.names[index] as string).length + (head.values[index] as string).length;
+    bytes += head.nameAt(index).length + head.valueAt(index).length;
   }
   return bytes;
 }

@@ -311,11 +311,11 @@ describe("gRPC, with @grpc/grpc-js", () => {
   it("is served: messages both ways, status in trailers, and trailers-only", async () => {
     const { port } = await (async () => {
       const server = await listen(() => ({
-        onHead: (stream) => {
+        onHead: (stream, head) => {
           const answer = new Http2Head();
           answer.status = 200;
           answer.add("content-type", "application/grpc");
-          if (stream.head.path.endsWith("/Fail")) {
+          if (head.path.endsWith("/Fail")) {
             answer.add("grpc-status", "5");
             answer.add("grpc-message", "not%20here");
             stream.sendHead(answer, true);

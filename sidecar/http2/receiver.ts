@@ -45,12 +45,16 @@ export interface Floods {
   readonly tableUpdates: FloodGuard;
 }
 
+/**
+ * Heads of answers, trailers, and heads of streams that are not there any more (HPACK's state needs them read), of all
+ * connections: whoever is told is done with it when the call returns.
+ */
+const passing = new Http2Head();
+
 export class Receiver implements FrameSink {
   readonly #owner: ReceiverOwner;
   readonly #decoder: HpackDecoder;
   readonly #heads: HeadReader;
-  /** Takes heads of streams that are not there any more: HPACK's state needs them read. */
-  readonly #scrap = new Http2Head();
   /**
    * Whose DATA frame is being read; 0 where it is dropped. An id, because frames come in several reads, and between them
    * a stream may end and its object be another's.
@@ -150,17 +154,17 @@ export class Receiver implements FrameSink {
     if (start === end) this.onEmptyHeaderFrame();
     if (stream === undefined) return this.#onHeadOfNoStream(streamId, isEnd, dependsOn, bytes, start, end);
     if (stream.isReceived) {
-      if (this.#decode(this.#scrap, "trailers", bytes, start, end) !== CONNECTION_REFUSED) {
+      if (this.#decode(passing, "trailers", bytes, start, end) !== CONNECTION_REFUSED) {
         this.#owner.streams.refuse(stream, REFUSALS["frame-after-half-close"]);
       }
       return;
     }
     if (stream.hasHead) return this.#onTrailers(stream, isEnd, bytes, start, end);
-    const fault = this.#decode(stream.head, "response", bytes, start, end);
+    const fault = this.#decode(passing, "response", bytes, start, end);
     if (fault === CONNECTION_REFUSED) return;
     if (fault !== undefined) return this.#owner.streams.refuse(stream, fault);
     if (dependsOn === streamId) return this.#owner.streams.refuse(stream, REFUSALS["self-dependency"]);
-    if (stream.head.status < 200) this.#onInterimHead(stream, isEnd);
+    if (passing.status < 200) this.#onInterimHead(stream, isEnd);
     else this.#onResponseHead(stream, isEnd);
   }
 
@@ -193,7 +197,7 @@ export class Receiver implements FrameSink {
     if (isServer && streamId > streams.lastPeerId)
       return this.#onRequest(streamId, isEnd, dependsOn, bytes, start, end);
     if (streams.isIdle(streamId)) return this.#refuse("frame-on-idle-stream");
-    if (this.#decode(this.#scrap, "trailers", bytes, start, end) === CONNECTION_REFUSED) return;
+    if (this.#decode(passing, "trailers", bytes, start, end) === CONNECTION_REFUSED) return;
     this.#onFrameOfClosed(streamId);
   }
 
@@ -201,24 +205,26 @@ export class Receiver implements FrameSink {
     const owner = this.#owner;
     owner.streams.lastPeerId = streamId;
     if (streamId > owner.lastAcceptedId) {
-      if (this.#decode(this.#scrap, "request", bytes, start, end) !== CONNECTION_REFUSED) this.#turnAway(streamId);
+      if (this.#decode(passing, "request", bytes, start, end) !== CONNECTION_REFUSED) this.#turnAway(streamId);
       return;
     }
     const isTooMany = owner.streams.count >= owner.limits.streamsMax;
     const stream = owner.streams.open(streamId);
-    const fault = this.#decode(stream.head, "request", bytes, start, end);
+    const head = stream.request;
+    const fault = this.#decode(head, "request", bytes, start, end);
     if (fault === CONNECTION_REFUSED) return;
     if (isTooMany) return this.#refuseTooMany(stream);
     if (isEnd) owner.streams.onMessageReceived(stream);
     if (fault !== undefined) return owner.streams.refuse(stream, fault);
     if (dependsOn === streamId) return owner.streams.refuse(stream, REFUSALS["self-dependency"]);
     stream.hasHead = true;
-    stream.contentLeft = stream.head.isConnect ? -1 : stream.head.contentLength;
+    stream.isTunnel = head.isConnect;
+    stream.contentLeft = head.isConnect ? -1 : head.contentLength;
     if (isEnd && stream.contentLeft > 0) {
       return owner.streams.refuse(stream, REFUSALS["content-length-differs"]);
     }
     stream.handler = owner.handler.onStream(stream);
-    stream.handler.onHead(stream, isEnd);
+    stream.handler.onHead(stream, head, isEnd);
   }
 
   /** It crossed our last GOAWAY: nothing was done, so the client may try again elsewhere (section 8.7). */
@@ -239,39 +245,35 @@ export class Receiver implements FrameSink {
     if (++stream.interimHeads > limits.interimHeadsMax) {
       return streams.refuse(stream, REFUSALS["too-many-interim-heads"]);
     }
-    stream.handler.onInterimHead(stream);
+    stream.handler.onInterimHead(stream, passing);
   }
 
   #onResponseHead(stream: Http2Stream, isEnd: boolean): void {
     stream.hasHead = true;
-    const { status, contentLength } = stream.head;
+    const { status, contentLength } = passing;
     const method = stream.requestMethod;
     if (method === "HEAD" || status === 204 || status === 304) stream.contentLeft = 0;
-    else if (method === "CONNECT" && status < 300) stream.contentLeft = -1;
-    else stream.contentLeft = contentLength;
+    else if (method === "CONNECT" && status < 300) {
+      stream.isTunnel = true;
+      stream.contentLeft = -1;
+    } else stream.contentLeft = contentLength;
     if (isEnd) {
       if (stream.contentLeft > 0) return this.#refuseLength(stream);
       this.#owner.streams.onMessageReceived(stream);
     }
-    stream.handler.onHead(stream, isEnd);
+    stream.handler.onHead(stream, passing, isEnd);
   }
 
   #onTrailers(stream: Http2Stream, isEnd: boolean, bytes: Buffer, start: number, end: number): void {
     const streams = this.#owner.streams;
-    const fault = this.#decode(stream.trailers, "trailers", bytes, start, end);
+    const fault = this.#decode(passing, "trailers", bytes, start, end);
     if (fault === CONNECTION_REFUSED) return;
     if (fault !== undefined) return streams.refuse(stream, fault);
-    if (this.#isTunnel(stream)) return streams.refuse(stream, REFUSALS["fields-in-tunnel"]);
+    if (stream.isTunnel) return streams.refuse(stream, REFUSALS["fields-in-tunnel"]);
     if (!isEnd) return streams.refuse(stream, REFUSALS["trailers-without-end"]);
     if (stream.contentLeft > 0) return this.#refuseLength(stream);
     streams.onMessageReceived(stream);
-    stream.handler.onTrailers(stream);
-  }
-
-  /** Section 8.5: nothing but content follows on a connected stream. */
-  #isTunnel({ head, requestMethod }: Http2Stream): boolean {
-    if (this.#owner.isServer) return head.isConnect;
-    return requestMethod === "CONNECT" && head.status < 300;
+    stream.handler.onTrailers(stream, passing);
   }
 
   /** Our SETTINGS were acknowledged: from here on the peer has to keep to them. */

@@ -1,6 +1,7 @@
 // What RFC 9113, RFC 8441 and RFC 7541 ask, continued: values at a bound, every frame in every state, both roles, and
 // header blocks that have to be read although nobody wants them. Cases as in requirements.test.ts.
 import { describe, expect, it } from "vitest";
+import { requestHead } from "./testing/echo.ts";
 import {
   block,
   CLIENT_START,
@@ -648,11 +649,7 @@ describe("a client", () => {
     script.send(SERVER_START);
     script.connection.streams.nextOwnId = WINDOW_MAX;
     expect(script.connection.canOpenStream).toBe(true);
-    script.connection.request(
-      new Script({ role: "client", requests: ["GET"] }).streams[0]?.head as never,
-      true,
-      script,
-    );
+    script.connection.request(requestHead("GET", "/"), true, script);
     expect(script.connection.canOpenStream).toBe(false);
   });
 

@@ -48,14 +48,13 @@ export class Http2Stream implements Http2StreamView {
   id = 0;
   state: StreamState = "idle";
   handler: StreamHandler = NO_HANDLER;
-  readonly head: Http2Head = new Http2Head();
   isReceived = false;
   isSent = false;
   resetCode = 0;
   resetCause: ResetCause | undefined = undefined;
   isUnprocessed = false;
   refusal: Refusal | undefined = undefined;
-  #trailers: Http2Head | undefined = undefined;
+  #request: Http2Head | undefined = undefined;
 
   // ---- receiver ----
 
@@ -66,6 +65,8 @@ export class Http2Stream implements Http2StreamView {
   contentLeft = -1;
   /** Client: the answer is to HEAD, CONNECT: its Content-Length is not about content that comes. */
   requestMethod = "";
+  /** CONNECT was accepted, or is: nothing but content follows (RFC 9113 section 8.5). */
+  isTunnel = false;
   /** What the peer may still send. */
   receiveWindow = 0;
   /** Received, and not yet given back to the peer's window. */
@@ -97,8 +98,6 @@ export class Http2Stream implements Http2StreamView {
     this.id = id;
     this.state = "open";
     this.handler = NO_HANDLER;
-    this.head.clear();
-    this.#trailers?.clear();
     this.isReceived = false;
     this.isSent = false;
     this.resetCode = 0;
@@ -109,6 +108,7 @@ export class Http2Stream implements Http2StreamView {
     this.interimHeads = 0;
     this.contentLeft = -1;
     this.requestMethod = "";
+    this.isTunnel = false;
     this.receiveWindow = receiveWindow;
     this.unreturnedBytes = 0;
     this.stalledBytes = 0;
@@ -126,14 +126,15 @@ export class Http2Stream implements Http2StreamView {
     this.queuedTrailers = undefined;
   }
 
-  get trailers(): Http2Head {
-    this.#trailers ??= new Http2Head();
-    return this.#trailers;
+  /** Server: what the peer asks for. Stays until `release`, also after the stream is closed. */
+  get request(): Http2Head {
+    this.#request ??= new Http2Head();
+    return this.#request;
   }
 
-  /** Text that its heads keep alive until they are filled again. */
+  /** Text that its request keeps alive until the next one is there. */
   get keptBytes(): number {
-    return this.head.listBytes + (this.#trailers?.listBytes ?? 0);
+    return this.#request?.listBytes ?? 0;
   }
 
   get queuedBytes(): number {

@@ -17,7 +17,9 @@ const SPARES_MAX = 512;
 /** Of text that one of them may keep alive: large heads are not held for a connection that may never use them again. */
 const SPARE_TEXT_MAX = 4096;
 
-const spares: Http2Stream[] = [];
+/** Of servers, which have a head each, and of clients, which need none. */
+const serverSpares: Http2Stream[] = [];
+const clientSpares: Http2Stream[] = [];
 
 /** What the streams ask of their connection. */
 export interface StreamsOwner {
@@ -39,11 +41,13 @@ export class Streams implements StreamHost {
   lastPeerId = 0;
   nextOwnId = 1;
   readonly #owner: StreamsOwner;
+  readonly #spares: Http2Stream[];
   /** Closed and released within this turn: somebody up the stack may still look at them. */
   readonly #retired: Http2Stream[] = [];
 
   constructor(owner: StreamsOwner) {
     this.#owner = owner;
+    this.#spares = owner.isServer ? serverSpares : clientSpares;
   }
 
   get count(): number {
@@ -63,7 +67,7 @@ export class Streams implements StreamHost {
   }
 
   open(id: number): Http2Stream {
-    const stream = spares.pop() ?? new Http2Stream();
+    const stream = this.#spares.pop() ?? new Http2Stream();
     stream.open(this, id, this.#owner.windows.initialWindow, this.#owner.peer.initialWindow);
     this.table.add(stream);
     return stream;
@@ -75,7 +79,7 @@ export class Streams implements StreamHost {
       const stream = this.#retired.pop() as Http2Stream;
       stream.state = "idle";
       stream.leaveHost();
-      if (spares.length < SPARES_MAX && stream.keptBytes <= SPARE_TEXT_MAX) spares.push(stream);
+      if (this.#spares.length < SPARES_MAX && stream.keptBytes <= SPARE_TEXT_MAX) this.#spares.push(stream);
     }
   }
 

@@ -109,10 +109,10 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
 
   // ---- the answer ----
 
-  onHead(stream: Http2StreamView, isEnd: boolean): void {
+  onHead(_stream: Http2StreamView, fields: Http2Head, isEnd: boolean): void {
     this.guard(() => {
       this.hasAnswered = true;
-      const head = this.#headOf(stream, isEnd);
+      const head = this.#headOf(fields, isEnd);
       if (head === undefined) return;
       if (head.framing === "tunnel") {
         this.enterTunnel(head.status);
@@ -123,7 +123,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
       if (this.member !== undefined) this.member.state.outlier.connectFailures = 0;
       this.noteHead(head);
       if (this.owner.wantsRetry(head)) return this.giveWay(false, head.status);
-      this.owner.onResponseHead(head, "data", stream.head);
+      this.owner.onResponseHead(head, "data", fields);
       if (this.isOver) return;
       this.state = "body";
       if (isEnd) this.complete(true, "");
@@ -131,10 +131,10 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     });
   }
 
-  onInterimHead(stream: Http2StreamView): void {
+  onInterimHead(_stream: Http2StreamView, fields: Http2Head): void {
     this.guard(() => {
       this.hasAnswered = true;
-      const head = this.#headOf(stream, true);
+      const head = this.#headOf(fields, true);
       if (head === undefined || !this.passInterim(head)) return;
       this.owner.onReadDone();
     });
@@ -157,10 +157,10 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     }
   }
 
-  onTrailers(stream: Http2StreamView): void {
+  onTrailers(_stream: Http2StreamView, trailers: Http2Head): void {
     this.guard(() => {
       if (this.state === "tunnel") this.owner.tunnel?.onEndpointEnd();
-      else this.complete(true, stream.trailers);
+      else this.complete(true, trailers);
     });
   }
 
@@ -196,11 +196,11 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   }
 
   /** For as long as nobody else reads a head. @returns undefined when it breaks a rule of HTTP: the attempt has failed */
-  #headOf(stream: Http2StreamView, isEnd: boolean): MessageHead | undefined {
+  #headOf(fields: Http2Head, isEnd: boolean): MessageHead | undefined {
     const decoder = this.#decoders.current;
     decoder.reset();
     decoder.expect(this.#method, this.#upgradeAsked);
-    if (decoder.takeHead(stream.head, HTTP1_KINDS, isEnd)) return decoder.head;
+    if (decoder.takeHead(fields, HTTP1_KINDS, isEnd)) return decoder.head;
     this.fail(failure("bad-response", decoder.refusal?.detail));
     return undefined;
   }

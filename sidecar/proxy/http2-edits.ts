@@ -26,13 +26,13 @@ export function editHead(source: Http2Head, edits: HeadEdits, into: Http2Head): 
   const drops = edits.dropKinds !== 0;
   // Requests drop, answers mostly do not: what requests drop is not forgotten between two of them.
   if (drops && edits.dropKinds !== lastKinds) drop(edits.dropKinds);
-  const { names, values, kinds, sensitive, count } = source;
+  const { count } = source;
   for (let index = 0; index < count; index++) {
-    const kind = kinds[index] as number;
+    const kind = source.kindAt(index);
     if (drops && isDropped[kind] === 1) continue;
-    const name = names[index] as string;
+    const name = source.nameAt(index);
     if (edits.editCount > 0 && edits.indexOf(name) >= 0) continue;
-    into.push(name, values[index] as string, kind, sensitive[index] as number);
+    into.push(name, source.valueAt(index), kind, source.sensitiveAt(index));
   }
   addEdits(edits, into);
 }

@@ -233,8 +233,8 @@ function editsOf(choice: number, isRequest: boolean): HeadEdits {
 /** Pseudo-fields, and fields in any order: among other names it means nothing. */
 function meaningOf(head: Http2Head): object {
   const { method, scheme, authority, path, status, contentLength } = head;
-  const list = Array.from({ length: head.count }, (_, index) => `${head.names[index]}: ${head.values[index]}`);
-  const kinds = Array.from({ length: head.count }, (_, index) => [head.kinds[index], fieldKind(head.nameAt(index))]);
+  const list = Array.from({ length: head.count }, (_, index) => `${head.nameAt(index)}: ${head.valueAt(index)}`);
+  const kinds = Array.from({ length: head.count }, (_, index) => [head.kindAt(index), fieldKind(head.nameAt(index))]);
   for (const [kind, known] of kinds) expect(kind).toBe(known);
   return { method, scheme, authority, path, status, contentLength, fields: list.sort() };
 }

@@ -48,6 +48,8 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   readonly #exchange: Exchange;
   readonly #timer: PhaseTimer;
   #stream: Http2StreamView | undefined = undefined;
+  /** The request as it came. */
+  #fields: Http2Head | undefined = undefined;
   #state: SeatState = "free";
   #policyIdleMs = 0;
   /** What a tunnel's client sent before there was a tunnel; at most a stream's window. */
@@ -71,7 +73,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
   /** An upgrade is no request of HTTP/2. */
   get http2Head(): Http2Head | undefined {
     const { head } = this;
-    return head.upgrade || head.isConnect ? undefined : this.#stream?.head;
+    return head.upgrade || head.isConnect ? undefined : this.#fields;
   }
 
   get remoteAddress(): string {
@@ -106,9 +108,10 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
 
   // ---- the request ----
 
-  onHead(stream: Http2StreamView, isEnd: boolean): void {
+  onHead(_stream: Http2StreamView, fields: Http2Head, isEnd: boolean): void {
     this.#guard(() => {
-      if (!this.#takeHead(stream.head, isEnd)) return this.#refuse();
+      this.#fields = fields;
+      if (!this.#takeHead(fields, isEnd)) return this.#refuse();
       const { head } = this.#decoder;
       const hasBody = !isEnd && !head.isConnect && !head.upgrade;
       this.#hasEnded = isEnd;
@@ -145,11 +148,11 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     }
   }
 
-  onTrailers(stream: Http2StreamView): void {
+  onTrailers(_stream: Http2StreamView, trailers: Http2Head): void {
     this.#guard(() => {
       this.#hasEnded = true;
       if (this.#state === "body") {
-        this.#completeRequest(trailersText(stream.trailers));
+        this.#completeRequest(trailersText(trailers));
         this.#owner.readEnd.add(this);
       } else if (this.#state === "tunnel") this.#exchange.tunnel.onClientEnd();
     });
@@ -267,6 +270,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     const stream = this.#stream;
     if (stream === undefined) return;
     this.#stream = undefined;
+    this.#fields = undefined;
     this.#state = "free";
     if (this.#early.length > 0) this.#early = [];
     this.#isPaused = false;

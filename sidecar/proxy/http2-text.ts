@@ -15,9 +15,8 @@ export function trailersText(head: Http2Head): string {
 }
 
 function fieldLines(head: Http2Head): string {
-  const { names, values, count } = head;
   let lines = "";
-  for (let index = 0; index < count; index++) lines += `${names[index]}: ${values[index]}\r\n`;
+  for (let index = 0; index < head.count; index++) lines += `${head.nameAt(index)}: ${head.valueAt(index)}\r\n`;
   return lines;
 }
 
@@ -62,9 +61,9 @@ const seen: string[] = new Array<string>(SEEN_PLACES).fill("");
 export function addLines(lines: string, into: Http2Head): void {
   const fields = known.get(lines) ?? keptWhenSeen(lines);
   if (fields === undefined) return readFields(lines, 0, into, false);
-  const { names, values, kinds, count } = fields;
+  const { count } = fields;
   for (let index = 0; index < count; index++)
-    into.push(names[index] as string, values[index] as string, kinds[index] as number, 0);
+    into.push(fields.nameAt(index), fields.valueAt(index), fields.kindAt(index), 0);
 }
 
 function keptWhenSeen(lines: string): Http2Head | undefined {
@@ -76,7 +75,7 @@ function keptWhenSeen(lines: string): Http2Head | undefined {
   const fields = new Http2Head();
   readFields(lines, 0, fields, false);
   // They may be kept as they are. Pieces of the lines may not, and V8 compares those by a call into its runtime.
-  for (let index = 0; index < fields.count; index++) fields.values[index] = ownCopy(fields.values[index] as string);
+  for (let index = 0; index < fields.count; index++) fields.setValueAt(index, ownCopy(fields.valueAt(index)));
   if (known.size >= KNOWN_MAX) known.clear();
   known.set(lines, fields);
   return fields;

@@ -4,10 +4,9 @@ import { Http2Head } from "../head.ts";
 
 /** Answers each request with its own content; fields of the request that begin with "echo-" come back. */
 export const ECHO: StreamHandler = {
-  onHead: (stream, isEnd) => {
+  onHead: (stream, head, isEnd) => {
     const answer = new Http2Head();
     answer.status = 200;
-    const { head } = stream;
     answer.add("content-type", head.value("content-type") ?? "application/octet-stream");
     answer.add("x-method", head.method);
     answer.add("x-path", head.path);
@@ -20,7 +19,7 @@ export const ECHO: StreamHandler = {
   onData: (stream, bytes, start, end, isEnd) => {
     if (!stream.sendData(bytes, start, end, isEnd)) stream.pauseReading();
   },
-  onTrailers: (stream) => stream.sendTrailers(stream.trailers),
+  onTrailers: (stream, trailers) => stream.sendTrailers(trailers),
   onInterimHead: () => {},
   onDrain: (stream) => stream.resumeReading(),
   onReset: () => {},
@@ -52,16 +51,16 @@ export class Answer implements StreamHandler {
     return Buffer.concat(this.#chunks);
   }
 
-  onHead(stream: Http2StreamView, isEnd: boolean): void {
+  onHead(stream: Http2StreamView, head: Http2Head, isEnd: boolean): void {
     this.stream = stream;
-    this.head.copyFrom(stream.head);
+    this.head.copyFrom(head);
     if (isEnd) this.#settle("end");
   }
 
-  onInterimHead(stream: Http2StreamView): void {
-    const head = new Http2Head();
-    head.copyFrom(stream.head);
-    this.interim.push(head);
+  onInterimHead(_stream: Http2StreamView, head: Http2Head): void {
+    const copy = new Http2Head();
+    copy.copyFrom(head);
+    this.interim.push(copy);
   }
 
   onData(_stream: Http2StreamView, bytes: Buffer, start: number, end: number, isEnd: boolean): void {
@@ -69,9 +68,9 @@ export class Answer implements StreamHandler {
     if (isEnd) this.#settle("end");
   }
 
-  onTrailers(stream: Http2StreamView): void {
+  onTrailers(_stream: Http2StreamView, trailers: Http2Head): void {
     this.trailers = new Http2Head();
-    this.trailers.copyFrom(stream.trailers);
+    this.trailers.copyFrom(trailers);
     this.#settle("end");
   }
 

@@ -59,6 +59,8 @@ export class Script implements Http2ConnectionHandler, StreamHandler {
   readonly flushes = new FlushQueue(() => {});
   readonly connection: Http2Connection;
   readonly streams: Http2StreamView[] = [];
+  /** Of the requests and answers that were told, in their order. */
+  readonly heads: Http2Head[] = [];
   readonly events: string[] = [];
   readonly frames: string[] = [];
   readonly #options: ScriptOptions;
@@ -175,8 +177,8 @@ export class Script implements Http2ConnectionHandler, StreamHandler {
 
   // ---- the streams' ----
 
-  onHead(stream: Http2StreamView, isEnd: boolean): void {
-    const { head } = stream;
+  onHead(stream: Http2StreamView, head: Http2Head, isEnd: boolean): void {
+    this.heads.push(head);
     const start = head.status > 0 ? String(head.status) : `${head.method} ${head.path}`;
     const host = head.authority === "" || head.authority === "a.test" ? "" : ` @${head.authority}`;
     this.#event(`head ${stream.id} ${start}${host}${fieldsOf(head)}${isEnd ? " end" : ""}`);
@@ -184,8 +186,8 @@ export class Script implements Http2ConnectionHandler, StreamHandler {
     if (isEnd) this.#answer(stream);
   }
 
-  onInterimHead(stream: Http2StreamView): void {
-    this.#event(`interim ${stream.id} ${stream.head.status}${fieldsOf(stream.head)}`);
+  onInterimHead(stream: Http2StreamView, head: Http2Head): void {
+    this.#event(`interim ${stream.id} ${head.status}${fieldsOf(head)}`);
   }
 
   onData(stream: Http2StreamView, bytes: Buffer, start: number, end: number, isEnd: boolean): void {
@@ -197,8 +199,8 @@ export class Script implements Http2ConnectionHandler, StreamHandler {
     if (isEnd) this.#answer(stream);
   }
 
-  onTrailers(stream: Http2StreamView): void {
-    this.#event(`trailers ${stream.id}${fieldsOf(stream.trailers)}`);
+  onTrailers(stream: Http2StreamView, trailers: Http2Head): void {
+    this.#event(`trailers ${stream.id}${fieldsOf(trailers)}`);
     this.#answer(stream);
   }
 
