@@ -20,6 +20,8 @@ const SEMICOLON = 0x3b;
 
 /** More digits could only be zeros in front, which no sender needs and in which parsers have overflowed. */
 const SIZE_DIGITS_MAX = 16;
+/** Sizes up to this many digits are small whole numbers. */
+const PLAIN_DIGITS_MAX = 7;
 
 export class ChunkScanner {
   fault: RefusalDetail = "bad-chunk-size";
@@ -76,7 +78,8 @@ export class ChunkScanner {
         at = this.#extension(bytes, at, end);
         this.outStart = at;
       } else {
-        at = this.#framing(bytes, at, end);
+        const plain = this.#plain(bytes, at, end);
+        at = plain > at ? plain : this.#framing(bytes, at, end);
       }
       if (at < 0) return at;
       if (this.#keepsFraming) this.outEnd = at;
@@ -91,6 +94,29 @@ export class ChunkScanner {
     this.#size -= taken;
     if (this.#size === 0) this.#state = DATA_CR;
     return at + taken;
+  }
+
+  /**
+   * What stands between content mostly: a size without extension, or the end of a chunk, each in one piece.
+   * @returns the position behind it; `at` where it is anything else
+   */
+  #plain(bytes: Uint8Array, at: number, end: number): number {
+    if (this.#state === DATA_CR) {
+      if (end - at < 2 || bytes[at] !== CR || bytes[at + 1] !== LF) return at;
+      this.#beginChunk();
+      return at + 2;
+    }
+    if (this.#state !== SIZE || this.#digits > 0) return at;
+    const stop = Math.min(end - 2, at + PLAIN_DIGITS_MAX);
+    let size = 0;
+    let next = at;
+    while (next < stop && ((OCTET[bytes[next] as number] as number) & HEX) !== 0)
+      size = (size << 4) | (HEX_VALUE[bytes[next++] as number] as number);
+    if (next === at || next > end - 2 || bytes[next] !== CR || bytes[next + 1] !== LF) return at;
+    this.#size = size;
+    this.#isLast = size === 0;
+    this.#state = this.#isLast ? END : DATA;
+    return next + 2;
   }
 
   /** One byte of framing, or all digits of a size. */

@@ -1,11 +1,14 @@
 // The byte scan over field lines (RFC 9112 section 5), of heads and of trailers alike: strict, resumable at any byte,
-// every byte looked at once. It fills a FieldTable with offsets; what the fields mean is decided elsewhere.
+// every byte looked at once, unless the line is one that came before (line-memo.ts). It fills a FieldTable with offsets;
+// what the fields mean is decided elsewhere.
+import { wordsOf } from "../../runtime/words.ts";
 import { NEEDS_MORE, REFUSED } from "./contract.ts";
 import { FIELD, fieldKind, isFramingLookalike } from "./field.ts";
 import type { FieldTable } from "./field-table.ts";
+import { LineMemo } from "./line-memo.ts";
 import { COLON, CR, HTAB, LF, OCTET, SP, TOKEN } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
-import { skipValue } from "./skip-value.ts";
+import { skipValue } from "./skip-octets.ts";
 
 /** What the scan waits for. */
 const NAME = 0;
@@ -13,6 +16,10 @@ const VALUE_START = 1;
 const VALUE_BYTES = 2;
 const VALUE_LF = 3;
 const END_LF = 4;
+
+const ELSEWHERE = -1;
+/** Of all connections. */
+const known = new LineMemo();
 
 export class FieldScanner {
   /** Set when REFUSED was returned. */
@@ -41,9 +48,21 @@ export class FieldScanner {
   scan(table: FieldTable, bytes: Uint8Array, start: number, end: number, base: number): number {
     let at = start;
     let state = this.#state;
+    const words = wordsOf(bytes);
+    /** Where the line being read begins, if that is within these bytes. */
+    let lineAt = ELSEWHERE;
     // One loop with the states in the order in which they follow each other: a call per state cost a third more.
     while (at < end) {
       if (state === NAME) {
+        lineAt = at - base === this.#mark ? at : ELSEWHERE;
+        const length = lineAt === at ? known.find(words, at, end) : 0;
+        if (length > 0) {
+          if (table.count === this.#fieldsMax) return this.#refuse(this.#tooMany);
+          known.addTo(table, this.#mark);
+          at += length;
+          this.#mark += length;
+          continue;
+        }
         while (at < end && ((OCTET[bytes[at] as number] as number) & TOKEN) !== 0) at++;
         if (at === end) break;
         if (bytes[at] === COLON && at - base > this.#mark) {
@@ -73,6 +92,7 @@ export class FieldScanner {
         if (bytes[at] !== LF) return this.#refuse("bare-cr");
         at++;
         if (state === END_LF) return at;
+        if (lineAt >= 0) known.note(words, lineAt, at - lineAt, table);
         this.#mark = at - base;
         state = NAME;
       }

@@ -2,8 +2,9 @@
 // Not what the target means: that is authority.ts.
 import { NEEDS_MORE, REFUSED } from "./contract.ts";
 import type { MessageHead } from "./head.ts";
-import { CR, DIGIT, LF, OCTET, SP, TARGET, TOKEN, VALUE } from "./octet.ts";
+import { CR, DIGIT, LF, OCTET, SP, TOKEN, VALUE } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
+import { skipTarget } from "./skip-octets.ts";
 
 const METHOD = 0;
 const TARGET_BYTES = 1;
@@ -92,7 +93,7 @@ export class StartLineScanner {
   }
 
   #target(head: MessageHead, bytes: Uint8Array, at: number, end: number, base: number): number {
-    while (at < end && ((OCTET[bytes[at] as number] as number) & TARGET) !== 0) at++;
+    at = skipTarget(bytes, at, end);
     if (at === end) return at;
     if (bytes[at] !== SP) {
       // A line that ends here is HTTP/0.9, which has no fields and so no Host.
