@@ -126,11 +126,24 @@ function plainFirst([first]: readonly Candidate[]): Candidate | null | undefined
   return first.pathOnly ? first : undefined;
 }
 
-/** FNV-1a over characters. */
+/** FNV-1a over octets. */
 function hashText(text: string): number {
+  const octets = octetsOf(text, text.length);
   let hash = HASH_SEED | 0;
-  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), HASH_PRIME);
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ (octets[index] as number), HASH_PRIME);
   return hash;
+}
+
+let scratch = Buffer.allocUnsafeSlow(1_024);
+
+/**
+ * The first `length` characters as octets, until the next call; of a character beyond latin1, which no request brings, the
+ * low one. A path is a piece of its head, and asking that character by character costs a look at how it is made each time.
+ */
+function octetsOf(text: string, length: number): Buffer {
+  if (length > scratch.length) scratch = Buffer.allocUnsafeSlow(length * 2);
+  scratch.write(text, 0, length, "latin1");
+  return scratch;
 }
 
 /** Where the search for a hash begins. FNV's low bits are weak, so the high ones are mixed in. */
@@ -140,24 +153,22 @@ function firstGroup(hash: number, mask: number): number {
 
 /** The first candidate by precedence that holds for the request. Creates nothing, but for what regexes need. */
 export function findInPaths(index: PathIndex, view: RequestView): Candidate | undefined {
-  const { path } = view;
-  // A path is mostly a piece of its head, and asking a piece for a character costs a look at how it is made each time.
-  const text = view.pathText ?? path;
-  const start = view.pathStart ?? 0;
+  const path = view.path;
   const { slots, prefixLengths } = index;
   const end = Math.min(path.length, index.lengthMax + 1);
+  const octets = octetsOf(path, end);
   let hash = HASH_SEED | 0;
   let deepest = NOWHERE;
   for (let position = 0; position < end; position += 1) {
-    const code = text.charCodeAt(start + position);
+    const code = octets[position] as number;
     if (code === SLASH && position > 0 && ((prefixLengths[position] as number) & ELEMENTS) !== 0) {
-      const at = probe(slots, hash, text, start, position);
+      const at = probe(slots, hash, octets, position);
       if (at !== NOWHERE && slots[at + PREFIX] !== null) deepest = at;
     }
     hash = Math.imul(hash ^ code, HASH_PRIME);
   }
   if (path.length > 0 && path.length <= index.lengthMax) {
-    const at = probe(slots, hash, text, start, path.length);
+    const at = probe(slots, hash, octets, path.length);
     if (at !== NOWHERE) {
       const exact = slots[at + EXACT];
       if (exact !== null) {
@@ -184,14 +195,19 @@ function findByPrefix(index: PathIndex, deepest: number, view: RequestView): Can
   return firstRegex(index.lateRegexes, view, undefined) ?? firstHolding(index.root.prefix, view);
 }
 
-/** The group of `length` characters of `text`, whose hash is `hash`; NOWHERE when there is none. */
-function probe(slots: Slots, hash: number, text: string, start: number, length: number): number {
+/** The group of the first `length` octets of a path, whose hash is `hash`; NOWHERE when there is none. */
+function probe(slots: Slots, hash: number, octets: Buffer, length: number): number {
   const mask = slots.length - 1;
   for (let at = firstGroup(hash, mask); ; at = (at + GROUP) & mask) {
     const known = slots[at] as string | null;
     if (known === null) return NOWHERE;
-    if (known.length === length && text.startsWith(known, start)) return at;
+    if (known.length === length && isText(octets, known)) return at;
   }
+}
+
+function isText(octets: Buffer, text: string): boolean {
+  for (let index = 0; index < text.length; index += 1) if (octets[index] !== text.charCodeAt(index)) return false;
+  return true;
 }
 
 function firstHolding(candidates: readonly Candidate[], view: RequestView): Candidate | undefined {
@@ -203,14 +219,15 @@ function firstHolding(candidates: readonly Candidate[], view: RequestView): Cand
 
 /** The first regular expression that holds: only those are tried whose literal beginning the path begins with. */
 function findRegex({ slots, prefixLengths, root, lengthMax }: PathIndex, view: RequestView): Candidate | undefined {
-  const { path } = view;
+  const path = view.path;
   const end = Math.min(path.length, lengthMax);
+  const octets = octetsOf(path, end);
   let best = firstRegex(root.regexes, view, undefined);
   let hash = HASH_SEED | 0;
   for (let position = 0; position < end; position += 1) {
-    hash = Math.imul(hash ^ path.charCodeAt(position), HASH_PRIME);
+    hash = Math.imul(hash ^ (octets[position] as number), HASH_PRIME);
     if (((prefixLengths[position + 1] as number) & LITERAL) === 0) continue;
-    const at = probe(slots, hash, path, 0, position + 1);
+    const at = probe(slots, hash, octets, position + 1);
     if (at !== NOWHERE) best = firstRegex((slots[at + NODE] as PathNode).regexes, view, best);
   }
   return best;

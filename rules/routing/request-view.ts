@@ -8,9 +8,6 @@ export interface RequestView {
   readonly method: string;
   /** As received, without the query: escapes are not decoded and dots are not resolved. */
   readonly path: string;
-  /** Where `path` was cut out of, and where in that text it begins; absent where it stands for itself. */
-  readonly pathText?: string;
-  readonly pathStart?: number;
   /** Without the `?`; empty when there is none. */
   readonly query: string;
   /** The service port that was asked for. */

@@ -90,15 +90,6 @@ export class MessageHead {
     return this.#path ?? "";
   }
 
-  /** Request: a text in which `path` stands at `pathStart`: looking into a text costs less than into a piece of it. */
-  get pathText(): string {
-    return this.#isPathCut() ? this.fields.text : this.path;
-  }
-
-  get pathStart(): number {
-    return this.#isPathCut() ? this.secondStart : 0;
-  }
-
   /** Request: the query without its "?"; "" when there is none. */
   get query(): string {
     if (this.#path === undefined) this.#splitTarget();
@@ -161,10 +152,6 @@ export class MessageHead {
     this.#isMethodKnown = false;
     this.#path = undefined;
     this.#query = "";
-  }
-
-  #isPathCut(): boolean {
-    return this.fields.source === undefined && !this.isAbsoluteForm && !this.isConnect;
   }
 
   #splitTarget(): void {

@@ -18,15 +18,6 @@ export class HeadView implements RequestView {
     return head?.isConnect === true ? "/" : (head?.path ?? "");
   }
 
-  get pathText(): string {
-    const { head } = this;
-    return head?.isConnect === true ? "/" : (head?.pathText ?? "");
-  }
-
-  get pathStart(): number {
-    return this.head?.pathStart ?? 0;
-  }
-
   get query(): string {
     return this.head?.query ?? "";
   }
