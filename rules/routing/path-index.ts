@@ -1,6 +1,7 @@
 // Finds the candidates whose path holds in one pass over the path, however many routes there are: a hash of every
-// leading run of path elements is looked up as the pass goes by. Not a trie: a trie's depth, and so its time, grows
-// with the number of routes; this table's does not (bench/routing.ts).
+// leading run of path elements is looked up as the pass goes by. The pass goes by words of four octets: a look at each
+// character costs more than all the rest. Not a trie: a trie's depth, and so its time, grows with the number of routes;
+// this table's does not (bench/routing.ts).
 import { type Candidate, comparePrecedence, conditionsHold, PATH_RANK } from "./candidate.ts";
 import type { RequestView } from "./request-view.ts";
 import { normalPrefix } from "./rewrite.ts";
@@ -18,11 +19,11 @@ interface PathNode {
 
 /**
  * Nodes by hash: open addressing with linear probing over groups of four, a power of two of them and at most half of
- * them filled. A group is path, EXACT, PREFIX, node. EXACT is the first exact candidate when the path is its only
+ * them filled. A group is where its path stands among `paths`, EXACT, PREFIX, node. EXACT is the first exact candidate when the path is its only
  * condition, which is then the answer; null when there is none; undefined when the node's list must be asked. PREFIX
- * likewise. So the usual lookup reads one group and one string: with 10,000 routes what costs is memory out of cache.
+ * likewise. So the usual lookup reads one group and one path: with 10,000 routes what costs is memory out of cache.
  */
-type Slots = readonly (string | Candidate | PathNode | null | undefined)[];
+type Slots = readonly (number | Candidate | PathNode | null | undefined)[];
 
 const EXACT = 1;
 const PREFIX = 2;
@@ -32,8 +33,11 @@ const GROUP = 1 << GROUP_SHIFT;
 
 export interface PathIndex {
   readonly slots: Slots;
-  /** What the table has at every length (ELEMENTS, LITERAL): no other length is looked up. */
-  readonly prefixLengths: Uint8Array;
+  /** Each path of the table: its length, and its octets in words. */
+  readonly paths: Int32Array;
+  /** Lengths at which a PathPrefix ends, and the literal beginning of a regular expression, ascending: no others are looked up. */
+  readonly prefixLengths: readonly number[];
+  readonly literalLengths: readonly number[];
   /** The node of prefix `/`, which holds for every path, `*` and the empty one included. */
   readonly root: PathNode;
   /** Length of the longest path in the table: nothing beyond it is read. */
@@ -48,10 +52,6 @@ const HASH_SEED = 0x811c9dc5;
 const HASH_PRIME = 0x01000193;
 const GROUPS_PER_NODE = 2;
 const NOWHERE = -1;
-/** A length at which a PathPrefix ends. */
-const ELEMENTS = 1;
-/** A length at which the literal beginning of a regular expression ends. */
-const LITERAL = 2;
 
 /** Builds the index. `candidates` must be in the order of precedence. */
 export function buildPathIndex(candidates: readonly Candidate[]): PathIndex {
@@ -68,17 +68,16 @@ export function buildPathIndex(candidates: readonly Candidate[]): PathIndex {
   }
   const nodes = [...byPath.values()];
   const lengthMax = nodes.reduce((longest, node) => Math.max(longest, node.path.length), 0);
-  const prefixLengths = new Uint8Array(lengthMax + 1);
-  for (const node of nodes) {
-    node.shorter = shorterPrefix(byPath, node.path);
-    prefixLengths[node.path.length] = (prefixLengths[node.path.length] ?? 0) | lengthFlags(node);
-  }
+  for (const node of nodes) node.shorter = shorterPrefix(byPath, node.path);
+  const prefixLengths = lengthsOf(nodes.filter(({ prefix }) => prefix.length > 0));
+  const literalLengths = lengthsOf(nodes.filter(({ regexes }) => regexes.length > 0));
   const hasRegexes = nodes.some((node) => node.regexes.length > 0);
-  return { slots: fillSlots(nodes), prefixLengths, root, lengthMax, hasRegexes, lateRegexes };
+  return { ...fillSlots(nodes), prefixLengths, literalLengths, root, lengthMax, hasRegexes, lateRegexes };
 }
 
-function lengthFlags({ prefix, regexes }: PathNode): number {
-  return (prefix.length > 0 ? ELEMENTS : 0) | (regexes.length > 0 ? LITERAL : 0);
+/** Without the root's. */
+function lengthsOf(nodes: readonly PathNode[]): number[] {
+  return [...new Set(nodes.map(({ path }) => path.length))].filter((length) => length > 0).sort((a, b) => a - b);
 }
 
 function nodeAt(byPath: Map<string, PathNode>, path: string): PathNode {
@@ -89,11 +88,6 @@ function nodeAt(byPath: Map<string, PathNode>, path: string): PathNode {
   return node;
 }
 
-/** The same text in one piece: comparing with a slice or a concatenation costs a look into other memory each time. */
-function flat(text: string): string {
-  return JSON.parse(JSON.stringify(text)) as string;
-}
-
 function shorterPrefix(byPath: ReadonlyMap<string, PathNode>, path: string): PathNode | undefined {
   for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
     const node = byPath.get(path.slice(0, slash));
@@ -102,23 +96,27 @@ function shorterPrefix(byPath: ReadonlyMap<string, PathNode>, path: string): Pat
   return path === "" ? undefined : byPath.get("");
 }
 
-function fillSlots(nodes: readonly PathNode[]): Slots {
+function fillSlots(nodes: readonly PathNode[]): { slots: Slots; paths: Int32Array } {
   let groups = 4;
   while (groups < nodes.length * GROUPS_PER_NODE) groups *= 2;
-  const slots: (string | Candidate | PathNode | null | undefined)[] = Array.from(
+  const paths: number[] = [];
+  const slots: (number | Candidate | PathNode | null | undefined)[] = Array.from(
     { length: groups * GROUP },
     () => null,
   );
   const mask = slots.length - 1;
   for (const node of nodes) {
-    let at = firstGroup(hashText(node.path), mask);
+    const { length } = node.path;
+    if (BEYOND_LATIN1.test(node.path)) continue;
+    let at = firstGroup(hashOfPath(node.path), mask);
     while (slots[at] !== null) at = (at + GROUP) & mask;
-    slots[at] = flat(node.path);
+    slots[at] = paths.length;
+    paths.push(length, ...words.subarray(0, length >> 2), tailOf(length));
     slots[at + EXACT] = plainFirst(node.exact);
     slots[at + PREFIX] = plainFirst(node.prefix);
     slots[at + NODE] = node;
   }
-  return slots;
+  return { slots, paths: Int32Array.from(paths) };
 }
 
 function plainFirst([first]: readonly Candidate[]): Candidate | null | undefined {
@@ -126,27 +124,63 @@ function plainFirst([first]: readonly Candidate[]): Candidate | null | undefined
   return first.pathOnly ? first : undefined;
 }
 
-/** FNV-1a over octets. */
-function hashText(text: string): number {
-  const octets = octetsOf(text, text.length);
-  let hash = HASH_SEED | 0;
-  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ (octets[index] as number), HASH_PRIME);
+/** Holds for no request: their characters are octets. */
+const BEYOND_LATIN1 = /[^\0-\xff]/;
+
+const WORD_BYTES = 4;
+
+/** With Node's own method, which its types leave out: `write` ends there after its checks. */
+type Octets = Buffer<ArrayBuffer> & { latin1Write(text: string, at: number, length: number): number };
+
+/** The path that is looked at, and the same in words. */
+let octets = Buffer.allocUnsafeSlow(1_024) as Octets;
+let words = new Int32Array(octets.buffer);
+/** What of a word is the first 0 to 3 octets, whatever order the machine has them in. */
+const FIRST_OCTETS = new Int32Array(
+  Uint8Array.from([0, 0, 0, 0, 255, 0, 0, 0, 255, 255, 0, 0, 255, 255, 255, 0]).buffer,
+);
+
+/**
+ * Makes the first `length` characters the octets that are looked at; of a character beyond latin1, which no request brings,
+ * the low one. A path is a piece of its head, and asking that character by character costs a look at how it is made each time.
+ */
+function takeOctets(text: string, length: number): void {
+  // With one more word, so that the tail of any length is there.
+  if (length + WORD_BYTES > octets.length) {
+    octets = Buffer.allocUnsafeSlow((length + 1) * 2 * WORD_BYTES) as Octets;
+    words = new Int32Array(octets.buffer);
+  }
+  octets.latin1Write(text, 0, length);
+}
+
+/** What the table finds a path by. */
+export function hashOfPath(path: string): number {
+  takeOctets(path, path.length);
+  return endOfHash(hashOfWords(HASH_SEED, 0, path.length >> 2), path.length);
+}
+
+/** FNV-1a over words[from, to), whose low bits are weak: the high ones are mixed in each time. */
+function hashOfWords(start: number, from: number, to: number): number {
+  let hash = start | 0;
+  for (let at = from; at < to; at += 1) {
+    hash = Math.imul(hash ^ (words[at] as number), HASH_PRIME);
+    hash ^= hash >>> 13;
+  }
   return hash;
 }
 
-let scratch = Buffer.allocUnsafeSlow(1_024);
-
-/**
- * The first `length` characters as octets, until the next call; of a character beyond latin1, which no request brings, the
- * low one. A path is a piece of its head, and asking that character by character costs a look at how it is made each time.
- */
-function octetsOf(text: string, length: number): Buffer {
-  if (length > scratch.length) scratch = Buffer.allocUnsafeSlow(length * 2);
-  scratch.write(text, 0, length, "latin1");
-  return scratch;
+/** The octets behind the last whole word of the first `length`. */
+function tailOf(length: number): number {
+  return (words[length >> 2] as number) & (FIRST_OCTETS[length & 3] as number);
 }
 
-/** Where the search for a hash begins. FNV's low bits are weak, so the high ones are mixed in. */
+/** @param hash of the whole words */
+function endOfHash(hash: number, length: number): number {
+  const end = Math.imul(hash ^ tailOf(length), HASH_PRIME);
+  return Math.imul(end ^ (end >>> 15) ^ length, HASH_PRIME);
+}
+
+/** Where the search for a hash begins. */
 function firstGroup(hash: number, mask: number): number {
   return ((hash ^ (hash >>> 15)) << GROUP_SHIFT) & mask;
 }
@@ -156,19 +190,21 @@ export function findInPaths(index: PathIndex, view: RequestView): Candidate | un
   const path = view.path;
   const { slots, prefixLengths } = index;
   const end = Math.min(path.length, index.lengthMax + 1);
-  const octets = octetsOf(path, end);
-  let hash = HASH_SEED | 0;
+  takeOctets(path, end);
+  let hash = HASH_SEED;
+  let hashed = 0;
   let deepest = NOWHERE;
-  for (let position = 0; position < end; position += 1) {
-    const code = octets[position] as number;
-    if (code === SLASH && position > 0 && ((prefixLengths[position] as number) & ELEMENTS) !== 0) {
-      const at = probe(slots, hash, octets, position);
-      if (at !== NOWHERE && slots[at + PREFIX] !== null) deepest = at;
-    }
-    hash = Math.imul(hash ^ code, HASH_PRIME);
+  for (let which = 0; which < prefixLengths.length; which += 1) {
+    const length = prefixLengths[which] as number;
+    if (length >= end) break;
+    if (octets[length] !== SLASH) continue;
+    hash = hashOfWords(hash, hashed, length >> 2);
+    hashed = length >> 2;
+    const at = probe(index, hash, length);
+    if (at !== NOWHERE && slots[at + PREFIX] !== null) deepest = at;
   }
   if (path.length > 0 && path.length <= index.lengthMax) {
-    const at = probe(slots, hash, octets, path.length);
+    const at = probe(index, hashOfWords(hash, hashed, path.length >> 2), path.length);
     if (at !== NOWHERE) {
       const exact = slots[at + EXACT];
       if (exact !== null) {
@@ -195,19 +231,21 @@ function findByPrefix(index: PathIndex, deepest: number, view: RequestView): Can
   return firstRegex(index.lateRegexes, view, undefined) ?? firstHolding(index.root.prefix, view);
 }
 
-/** The group of the first `length` octets of a path, whose hash is `hash`; NOWHERE when there is none. */
-function probe(slots: Slots, hash: number, octets: Buffer, length: number): number {
+/** The group of the first `length` octets; NOWHERE when there is none. @param hash of their whole words */
+function probe({ slots, paths }: PathIndex, hash: number, length: number): number {
   const mask = slots.length - 1;
-  for (let at = firstGroup(hash, mask); ; at = (at + GROUP) & mask) {
-    const known = slots[at] as string | null;
+  for (let at = firstGroup(endOfHash(hash, length), mask); ; at = (at + GROUP) & mask) {
+    const known = slots[at] as number | null;
     if (known === null) return NOWHERE;
-    if (known.length === length && isText(octets, known)) return at;
+    if (paths[known] === length && isPath(paths, known + 1, length)) return at;
   }
 }
 
-function isText(octets: Buffer, text: string): boolean {
-  for (let index = 0; index < text.length; index += 1) if (octets[index] !== text.charCodeAt(index)) return false;
-  return true;
+/** Are the first `length` octets those whose words begin at `start` of `paths`? */
+function isPath(paths: Int32Array, start: number, length: number): boolean {
+  const count = length >> 2;
+  for (let at = 0; at < count; at += 1) if (paths[start + at] !== words[at]) return false;
+  return paths[start + count] === tailOf(length);
 }
 
 function firstHolding(candidates: readonly Candidate[], view: RequestView): Candidate | undefined {
@@ -218,16 +256,19 @@ function firstHolding(candidates: readonly Candidate[], view: RequestView): Cand
 }
 
 /** The first regular expression that holds: only those are tried whose literal beginning the path begins with. */
-function findRegex({ slots, prefixLengths, root, lengthMax }: PathIndex, view: RequestView): Candidate | undefined {
-  const path = view.path;
-  const end = Math.min(path.length, lengthMax);
-  const octets = octetsOf(path, end);
+function findRegex(index: PathIndex, view: RequestView): Candidate | undefined {
+  const { slots, literalLengths, root } = index;
+  // Conditions of candidates may have looked up another path since.
+  const end = Math.min(view.path.length, index.lengthMax);
+  takeOctets(view.path, end);
   let best = firstRegex(root.regexes, view, undefined);
-  let hash = HASH_SEED | 0;
-  for (let position = 0; position < end; position += 1) {
-    hash = Math.imul(hash ^ (octets[position] as number), HASH_PRIME);
-    if (((prefixLengths[position + 1] as number) & LITERAL) === 0) continue;
-    const at = probe(slots, hash, octets, position + 1);
+  let hash = HASH_SEED;
+  let hashed = 0;
+  for (const length of literalLengths) {
+    if (length > end) break;
+    hash = hashOfWords(hash, hashed, length >> 2);
+    hashed = length >> 2;
+    const at = probe(index, hash, length);
     if (at !== NOWHERE) best = firstRegex((slots[at + NODE] as PathNode).regexes, view, best);
   }
   return best;

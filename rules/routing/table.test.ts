@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { RouteMatch, RouteRule } from "../resource.ts";
 import { exact, is, like, prefix, type RequestParts, regex, request, routeRule } from "./fixtures.ts";
+import { hashOfPath } from "./path-index.ts";
 import { compileRoutes, findRoute, hasRoutes } from "./table.ts";
 
 /** Rules of one route, named so that a case can say which it expects. */
@@ -273,13 +274,34 @@ test("paths that share a hash are told apart", () => {
   expect(findRoute(onlyFirst, request(second))).toBeUndefined();
 });
 
-/** Two paths with one 32-bit FNV-1a hash, which is the hash of the index: found by trying, as a birthday party would. */
+test("paths of any length are told apart by any of their characters", () => {
+  for (const length of [...Array.from({ length: 20 }, (_, index) => index + 2), 1_023, 1_024, 1_025, 5_000]) {
+    const path = `/${"a".repeat(length - 1)}`;
+    const rules = [routeRule([exact(path)]), routeRule([prefix(`${path}/b`)], { ruleName: "b", ruleIndex: 1 })];
+    const table = compileRoutes(rules);
+    expect(findRoute(table, request(path))).toBeDefined();
+    expect(findRoute(table, request(`${path}/b/c`))?.rule.ruleName).toBe("b");
+    for (let at = Math.max(1, length - 9); at < length; at += 1) {
+      const other = `${path.slice(0, at)}b${path.slice(at + 1)}`;
+      expect([other, findRoute(table, request(other))]).toEqual([other, undefined]);
+      expect(findRoute(table, request(`${other}/b`))).toBeUndefined();
+    }
+    expect(findRoute(table, request(path.slice(0, -1)))).toBeUndefined();
+    expect(findRoute(table, request(`${path}a`))).toBeUndefined();
+  }
+});
+
+test("a rule with characters that no request can bring holds for none, not for those with the same low octet", () => {
+  const table = compileRoutes([routeRule([exact("/\u4e2d")]), routeRule([prefix("/a\u4e2d")], { ruleIndex: 1 })]);
+  for (const path of ["/-", "/a-", "/a-/b"]) expect(findRoute(table, request(path))).toBeUndefined();
+});
+
+/** Two paths with one hash: found by trying, as a birthday party would. */
 function collidingPaths(): [string, string] {
   const seen = new Map<number, string>();
   for (let number = 0; ; number += 1) {
     const path = `/p${number.toString(36)}`;
-    let hash = 0x811c9dc5;
-    for (const character of path) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193);
+    const hash = hashOfPath(path);
     const other = seen.get(hash);
     if (other !== undefined) return [other, path];
     seen.set(hash, path);
