@@ -55,7 +55,7 @@ export class FieldScanner {
     while (at < end) {
       if (state === NAME) {
         lineAt = at - base === this.#mark ? at : ELSEWHERE;
-        const length = lineAt === at ? known.find(words, at, end) : 0;
+        const length = lineAt === at && bytes[at] !== CR ? known.find(words, at, end) : 0;
         if (length > 0) {
           if (table.count === this.#fieldsMax) return this.#refuse(this.#tooMany);
           known.addTo(table, this.#mark);

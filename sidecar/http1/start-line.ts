@@ -1,5 +1,6 @@
 // The byte scan over a request line or a status line (RFC 9112 sections 3 and 4): strict, resumable at any byte.
 // Not what the target means: that is authority.ts.
+import { wordsOf } from "../../runtime/words.ts";
 import { NEEDS_MORE, REFUSED } from "./contract.ts";
 import type { MessageHead } from "./head.ts";
 import { CR, DIGIT, LF, OCTET, SP, TOKEN, VALUE } from "./octet.ts";
@@ -18,19 +19,15 @@ const VERSION_CODES = Uint8Array.from("HTTP/0.0", (character) => character.charC
 const VERSION_LENGTH = VERSION_CODES.length;
 const MAJOR_AT = 5;
 const MINOR_AT = 7;
-const ONE = 0x31;
 
-/** "HTTP/" and the dot: the fast way through a version that lies in one read. */
-function isHttpDot(bytes: Uint8Array, at: number): boolean {
-  return (
-    bytes[at] === 0x48 &&
-    bytes[at + 1] === 0x54 &&
-    bytes[at + 2] === 0x54 &&
-    bytes[at + 3] === 0x50 &&
-    bytes[at + 4] === 0x2f &&
-    bytes[at + 6] === 0x2e
-  );
-}
+/** The versions as words: "HTTP" and "/1.1" or "/1.0". */
+const HTTP = 0x50545448;
+const SLASH_1_1 = 0x312e312f;
+const SLASH_1_0 = 0x302e312f;
+/** " 200", " OK\r" and "\n": how most status lines go on. */
+const SPACE_200 = 0x30303220;
+const SPACE_OK_CR = 0x0d4b4f20;
+const OK_LINE_LENGTH = "HTTP/1.1 200 OK\r\n".length;
 
 export class StartLineScanner {
   fault: RefusalDetail = "bad-request-line";
@@ -55,6 +52,15 @@ export class StartLineScanner {
    */
   scan(head: MessageHead, bytes: Uint8Array, start: number, end: number, base: number): number {
     let at = start;
+    if (start === base && this.#state === VERSION && isOkLine(bytes, start, end)) {
+      head.minorVersion = 1;
+      head.status = 200;
+      head.firstEnd = VERSION_LENGTH;
+      head.secondStart = VERSION_LENGTH + 1;
+      head.secondEnd = OK_LINE_LENGTH - 2;
+      head.fieldsStart = OK_LINE_LENGTH;
+      return start + OK_LINE_LENGTH;
+    }
     while (at < end) {
       switch (this.#state) {
         case METHOD:
@@ -108,11 +114,14 @@ export class StartLineScanner {
 
   /** HTTP/1.0 or HTTP/1.1. Another well-formed version is 505 in a request; everything else is no HTTP. */
   #version(head: MessageHead, bytes: Uint8Array, at: number, end: number, base: number): number {
-    const isWhole = at - base === this.#mark && at + VERSION_LENGTH < end && bytes[at + MAJOR_AT] === ONE;
-    if (isWhole && (bytes[at + MINOR_AT] === ONE || bytes[at + MINOR_AT] === ONE - 1) && isHttpDot(bytes, at)) {
-      this.#major = 1;
-      head.minorVersion = (bytes[at + MINOR_AT] as number) - ONE + 1;
-      return this.#afterVersion(head, bytes[at + VERSION_LENGTH] as number, at + VERSION_LENGTH, base);
+    if (at - base === this.#mark && at + VERSION_LENGTH < end) {
+      const words = wordsOf(bytes);
+      const number = words.getInt32(at + 4, true);
+      if (words.getInt32(at, true) === HTTP && (number === SLASH_1_1 || number === SLASH_1_0)) {
+        this.#major = 1;
+        head.minorVersion = number === SLASH_1_1 ? 1 : 0;
+        return this.#afterVersion(head, bytes[at + VERSION_LENGTH] as number, at + VERSION_LENGTH, base);
+      }
     }
     for (; at < end; at++) {
       const index = at - base - this.#mark;
@@ -175,4 +184,16 @@ export class StartLineScanner {
     this.fault = fault;
     return REFUSED;
   }
+}
+
+function isOkLine(bytes: Uint8Array, at: number, end: number): boolean {
+  if (end - at < OK_LINE_LENGTH) return false;
+  const words = wordsOf(bytes);
+  return (
+    words.getInt32(at, true) === HTTP &&
+    words.getInt32(at + 4, true) === SLASH_1_1 &&
+    words.getInt32(at + 8, true) === SPACE_200 &&
+    words.getInt32(at + 12, true) === SPACE_OK_CR &&
+    bytes[at + 16] === LF
+  );
 }

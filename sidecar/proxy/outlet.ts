@@ -1,7 +1,7 @@
 // What is on its way into one socket within one turn: pieces are joined, so that a head and the body that came with it
 // cost one write. Not a queue across turns: whoever adds also flushes before the turn ends. When the socket itself writes
 // is its writer's business (turn-writer.ts).
-import { latin1 } from "../../runtime/latin1.ts";
+import { latin1, putLatin1 } from "../../runtime/latin1.ts";
 import { CHUNK_END, chunkHeader, LAST_CHUNK } from "../http1/chunk.ts";
 import type { ByteSink, MessageOutlet, Trailers } from "./contract.ts";
 import { trailersText } from "./http2-text.ts";
@@ -91,7 +91,7 @@ export class Outlet implements MessageOutlet {
       if (this.#text.length + text.length > GATHER_BYTES) this.flush();
       this.#text = this.#text === "" ? text : this.#text + text;
     } else if (this.#gathered + text.length <= GATHER_BYTES) {
-      this.#gathered += gather.write(text, this.#gathered, "latin1");
+      this.#gathered = putLatin1(gather, text, this.#gathered);
     } else {
       this.flush();
       this.#text = text;
@@ -133,7 +133,7 @@ export class Outlet implements MessageOutlet {
   #beginGathering(): void {
     gathering?.flush();
     gathering = this;
-    this.#gathered = gather.write(this.#text, 0, "latin1");
+    this.#gathered = putLatin1(gather, this.#text, 0);
     this.#text = "";
   }
 
