@@ -10,6 +10,8 @@ export interface HeadSource {
   readonly status: number;
   /** The first `count` are its fields, in lower case; Host is not among them. */
   readonly count: number;
+  /** Its fields take at most so many octets as lines; 0: it is not known. */
+  readonly listBytes: number;
   nameAt(index: number): string;
   valueAt(index: number): string;
   /** A number for each name that its room knows, 0 for the others. */

@@ -72,9 +72,10 @@ function setLength(head: MessageHead, length: number): void {
 
 /** Bounds are those of the same head in HTTP/1.1; a field that says where the content ends counts when it is there. */
 function tooLarge(source: HeadSource, limits: Http1Limits, startLine: number): RefusalDetail | undefined {
-  const { count, authority } = source;
+  const { count, authority, listBytes } = source;
   if (startLine > limits.startLineBytesMax) return "start-line-too-long";
   if (count + 1 > limits.fieldsMax) return "too-many-fields";
+  if (listBytes > 0 && startLine + listBytes + "\r\n\r\n".length <= limits.headBytesMax) return undefined;
   let octets = startLine + "\r\n\r\n".length + "host".length + authority.length + FIELD_OCTETS;
   for (let index = 0; index < count; index++)
     octets += source.nameAt(index).length + source.valueAt(index).length + FIELD_OCTETS;

@@ -4,7 +4,7 @@ import { latin1 } from "../../runtime/latin1.ts";
 import { DynamicTable, kindOf, nameClassesOf, valueClassesOf } from "./dynamic-table.ts";
 import { fieldKind, IS_UNIQUE } from "./field.ts";
 import { decodeHuffman, HUFFMAN_GROWTH } from "./huffman.ts";
-import { classesOfBytes } from "./octet.ts";
+import { classesOfBytes, valueClassOfBytes } from "./octet.ts";
 import { REFUSALS, type Refusal, type RefusalDetail } from "./refusal.ts";
 import {
   STATIC_ENTRIES,
@@ -135,7 +135,7 @@ export class HpackDecoder {
     let kind: number;
     let nameClasses: number;
     if (index === 0) {
-      const text = this.#string(true);
+      const text = this.#string(true, false);
       if (text === undefined) return false;
       name = text;
       nameClasses = this.#classes;
@@ -153,7 +153,8 @@ export class HpackDecoder {
       kind = kindOf(traits);
       nameClasses = nameClassesOf(traits);
     }
-    const value = this.#string(sensitive === 0 && IS_UNIQUE[kind] === 0);
+    const isUnique = IS_UNIQUE[kind] === 1;
+    const value = this.#string(sensitive === 0 && !isUnique, isUnique);
     if (value === undefined) return false;
     if (isIndexing) this.#table.insert(name, value, kind, nameClasses, this.#classes);
     sink.add(name, value, kind, nameClasses, this.#classes, sensitive);
@@ -193,8 +194,12 @@ export class HpackDecoder {
     return FAILED;
   }
 
-  /** Section 5.2. Leaves its classes in `#classes`. @param isKept whether it may come again, and is no secret */
-  #string(isKept: boolean): string | undefined {
+  /**
+   * Section 5.2. Leaves its classes in `#classes`.
+   * @param isKept whether it may come again, and is no secret
+   * @param isPlain of its classes nothing will be asked but VALUE
+   */
+  #string(isKept: boolean, isPlain: boolean): string | undefined {
     if (this.#at >= this.#end) return undefined;
     const octet = this.#bytes[this.#at] as number;
     const isHuffman = octet >= 0x80;
@@ -209,7 +214,7 @@ export class HpackDecoder {
       this.#classes = memo.classesAt(place);
       return memo.textAt(place);
     }
-    const text = isHuffman ? this.#huffmanText(start, end) : this.#plainText(start, end);
+    const text = isHuffman ? this.#huffmanText(start, end) : this.#plainText(start, end, isPlain);
     if (place >= 0 && text !== undefined) {
       memo.keep(place, this.#bytes, start, end, isHuffman);
       memo.setText(place, text, this.#classes);
@@ -217,8 +222,9 @@ export class HpackDecoder {
     return text;
   }
 
-  #plainText(start: number, end: number): string {
-    this.#classes = classesOfBytes(this.#bytes, start, end);
+  #plainText(start: number, end: number, isPlain: boolean): string {
+    const classes = isPlain ? valueClassOfBytes : classesOfBytes;
+    this.#classes = classes(this.#bytes, start, end);
     return start === end ? "" : latin1(this.#bytes, start, end);
   }
 

@@ -2,6 +2,7 @@
 // all bytes of a string, and-ed, are the classes that the string is of: found once when it is decoded, asked for as
 // often as it is used. Not a parser.
 import { isIPv6 } from "node:net";
+import { wordsOf } from "../../runtime/words.ts";
 
 /** tchar without upper case: field names. */
 export const NAME = 1;
@@ -55,7 +56,22 @@ export function classesOfBytes(bytes: Uint8Array, start: number, end: number): n
   return classes;
 }
 
-/** The same of a latin1 string. */
+/** VALUE or 0: whether bytes[start, end) are a field value, without asking for more. */
+export function valueClassOfBytes(bytes: Uint8Array, start: number, end: number): number {
+  if (end > start && (isBlank(bytes[start] as number) || isBlank(bytes[end - 1] as number))) return 0;
+  const words = wordsOf(bytes);
+  let at = start;
+  while (at + 4 <= end) {
+    const word = words.getInt32(at, true);
+    // A byte under 0x20 borrows from its top bit, 0x7f carries into it, and `& ~word` forgives bytes from 0x80.
+    if ((((word - 0x20202020) | (word + 0x01010101)) & ~word & 0x80808080) !== 0) break;
+    at += 4;
+  }
+  while (at < end && ((OCTET[bytes[at] as number] as number) & VALUE) !== 0) at++;
+  return at === end ? VALUE : 0;
+}
+
+/** The classes of a latin1 string. */
 export function classesOf(text: string): number {
   const bytes = Buffer.from(text, "latin1");
   return classesOfBytes(bytes, 0, bytes.length);
