@@ -5,7 +5,7 @@ import { wordsOf } from "../../runtime/words.ts";
 import { NEEDS_MORE, REFUSED } from "./contract.ts";
 import { FIELD, fieldKind, isFramingLookalike } from "./field.ts";
 import type { FieldTable } from "./field-table.ts";
-import { LineMemo } from "./line-memo.ts";
+import { knownLines } from "./line-memo.ts";
 import { COLON, CR, HTAB, LF, OCTET, SP, TOKEN } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
 import { skipValue } from "./skip-octets.ts";
@@ -18,8 +18,6 @@ const VALUE_LF = 3;
 const END_LF = 4;
 
 const ELSEWHERE = -1;
-/** Of all connections. */
-const known = new LineMemo();
 
 export class FieldScanner {
   /** Set when REFUSED was returned. */
@@ -55,10 +53,10 @@ export class FieldScanner {
     while (at < end) {
       if (state === NAME) {
         lineAt = at - base === this.#mark ? at : ELSEWHERE;
-        const length = lineAt === at && bytes[at] !== CR ? known.find(words, at, end) : 0;
+        const length = lineAt === at && bytes[at] !== CR ? knownLines.find(words, at, end) : 0;
         if (length > 0) {
           if (table.count === this.#fieldsMax) return this.#refuse(this.#tooMany);
-          known.addTo(table, this.#mark);
+          knownLines.addTo(table, this.#mark);
           at += length;
           this.#mark += length;
           continue;
@@ -92,7 +90,7 @@ export class FieldScanner {
         if (bytes[at] !== LF) return this.#refuse("bare-cr");
         at++;
         if (state === END_LF) return at;
-        if (lineAt >= 0) known.note(words, lineAt, at - lineAt, table);
+        if (lineAt >= 0) knownLines.note(bytes, lineAt, at - lineAt, table);
         this.#mark = at - base;
         state = NAME;
       }

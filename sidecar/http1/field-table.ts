@@ -3,11 +3,12 @@
 // connection decides what it costs.
 import { FIELD } from "./field.ts";
 import type { HeadSource } from "./head-source.ts";
+import { knownLines, NO_LINE } from "./line-memo.ts";
 
 /** Room for this many fields at first; it doubles, up to the limit of the section. */
 const FIELDS_AT_FIRST = 16;
-/** Marks of a field of `text`: name start with the kind in its low bits, name end, value start, value end. */
-const MARKS_SHIFT = 2;
+/** Marks of a field of `text`: name start with the kind in its low bits, name end, value start, value end, its line. */
+const MARKS = 5;
 /** Kinds are below 32 (field.ts); above them whether a Connection option named the field. Sections are below 64 MiB. */
 const KIND_MASK = 31;
 const NOMINATED = 32;
@@ -24,7 +25,7 @@ export class FieldTable {
   present = 0;
   repeated = 0;
   /** Value bounds are without surrounding whitespace. Of a source's fields: the kind alone, one mark each. */
-  #marks: Int32Array = new Int32Array(FIELDS_AT_FIRST << MARKS_SHIFT);
+  #marks: Int32Array = new Int32Array(FIELDS_AT_FIRST * MARKS);
 
   clear(): void {
     this.text = "";
@@ -36,18 +37,29 @@ export class FieldTable {
 
   /** Begins a field; its value bounds follow. */
   open(nameStart: number, nameEnd: number, kind: number): void {
-    const at = this.count << MARKS_SHIFT;
+    const at = this.count * MARKS;
     if (at === this.#marks.length) this.#grow();
     this.#marks[at] = (nameStart << KIND_SHIFT) | kind;
     this.#marks[at + 1] = nameEnd;
+    this.#marks[at + 4] = NO_LINE;
     this.#count(kind);
   }
 
   /** Ends the field that was opened last. */
   close(valueStart: number, valueEnd: number): void {
-    const at = (this.count - 1) << MARKS_SHIFT;
+    const at = (this.count - 1) * MARKS;
     this.#marks[at + 2] = valueStart;
     this.#marks[at + 3] = valueEnd;
+  }
+
+  /** The newest field is a line that is known (line-memo.ts). */
+  noteLine(line: number): void {
+    this.#marks[(this.count - 1) * MARKS + 4] = line;
+  }
+
+  /** Which known line field `index` was when it was read; NO_LINE for others. */
+  lineAt(index: number): number {
+    return this.source === undefined ? (this.#marks[index * MARKS + 4] as number) : NO_LINE;
   }
 
   /** Instead of scanning. @param kinds kind for each of the source's */
@@ -107,6 +119,9 @@ export class FieldTable {
 
   valueAt(index: number): string {
     if (this.source !== undefined) return valueIn(this.source, index - this.#sourceStart);
+    const line = this.#marks[index * MARKS + 4] as number;
+    const known = line === NO_LINE ? undefined : knownLines.valueOf(line);
+    if (known !== undefined) return known;
     return this.text.slice(this.valueStart(index), this.valueEnd(index));
   }
 
@@ -125,31 +140,31 @@ export class FieldTable {
 
   /** Field `index` goes no further. */
   nominate(index: number): void {
-    const at = this.source === undefined ? index << MARKS_SHIFT : index;
+    const at = this.source === undefined ? index * MARKS : index;
     this.#marks[at] = (this.#marks[at] as number) | NOMINATED;
     this.present |= 1 << FIELD.nominated;
   }
 
   #kindMark(index: number): number {
-    return this.#marks[this.source === undefined ? index << MARKS_SHIFT : index] as number;
+    return this.#marks[this.source === undefined ? index * MARKS : index] as number;
   }
 
   // Of a section with a text; a line begins with its name.
 
   nameStart(index: number): number {
-    return (this.#marks[index << MARKS_SHIFT] as number) >>> KIND_SHIFT;
+    return (this.#marks[index * MARKS] as number) >>> KIND_SHIFT;
   }
 
   nameEnd(index: number): number {
-    return this.#marks[(index << MARKS_SHIFT) + 1] as number;
+    return this.#marks[index * MARKS + 1] as number;
   }
 
   valueStart(index: number): number {
-    return this.#marks[(index << MARKS_SHIFT) + 2] as number;
+    return this.#marks[index * MARKS + 2] as number;
   }
 
   valueEnd(index: number): number {
-    return this.#marks[(index << MARKS_SHIFT) + 3] as number;
+    return this.#marks[index * MARKS + 3] as number;
   }
 
   /** Is this the name of field `index`? `lowerName` is lower case. */

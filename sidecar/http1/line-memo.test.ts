@@ -7,7 +7,7 @@ import { NEEDS_MORE, REFUSED } from "./contract.ts";
 import { RequestDecoder } from "./decoder.ts";
 import { FIELD } from "./field.ts";
 import { FieldTable } from "./field-table.ts";
-import { LineMemo } from "./line-memo.ts";
+import { knownLines, LineMemo } from "./line-memo.ts";
 
 const NAMES = [
   "Accept",
@@ -73,6 +73,23 @@ describe("field lines that came before", () => {
     }
   });
 
+  test("that others took the place of since stay what they were in the heads that had them", () => {
+    const decoder = new RequestDecoder();
+    const bytes = Buffer.from(headOf(["X-Kept: the value\r\n", "X-Other: another\r\n"]), "latin1");
+    for (let time = 0; time < 3; time++) {
+      decoder.reset();
+      decoder.decodeHead(bytes, 0, bytes.length);
+    }
+    const { fields } = decoder.head;
+    expect(fields.lineAt(1)).toBeGreaterThanOrEqual(0);
+    const line = fields.lineAt(1);
+    expect(knownLines.valueOf(line)).toBe("the value");
+    for (let number = 0; number < 10_000; number++)
+      for (let time = 0; time < 2; time++) readingOf(headOf([`X-${number}: ${number}\r\n`]));
+    expect(knownLines.valueOf(line)).toBeUndefined();
+    expect([fields.valueAt(1), fields.valueAt(2)]).toEqual(["the value", "another"]);
+  });
+
   test("count against the limit of fields", () => {
     const head = headOf(Array.from({ length: 200 }, () => "Accept: */*\r\n"));
     for (let time = 0; time < 3; time++) expect(readingOf(head)).toBe("too-many-fields");
@@ -95,7 +112,7 @@ describe("field lines that came before", () => {
         else {
           table.open(0, colon, kind);
           table.close(colon + 2, text.length - 2);
-          memo.note(words, 0, bytes.length, table);
+          memo.note(bytes, 0, bytes.length, table);
         }
       }
       expect(memo.find(words, 0, bytes.length)).toBe(text.startsWith("X-Other") ? bytes.length : 0);

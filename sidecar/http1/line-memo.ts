@@ -1,11 +1,13 @@
 // Field lines that came before, as words: a peer sends most lines again and again, byte for byte, and comparing one with
 // what it was before costs a fifth of reading it. Only lines that hold by themselves, whatever stands around them, and no
-// secrets. Each has one place, so that a peer that sends others costs others time, and no memory.
+// secrets. Each has one place, so that a peer that sends others costs others time, and no memory. Values are kept as texts:
+// the same one for all who send it is told from others at a glance, and not cut out again.
+import { latin1 } from "../../runtime/latin1.ts";
+import { wordsOf } from "../../runtime/words.ts";
 import { FIELD } from "./field.ts";
-import type { FieldTable } from "./field-table.ts";
 
 /** Powers of two. */
-const PLACES = 512;
+export const LINE_PLACES = 512;
 const ROW_SHIFT = 5;
 const ROW_WORDS = 1 << ROW_SHIFT;
 const WORD_BYTES = 4;
@@ -21,15 +23,34 @@ const LENGTH_MAX = (ROW_WORDS - WORDS) * WORD_BYTES;
 /** The beginning by which lines are told apart: enough for a name and some of its value. */
 const LEFT_MIN = 12;
 const NOWHERE = -1;
+/** Names no line; others have the place in their low bits, and above which of the lines that stood there. */
+export const NO_LINE = -1;
+const LINE_MASK = 0x7fffffff;
 
 const SECRET = (1 << FIELD.authorization) | (1 << FIELD.cookie) | (1 << FIELD.setCookie);
 /** Has no kind here. */
 const OTHER_SECRET_LENGTH = "proxy-authorization".length;
 
+/** Where the fields of a section stand: a FieldTable. */
+interface LineTable {
+  readonly count: number;
+  open(nameStart: number, nameEnd: number, kind: number): void;
+  close(valueStart: number, valueEnd: number): void;
+  noteLine(line: number): void;
+  kindAt(index: number): number;
+  nameStart(index: number): number;
+  nameEnd(index: number): number;
+  valueStart(index: number): number;
+  valueEnd(index: number): number;
+}
+
 export class LineMemo {
-  readonly #rows = new Int32Array(PLACES * ROW_WORDS);
+  readonly #rows = new Int32Array(LINE_PLACES * ROW_WORDS);
   /** Of the line that came to a place last, and was another than the one that is kept there. */
-  readonly #seen = new Int32Array(PLACES);
+  readonly #seen = new Int32Array(LINE_PLACES);
+  /** The line that stands in each place, and its value. */
+  readonly #lines = Int32Array.from({ length: LINE_PLACES }, (_, place) => place);
+  readonly #values: string[] = new Array<string>(LINE_PLACES).fill("");
   /** Row of the line that was looked for last. */
   #row = NOWHERE;
 
@@ -44,7 +65,7 @@ export class LineMemo {
     // What follows a short line is mostly the same as well. What stands behind the end is anything.
     if (left >= 16) hash = Math.imul(hash ^ words.getInt32(at + 12, true), 0x27d4eb2f);
     if (left >= 20) hash = Math.imul(hash ^ words.getInt32(at + 16, true), 0x165667b1);
-    const row = ((hash ^ (hash >>> 15)) & (PLACES - 1)) << ROW_SHIFT;
+    const row = ((hash ^ (hash >>> 15)) & (LINE_PLACES - 1)) << ROW_SHIFT;
     this.#row = row;
     const rows = this.#rows;
     const length = (rows[row] as number) & BYTE;
@@ -58,17 +79,25 @@ export class LineMemo {
   }
 
   /** Adds the line that was found to `table`. @param mark where it begins there */
-  addTo(table: FieldTable, mark: number): void {
+  addTo(table: LineTable, mark: number): void {
     const bounds = this.#rows[this.#row + BOUNDS] as number;
     table.open(mark, mark + (bounds & BYTE), (this.#rows[this.#row] as number) >> 8);
     table.close(mark + ((bounds >> 8) & BYTE), mark + (bounds >> 16));
+    table.noteLine(this.#lines[this.#row >> ROW_SHIFT] as number);
+  }
+
+  /** Value of a line; undefined where another has taken its place. */
+  valueOf(line: number): string | undefined {
+    const place = line & (LINE_PLACES - 1);
+    return this.#lines[place] === line ? this.#values[place] : undefined;
   }
 
   /**
    * The line at `at`, which was looked for last and not found, is the newest of `table`. It is kept when it comes for the
    * second time.
    */
-  note(words: DataView, at: number, length: number, table: FieldTable): void {
+  note(bytes: Uint8Array, at: number, length: number, table: LineTable): void {
+    const words = wordsOf(bytes);
     const row = this.#row;
     if (row === NOWHERE || length > LENGTH_MAX || length < WORD_BYTES) return;
     const last = words.getInt32(at + length - WORD_BYTES, true);
@@ -77,17 +106,22 @@ export class LineMemo {
     const mark = Math.imul(Math.imul(last ^ length, 31) ^ middle, 31) ^ behind;
     const place = row >> ROW_SHIFT;
     if (this.#seen[place] !== mark) this.#seen[place] = mark;
-    else this.#keep(words, at, length, table);
+    else this.#keep(bytes, at, length, table);
   }
 
-  #keep(words: DataView, at: number, length: number, table: FieldTable): void {
+  #keep(bytes: Uint8Array, at: number, length: number, table: LineTable): void {
     const field = table.count - 1;
     const kind = table.kindAt(field);
     const start = table.nameStart(field);
     const nameLength = table.nameEnd(field) - start;
     if (((SECRET >> kind) & 1) === 1 || (kind === FIELD.unknown && nameLength === OTHER_SECRET_LENGTH)) return;
+    const words = wordsOf(bytes);
     const rows = this.#rows;
     const row = this.#row;
+    const place = row >> ROW_SHIFT;
+    this.#lines[place] = ((this.#lines[place] as number) + LINE_PLACES) & LINE_MASK;
+    const valueAt = at + table.valueStart(field) - start;
+    this.#values[place] = latin1(bytes as Buffer, valueAt, at + table.valueEnd(field) - start);
     const value = ((table.valueEnd(field) - start) << 16) | ((table.valueStart(field) - start) << 8);
     rows[row] = length | (kind << 8);
     rows[row + BOUNDS] = nameLength | value;
@@ -96,3 +130,6 @@ export class LineMemo {
       rows[row + WORDS + index] = words.getInt32(at + (index << 2), true);
   }
 }
+
+/** Of all connections. */
+export const knownLines: LineMemo = new LineMemo();

@@ -7,6 +7,7 @@ import { HOP_BY_HOP, FIELD as HTTP1_FIELD, FIELD_NAMES as HTTP1_NAMES } from "..
 import { isCanonicalLength } from "../http1/framing.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { HeadEdits } from "../http1/head-edits.ts";
+import { LINE_PLACES, NO_LINE } from "../http1/line-memo.ts";
 import { FIELD, fieldKind } from "../http2/field.ts";
 import type { Http2Head } from "../http2/head.ts";
 import { addEdits } from "./http2-edits.ts";
@@ -49,7 +50,7 @@ function readFields(head: MessageHead, edits: HeadEdits, leftOut: number, into: 
     const kind = fields.kindAt(index);
     if (((dropped & ~1) >> kind) & 1) continue;
     if (kind === HTTP1_FIELD.unknown) {
-      const place = names.placeOf(text, fields.nameStart(index), fields.nameEnd(index));
+      const place = names.placeOfLine(fields.lineAt(index), text, fields.nameStart(index), fields.nameEnd(index));
       const name = names.lower[place] as string;
       if (names.isOfHandshake[place] === 1 || (edits.editCount > 0 && edits.indexOf(name) >= 0)) continue;
       into.push(name, fields.valueAt(index), names.kinds[place] as number, 0);
@@ -80,6 +81,25 @@ class NameMemo {
   readonly kinds: Uint8Array = new Uint8Array(PLACES + 1);
   readonly isOfHandshake: Uint8Array = new Uint8Array(PLACES + 1);
   readonly #sent: string[] = new Array<string>(PLACES + 1).fill("");
+  /** How many names each place has had. */
+  readonly #kept = new Int32Array(PLACES + 1);
+  /** Of lines that are known: which, the place of its name, and the how manieth name of that place it was. */
+  readonly #lines = new Int32Array(LINE_PLACES).fill(NO_LINE);
+  readonly #placeOfLine = new Int32Array(LINE_PLACES);
+  readonly #keptAt = new Int32Array(LINE_PLACES);
+
+  /** The same for a name whose line may be known: then it is not looked at again. */
+  placeOfLine(line: number, text: string, start: number, end: number): number {
+    if (line === NO_LINE) return this.placeOf(text, start, end);
+    const at = line & (LINE_PLACES - 1);
+    const known = this.#placeOfLine[at] as number;
+    if (this.#lines[at] === line && this.#keptAt[at] === this.#kept[known]) return known;
+    const place = this.placeOf(text, start, end);
+    this.#lines[at] = line;
+    this.#placeOfLine[at] = place;
+    this.#keptAt[at] = this.#kept[place] as number;
+    return place;
+  }
 
   /** Where text[start, end), which is not empty, stands now. */
   placeOf(text: string, start: number, end: number): number {
@@ -95,6 +115,7 @@ class NameMemo {
 
   #keep(place: number, name: string): void {
     const lower = name.toLowerCase();
+    this.#kept[place] = ((this.#kept[place] as number) + 1) | 0;
     this.#sent[place] = place === PLACES ? "" : name;
     this.lower[place] = lower;
     this.kinds[place] = fieldKind(lower);
