@@ -34,6 +34,8 @@ class NameMemory {
   found = "";
   foundEntry = 0;
   readonly values: string[] = ["", "", "", ""];
+  /** Of each value: only one whose mark is the same is compared. */
+  readonly marks: number[] = [0, 0, 0, 0];
   /** Number of the entry that holds each value; 0: none. Whether it is still there is seen by its number. */
   readonly entries: number[] = [0, 0, 0, 0];
   /** Marks of values that were sent once, without being entered. */
@@ -149,8 +151,11 @@ export class HpackEncoder {
     const memory = this.#memoryOf(name, kind);
     if (sensitive === 1 || isSecret(kind, value)) return this.#literal(memory, value, NEVER_INDEXED, out, at);
     if (IS_UNIQUE[kind] === 1) return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
-    const isFound = memory.foundEntry >= this.#oldest && memory.found === value;
-    if (isFound || this.#find(memory, value)) {
+    // Paths mostly differ from the one before, often in their middle alone, and pieces of a text are slow to compare.
+    const isPiece = kind === FIELD.path && !ownsText;
+    const isFound = !isPiece && memory.foundEntry >= this.#oldest && memory.found === value;
+    const mark = isFound ? 0 : markOf(value);
+    if (isFound || this.#find(memory, value, mark)) {
       const index = STATIC_ENTRIES + 1 + this.#newest - memory.foundEntry;
       if (index < 0x7f) {
         out[at] = 0x80 | index;
@@ -158,18 +163,18 @@ export class HpackEncoder {
       }
       return writeInteger(out, at, 0x80, 0x7f, index);
     }
-    if (!this.#isWorthEntering(memory, value)) return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
+    if (!this.#isWorthEntering(memory, value, mark)) return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
     at = this.#literal(memory, value, WITH_INDEXING, out, at);
-    this.#enter(memory, ownsText ? value : ownCopy(value));
+    this.#enter(memory, ownsText ? value : ownCopy(value), mark);
     return at;
   }
 
   /** Is this value in the table? If so it is what was found last. */
-  #find(memory: NameMemory, value: string): boolean {
-    const { values, entries } = memory;
+  #find(memory: NameMemory, value: string, mark: number): boolean {
+    const { values, marks, entries } = memory;
     for (let way = 0; way < WAYS; way++) {
       const entry = entries[way] as number;
-      if (entry < this.#oldest || values[way] !== value) continue;
+      if (marks[way] !== mark || entry < this.#oldest || values[way] !== value) continue;
       memory.found = values[way] as string;
       memory.foundEntry = entry;
       return true;
@@ -198,9 +203,8 @@ export class HpackEncoder {
   }
 
   /** Was this value sent before? Remembers it if not. */
-  #isWorthEntering(memory: NameMemory, value: string): boolean {
+  #isWorthEntering(memory: NameMemory, value: string, mark: number): boolean {
     if (memory.name.length + value.length + ENTRY_OVERHEAD > this.#sizeMax * ENTRY_SHARE_MAX) return false;
-    const mark = markOf(value);
     const seen = memory.seen;
     for (let way = 0; way < WAYS; way++) if (seen[way] === mark) return true;
     seen[memory.nextSeen] = mark;
@@ -208,7 +212,7 @@ export class HpackEncoder {
     return false;
   }
 
-  #enter(memory: NameMemory, value: string): void {
+  #enter(memory: NameMemory, value: string, mark: number): void {
     const size = memory.name.length + value.length + ENTRY_OVERHEAD;
     this.#evictTo(this.#sizeMax - size);
     const number = ++this.#newest;
@@ -216,6 +220,7 @@ export class HpackEncoder {
     this.#sizes[number & (this.#sizes.length - 1)] = size;
     this.#size += size;
     memory.values[memory.next] = value;
+    memory.marks[memory.next] = mark;
     memory.entries[memory.next] = number;
     memory.lastEntry = number;
     memory.next = (memory.next + 1) & (WAYS - 1);
