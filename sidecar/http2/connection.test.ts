@@ -521,10 +521,10 @@ describe("objects of streams are given out again", () => {
     stream.sendHead(head, false);
     stream.sendData(Buffer.from("waits"), 0, 5, false);
     stream.sendTrailers(head);
-    expect(stream.queuedTrailers).toBeDefined();
+    expect(stream.backlog?.trailers).toBeDefined();
     stream.reset(ERROR.cancel);
     stream.release();
     script.connection.flush();
-    expect(stream.queuedTrailers).toBeUndefined();
+    expect(stream.backlog).toBeUndefined();
   });
 });

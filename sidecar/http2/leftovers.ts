@@ -28,9 +28,9 @@ export class Leftovers implements TimerOwner {
   onTimer(): void {
     for (const id of this.#ids) {
       const stream = this.#table.get(id);
-      if (stream !== undefined && stream.queue.length > 0 && stream.takeProgress()) continue;
+      if (stream !== undefined && stream.queuedBytes > 0 && stream.takeProgress()) continue;
       this.#ids.delete(id);
-      if (stream !== undefined && stream.queue.length > 0) stream.giveUp();
+      if (stream !== undefined && stream.queuedBytes > 0) stream.giveUp();
     }
     if (this.#ids.size > 0) this.#wheel.arm(this.#timer, this.#timeoutMs);
   }

@@ -16,7 +16,7 @@ import { blockBytesMax, HpackEncoder } from "./hpack-encoder.ts";
 import type { Http2Limits } from "./limits.ts";
 import { OWN_SETTINGS_BYTES, type PeerSettings, writeOwnSettings } from "./settings.ts";
 import { Slab } from "./slab.ts";
-import type { Http2Stream } from "./stream.ts";
+import { Backlog, type Http2Stream } from "./stream.ts";
 
 /** What the sender tells its connection. */
 export interface SenderOwner {
@@ -75,10 +75,11 @@ export class Sender {
 
   sendTrailers(stream: Http2Stream, trailers: Http2Head): void {
     stream.isSent = true;
-    if (stream.queue.length > 0) {
-      stream.queuedTrailers ??= new Http2Head();
-      stream.queuedTrailers.copyFrom(trailers);
-      stream.queuedEnd = "trailers";
+    const { backlog } = stream;
+    if (backlog !== undefined && backlog.queue.length > 0) {
+      backlog.trailers ??= new Http2Head();
+      backlog.trailers.copyFrom(trailers);
+      backlog.end = "trailers";
       return;
     }
     this.#writeTrailers(stream, trailers);
@@ -132,7 +133,7 @@ export class Sender {
   sendData(stream: Http2Stream, bytes: Buffer, start: number, end: number, isEnd: boolean): boolean {
     if (isEnd) stream.isSent = true;
     let at = start;
-    if (stream.queue.length === 0) {
+    if (stream.queuedBytes === 0) {
       if (start === end) {
         if (isEnd) {
           this.#writeEmptyEnd(stream);
@@ -153,9 +154,9 @@ export class Sender {
         return true;
       }
     }
-    stream.queue.add(bytes, at, end);
-    if (isEnd) stream.queuedEnd = "data";
-    stream.wantsDrain = true;
+    stream.backlog ??= new Backlog();
+    stream.backlog.queue.add(bytes, at, end);
+    if (isEnd) stream.backlog.end = "data";
     this.#linkIfReady(stream);
     return false;
   }
@@ -179,24 +180,28 @@ export class Sender {
   // ---- what waits ----
 
   #linkIfReady(stream: Http2Stream): void {
-    if (stream.isLinked || stream.queue.length === 0 || stream.sendWindow <= 0) return;
-    stream.isLinked = true;
-    stream.previousReady = this.#lastReady;
-    stream.nextReady = undefined;
-    if (this.#lastReady === undefined) this.#firstReady = stream;
-    else this.#lastReady.nextReady = stream;
+    const { backlog } = stream;
+    if (backlog === undefined || backlog.isLinked || backlog.queue.length === 0 || stream.sendWindow <= 0) return;
+    const last = this.#lastReady?.backlog;
+    backlog.isLinked = true;
+    backlog.previous = this.#lastReady;
+    backlog.next = undefined;
+    if (last === undefined) this.#firstReady = stream;
+    else last.next = stream;
     this.#lastReady = stream;
   }
 
   #unlink(stream: Http2Stream): void {
-    if (!stream.isLinked) return;
-    stream.isLinked = false;
-    if (stream.previousReady === undefined) this.#firstReady = stream.nextReady;
-    else stream.previousReady.nextReady = stream.nextReady;
-    if (stream.nextReady === undefined) this.#lastReady = stream.previousReady;
-    else stream.nextReady.previousReady = stream.previousReady;
-    stream.nextReady = undefined;
-    stream.previousReady = undefined;
+    const { backlog } = stream;
+    if (backlog === undefined || !backlog.isLinked) return;
+    const { next, previous } = backlog;
+    backlog.isLinked = false;
+    if (previous?.backlog === undefined) this.#firstReady = next;
+    else previous.backlog.next = next;
+    if (next?.backlog === undefined) this.#lastReady = previous;
+    else next.backlog.previous = previous;
+    backlog.next = undefined;
+    backlog.previous = undefined;
   }
 
   /** Writes what windows and transport allow of what waits, a frame for each stream in turn. */
@@ -208,38 +213,36 @@ export class Sender {
       while (this.#firstReady !== undefined && this.#window > 0 && !this.slab.isFull) {
         const stream = this.#firstReady;
         this.#unlink(stream);
-        this.#sendQueued(stream);
+        if (stream.backlog !== undefined) this.#sendQueued(stream, stream.backlog);
       }
     } finally {
       this.#isPumping = false;
     }
   }
 
-  #sendQueued(stream: Http2Stream): void {
-    const length = Math.min(stream.queue.length, stream.sendWindow, this.#window, this.#peer.frameBytesMax);
-    const isAll = length === stream.queue.length;
-    const isEnd = isAll && stream.queuedEnd === "data";
+  #sendQueued(stream: Http2Stream, backlog: Backlog): void {
+    const { queue, end, trailers } = backlog;
+    const length = Math.min(queue.length, stream.sendWindow, this.#window, this.#peer.frameBytesMax);
+    const isAll = length === queue.length;
+    const isEnd = isAll && end === "data";
     this.#beginData(stream, length, isEnd);
-    stream.queue.take(length, this.slab.bytes, this.slab.used);
+    queue.take(length, this.slab.bytes, this.slab.used);
     this.slab.used += length;
-    stream.hasProgress = true;
+    backlog.hasProgress = true;
     if (!isAll) return this.#linkIfReady(stream);
-    const { queuedEnd, handler } = stream;
-    stream.wantsDrain = false;
-    stream.queuedEnd = "none";
-    if (queuedEnd === "data") this.#owner.onMessageSent(stream);
-    else if (queuedEnd === "trailers" && stream.queuedTrailers !== undefined) {
-      this.#writeTrailers(stream, stream.queuedTrailers);
-    }
+    const { handler } = stream;
+    backlog.end = "none";
+    if (end === "data") this.#owner.onMessageSent(stream);
+    else if (end === "trailers" && trailers !== undefined) this.#writeTrailers(stream, trailers);
     handler.onDrain(stream);
   }
 
   /** The stream is over: nothing of it is sent any more. */
   forget(stream: Http2Stream): void {
+    if (stream.backlog === undefined) return;
     this.#unlink(stream);
-    stream.queue.clear();
-    stream.queuedEnd = "none";
-    stream.wantsDrain = false;
+    stream.backlog.queue.clear();
+    stream.backlog.end = "none";
   }
 
   onTransportDrain(): void {

@@ -1,5 +1,6 @@
 // One stream: what is known of its two messages, its windows, and what waits. Made once and given out again and again,
-// to one connection after another. It decides nothing: sending is sender.ts, receiving is receiver.ts.
+// to one connection after another: a small object, because each is looked at for one request and out of cache at the next.
+// It decides nothing: sending is sender.ts, receiving is receiver.ts.
 import type { Http2StreamView, ResetCause, StreamHandler, StreamState } from "./contract.ts";
 import { Http2Head } from "./head.ts";
 import type { Refusal } from "./refusal.ts";
@@ -20,6 +21,19 @@ export interface StreamHost {
 
 /** What ends our message once all that waits is out. */
 export type QueuedEnd = "none" | "data" | "trailers";
+
+/** What of a stream waits for a window or for the transport. Most streams never have any. */
+export class Backlog {
+  readonly queue = new SendQueue();
+  end: QueuedEnd = "none";
+  trailers: Http2Head | undefined = undefined;
+  /** Some has gone out since that was last asked. */
+  hasProgress = false;
+  /** Neighbours among the streams that could send if the connection could. */
+  isLinked = false;
+  next: Http2Stream | undefined = undefined;
+  previous: Http2Stream | undefined = undefined;
+}
 
 /** For a stream that nobody handles (yet). */
 export const NO_HANDLER: StreamHandler = {
@@ -78,16 +92,8 @@ export class Http2Stream implements Http2StreamView {
   // ---- sender ----
 
   sendWindow = 0;
-  readonly queue: SendQueue = new SendQueue();
-  queuedEnd: QueuedEnd = "none";
-  queuedTrailers: Http2Head | undefined = undefined;
-  /** `sendData` has said false, and onDrain has not been called since. */
-  wantsDrain = false;
-  hasProgress = false;
-  /** Neighbours among the streams that could send if the connection could. */
-  isLinked = false;
-  nextReady: Http2Stream | undefined = undefined;
-  previousReady: Http2Stream | undefined = undefined;
+  /** From when something has waited. */
+  backlog: Backlog | undefined = undefined;
 
   /** The owner said `release`, but the stream was open. */
   isReleased = false;
@@ -114,16 +120,13 @@ export class Http2Stream implements Http2StreamView {
     this.stalledBytes = 0;
     this.isPaused = false;
     this.sendWindow = sendWindow;
-    this.queuedEnd = "none";
-    this.wantsDrain = false;
-    this.hasProgress = false;
     this.isReleased = false;
   }
 
   /** It waits to be used by another connection: what it might keep alive that long is dropped. */
   leaveHost(): void {
     this.#host = NO_HOST;
-    this.queuedTrailers = undefined;
+    this.backlog = undefined;
   }
 
   /** Server: what the peer asks for. Stays until `release`, also after the stream is closed. */
@@ -138,13 +141,14 @@ export class Http2Stream implements Http2StreamView {
   }
 
   get queuedBytes(): number {
-    return this.queue.length;
+    return this.backlog === undefined ? 0 : this.backlog.queue.length;
   }
 
   takeProgress(): boolean {
-    const has = this.hasProgress;
-    this.hasProgress = false;
-    return has;
+    const { backlog } = this;
+    if (backlog === undefined || !backlog.hasProgress) return false;
+    backlog.hasProgress = false;
+    return true;
   }
 
   get isClosed(): boolean {
@@ -193,6 +197,6 @@ export class Http2Stream implements Http2StreamView {
     // Nobody else would read on, and what is dropped is taken.
     this.resumeReading();
     if (this.state === "closed") this.#host.onReleased(this);
-    else if (this.queue.length > 0) this.#host.onLeftWaiting(this);
+    else if (this.queuedBytes > 0) this.#host.onLeftWaiting(this);
   }
 }

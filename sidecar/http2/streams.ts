@@ -200,7 +200,7 @@ export class Streams implements StreamHost {
 
   #close(stream: Http2Stream): void {
     const owner = this.#owner;
-    const isWhole = stream.isReceived && stream.isSent && stream.queue.length === 0;
+    const isWhole = stream.isReceived && stream.isSent && stream.queuedBytes === 0;
     stream.state = "closed";
     this.table.delete(stream.id);
     if (isWhole) owner.floods.resets.allow(1);
