@@ -64,9 +64,10 @@ export class ProxyField {
   /**
    * Asks each proxy in turn, `rounds` times, after warming them up. The order is turned round every time, so that none
    * always follows the same neighbour.
+   * @param peers all by default
    */
-  async rounds(rounds: number, measure: Measure): Promise<Sampled[]> {
-    const sampled = this.peers.map((peer) => ({ name: peer.name, peer, reports: [] as LoadReport[] }));
+  async rounds(rounds: number, measure: Measure, peers: readonly RunningPeer[] = this.peers): Promise<Sampled[]> {
+    const sampled = peers.map((peer) => ({ name: peer.name, peer, reports: [] as LoadReport[] }));
     for (const { peer } of sampled) await warmUp(peer, measure);
     for (let round = 0; round < rounds; round++) {
       const order = round % 2 === 0 ? [...sampled] : [...sampled].reverse();

@@ -19,6 +19,8 @@ import type { BenchOptions, BenchResult, Figure } from "./result.ts";
 
 const ROUNDS = 7;
 const ROUND_MS = 1_500;
+/** A pause of some milliseconds is all of a short round's slowest hundredth: it takes more of them to see what is usual. */
+const LATENCY_ROUNDS_MIN = 7;
 const UNARY: Calls = { messages: 1, messageBytes: 16 };
 
 interface Shape {
@@ -110,7 +112,7 @@ function figuresOf({ name, targets }: Shape, sampled: readonly Sampled[]): Figur
   return [...speeds, ...ratios];
 }
 
-/** All at half of what the slower of the two carries. */
+/** Of two, at half of what the slower carries. Others would not carry it, and what they are late with reaches into the next round. */
 async function latencies(
   field: ProxyField,
   { name, calls, connections, streams }: Shape,
@@ -122,7 +124,11 @@ async function latencies(
   if (own === undefined || nginx === undefined) return [];
   const rate = Math.round(Math.min(median(own, perSecond), median(nginx, perSecond)) / 2);
   const load = { calls, connections, streams, perSecond: rate, durationMs };
-  const timed = await field.rounds(rounds, (target) => field.load.calls({ ...load, target }));
+  const timed = await field.rounds(
+    Math.max(rounds, LATENCY_ROUNDS_MIN),
+    (target) => field.load.calls({ ...load, target }),
+    field.peers.filter(({ name }) => name === own.name || name === nginx.name),
+  );
   const p99 = (one: Sampled | undefined): number =>
     one === undefined ? Number.NaN : median(one, ({ latencyMs }) => latencyMs.p99);
   const [ownTimed, nginxTimed] = ["weft", "nginx"].map((peer) => timed.find((one) => one.name === peer));
