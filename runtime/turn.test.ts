@@ -131,12 +131,12 @@ test("a large read comes at once, behind what the same reader had read before it
   const log: string[] = [];
   const reads = turn.reads();
   const [one, two] = [new Reader("one", log), new Reader("two", log)];
-  read(reads, two, "x".repeat(4_096));
+  read(reads, two, "x".repeat(16_384));
   read(reads, one, "small");
-  read(reads, two, "x".repeat(4_096));
-  expect(log).toEqual(["two now 4096", "two now 4096"]);
-  read(reads, one, "x".repeat(4_096));
-  expect(log.slice(2)).toEqual(["one small", "one now 4096"]);
+  read(reads, two, "x".repeat(16_384));
+  expect(log).toEqual(["two now 16384", "two now 16384"]);
+  read(reads, one, "x".repeat(16_384));
+  expect(log.slice(2)).toEqual(["one small", "one now 16384"]);
   endTurn();
   expect(log).toHaveLength(4);
 });
@@ -176,7 +176,8 @@ test("reads of every length, out of buffers that begin anywhere, come as they we
   const log: string[] = [];
   const reads = turn.reads();
   const memory = Buffer.alloc(2 * SHARED_BYTES).buffer;
-  const texts = Array.from({ length: 200 }, (_, length) => `${length} `.padEnd(length + 4, "abcdefgh"));
+  const lengths = [...Array.from({ length: 200 }, (_, length) => length), 1_019, 1_020, 1_021, 1_022, 1_023, 4_000];
+  const texts = lengths.map((length) => `${length} `.padEnd(length + 4, "abcdefgh"));
   const reader = new Reader("r", log);
   for (const [index, text] of texts.entries()) {
     const bytes = [SHARED_BYTES, 4_096][index % 2] as number;

@@ -121,8 +121,10 @@ export interface HeldReader {
   onHeldBytes(bytes: Buffer, start: number, end: number): void;
 }
 
-/** More than this is not worth a copy. */
-const HELD_READ_MAX = 2 * 1024;
+/** More than this is not worth a copy: a head with a body of 4 KiB is. */
+const HELD_READ_MAX = 8 * 1024;
+/** As much is copied sooner by words than by a call. */
+const COPIED_BY_WORDS_MAX = 1024;
 const HELD_BYTES = 256 * 1024;
 /** Reads begin at a word, and the one that every read goes into is at least as long as this: then it is the same buffer. */
 const WORD_BYTES = 4;
@@ -173,7 +175,8 @@ export class HeldReads implements Part {
 
   /** Word by word: a call for some hundred bytes takes five times as long. What is copied beyond them means nothing. */
   #copy(bytes: Buffer, length: number): void {
-    if (bytes.length < SHARED_BUFFER_MIN || bytes.byteOffset % WORD_BYTES !== 0) {
+    const isLong = length > COPIED_BY_WORDS_MAX;
+    if (isLong || bytes.length < SHARED_BUFFER_MIN || bytes.byteOffset % WORD_BYTES !== 0) {
       bytes.copy(this.#bytes, this.#used, 0, length);
       return;
     }
