@@ -18,7 +18,18 @@ const NAMES = [
   "Transfer-Encodin",
   "x".repeat(60),
 ];
-const VALUES = ["", "1", "*/*", "  padded \t", "text/plain; charset=utf-8", "10.0.0.7", "v".repeat(90), "é", "a: b"];
+const VALUES = [
+  "",
+  "1",
+  "*/*",
+  "  padded \t",
+  "text/plain; charset=utf-8",
+  "10.0.0.7",
+  "v".repeat(170),
+  "w".repeat(200),
+  "é",
+  "a: b",
+];
 const line = fc
   .tuple(fc.constantFrom(...NAMES), fc.constantFrom(...VALUES))
   .map(([name, value]) => `${name}:${value}\r\n`);

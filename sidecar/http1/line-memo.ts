@@ -8,7 +8,7 @@ import { FIELD } from "./field.ts";
 
 /** Powers of two. */
 export const LINE_PLACES = 512;
-const ROW_SHIFT = 5;
+const ROW_SHIFT = 6;
 const ROW_WORDS = 1 << ROW_SHIFT;
 const WORD_BYTES = 4;
 
