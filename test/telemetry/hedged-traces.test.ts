@@ -23,13 +23,14 @@ test("the copy has the answer and a link to the attempt that it was faster than"
     () => slow.close(),
     () => fast.close(),
   );
+  // With room for a copy of each: a request without one would wait for the slow endpoint until the test gives up.
   const policy = `apiVersion: weft.mesh/v1
 kind: TrafficPolicy
 metadata: { name: orders }
 spec:
   targetRef: { kind: Service, name: orders }
   loadBalancer: { algorithm: round-robin }
-  retry: { hedge: { after: 30ms, max: 1 } }
+  retry: { hedge: { after: 30ms, max: 1 }, budget: { percent: 100, minPerSecond: 1000 } }
 ---
 `;
   const file = join(temporaryFolder(), "rules.yaml");
