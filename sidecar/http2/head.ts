@@ -1,6 +1,7 @@
 // One head or trailers: pseudo-fields apart, fields in the order in which they came, all that is known of them in one
-// array: with many streams each array is out of cache. Reusable: reading fills it, edits change it in place, `copyFrom` makes another of it. Not the rules for it
-// (head-rules.ts), and not bytes: the strings are shared with HPACK's tables, so the same value is the same string.
+// array: with many streams each array is out of cache. Reusable: reading fills it, edits change it in place, `copyFrom`
+// makes another of it. Not the rules for it (head-rules.ts), and not bytes: the strings are shared with HPACK's tables, so
+// the same value is the same string.
 import { FIELD, fieldKind } from "./field.ts";
 
 /** What there is of a field: its name, and behind it these. Traits are its kind, and whether it is sensitive. */
