@@ -7,12 +7,12 @@ import { TurnWriter } from "./turn-writer.ts";
 
 const BUFFER_BYTES = 64 * 1024;
 
-let server: Server | undefined;
+const servers: Server[] = [];
 const sockets: Socket[] = [];
 
 afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy();
-  server?.close();
+  for (const server of servers.splice(0)) server.close();
 });
 
 interface Pair {
@@ -25,9 +25,21 @@ interface Pair {
   readonly endTurn: () => void;
 }
 
-async function pair(bufferBytes = BUFFER_BYTES): Promise<Pair> {
+/** As HeldReads. */
+class Reads {
+  readonly bytes: Buffer = Buffer.alloc(64 * 1024, "0123456789");
+  kept = 0;
+  keep(): void {
+    this.kept++;
+  }
+  letGo(): void {
+    this.kept--;
+  }
+}
+
+async function pair(bufferBytes = BUFFER_BYTES, reads?: Reads): Promise<Pair> {
   const listening = createServer().listen(0, "127.0.0.1");
-  server = listening;
+  servers.push(listening);
   await once(listening, "listening");
   const near = connect((listening.address() as AddressInfo).port, "127.0.0.1");
   const [[far]] = (await Promise.all([once(listening, "connection"), once(near, "connect")])) as [[Socket], unknown];
@@ -43,7 +55,7 @@ async function pair(bufferBytes = BUFFER_BYTES): Promise<Pair> {
   const flushes = new FlushQueue((flush) => {
     run = flush;
   });
-  return { near, far, whole, writer: new TurnWriter(near, bufferBytes, flushes), endTurn: () => run() };
+  return { near, far, whole, writer: new TurnWriter(near, bufferBytes, flushes, reads), endTurn: () => run() };
 }
 
 test("texts wait for the end of the turn and leave with one write", async () => {
@@ -70,6 +82,74 @@ test("bytes leave at once, behind the text that came before them", async () => {
   expect(await whole).toBe("abc");
 });
 
+test("what was read in this turn goes out from where it is, one piece behind the other", async () => {
+  const reads = new Reads();
+  const { near, writer, whole, endTurn } = await pair(BUFFER_BYTES, reads);
+  expect([writer.writeRead(reads.bytes, 2, 5), writer.writeRead(reads.bytes, 5, 8)]).toEqual([true, true]);
+  expect([writer.isEmpty, near.bytesWritten, reads.kept]).toEqual([false, 0, 1]);
+  endTurn();
+  expect([writer.isEmpty, near.bytesWritten, reads.kept]).toEqual([true, 6, 0]);
+  reads.bytes.write("ABC", 2);
+  writer.writeRead(reads.bytes, 2, 5);
+  endTurn();
+  near.end();
+  expect(await whole).toBe("234567ABC");
+});
+
+test("texts and bytes behind what was read go out behind it", async () => {
+  const reads = new Reads();
+  const { near, writer, whole, endTurn } = await pair(BUFFER_BYTES, reads);
+  writer.writeRead(reads.bytes, 1, 3);
+  writer.write("a");
+  expect(reads.kept).toBe(0);
+  writer.write("b");
+  endTurn();
+  writer.writeRead(reads.bytes, 3, 5);
+  writer.writeBytes(Buffer.from("c"));
+  writer.writeRead(reads.bytes, 5, 7);
+  writer.sendNow();
+  near.end();
+  endTurn();
+  expect([await whole, reads.kept]).toEqual(["12ab34c56", 0]);
+});
+
+test("other bytes, a gap, text before it or too much are the caller's to copy", async () => {
+  const reads = new Reads();
+  const { writer, endTurn } = await pair(BUFFER_BYTES, reads);
+  expect(writer.writeRead(Buffer.from("abc"), 0, 3)).toBe(false);
+  expect(writer.writeRead(reads.bytes, 0, 16 * 1024 + 1)).toBe(false);
+  expect(reads.kept).toBe(0);
+  writer.writeRead(reads.bytes, 0, 16 * 1024);
+  expect(writer.writeRead(reads.bytes, 16 * 1024, 16 * 1024 + 1)).toBe(false);
+  expect(writer.writeRead(reads.bytes, 20_000, 20_001)).toBe(false);
+  endTurn();
+  writer.write("text");
+  expect(writer.writeRead(reads.bytes, 0, 1)).toBe(false);
+  expect(reads.kept).toBe(0);
+});
+
+test("what the kernel does not take at once is as it was, whatever is read and written after it", async () => {
+  const reads = new Reads();
+  const { near, far, writer, whole, endTurn } = await pair(BUFFER_BYTES, reads);
+  far.pause();
+  let expected = "";
+  for (let count = 0; count < 10_000; count++) {
+    reads.bytes.fill(String.fromCharCode(97 + (count % 26)), 0, 10_000);
+    if (!writer.writeRead(reads.bytes, 0, 10_000)) break;
+    expected += reads.bytes.toString("latin1", 0, 10_000);
+    endTurn();
+  }
+  expect(near.writableLength).toBeGreaterThan(0);
+  const { writer: other, near: otherNear, whole: otherWhole, endTurn: endOtherTurn } = await pair(BUFFER_BYTES, reads);
+  reads.bytes.fill("!", 0, 10_000);
+  other.writeRead(reads.bytes, 0, 10_000);
+  endOtherTurn();
+  otherNear.end();
+  far.resume();
+  near.end();
+  expect([(await whole) === expected, await otherWhole, reads.kept]).toEqual([true, "!".repeat(10_000), 0]);
+});
+
 test("what is to be ended is sent before", async () => {
   const { near, writer, whole, endTurn } = await pair();
   writer.write("all of it");
@@ -88,14 +168,17 @@ test("much text does not wait", async () => {
 });
 
 test("a socket that is gone takes nothing, and nobody is told of an error", async () => {
-  const { near, writer, endTurn } = await pair();
+  const reads = new Reads();
+  const { near, writer, endTurn } = await pair(BUFFER_BYTES, reads);
   const errors: Error[] = [];
   near.on("error", (error) => errors.push(error));
   writer.write("too late");
   near.destroy();
   endTurn();
   await once(near, "close");
-  expect([errors, writer.isEmpty]).toEqual([[], true]);
+  writer.writeRead(reads.bytes, 0, 1);
+  endTurn();
+  expect([errors, writer.isEmpty, reads.kept]).toEqual([[], true, 0]);
 });
 
 // Less than the socket itself takes before it says 'drain' must not have anybody wait for one that never comes.

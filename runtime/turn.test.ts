@@ -157,6 +157,51 @@ test("more than there is room for comes at once, and none of it is lost or late"
   }
 });
 
+test("what is kept of a read stays as it was until it is let go", () => {
+  const { turn, endTurn } = rig();
+  const log: string[] = [];
+  const reads = turn.reads();
+  const [one, two] = [new Reader("one", log), new Reader("two", log)];
+  let kept: () => string = () => "";
+  one.onHeldBytes = (bytes, start, end) => {
+    reads.keep();
+    kept = () => bytes.toString("latin1", start, end);
+  };
+  read(reads, one, "keep me");
+  endTurn();
+  read(reads, two, "another turn");
+  endTurn();
+  read(reads, two, "x".repeat(4_000));
+  expect([kept(), log]).toEqual(["keep me", ["two another turn"]]);
+  reads.letGo();
+  expect(kept()).toBe("keep me");
+  endTurn();
+  read(reads, two, "from the beginning again");
+  endTurn();
+  expect(kept()).toBe("from th");
+  expect(log.slice(1)).toEqual([`two ${"x".repeat(4_000)}`, "two from the beginning again"]);
+});
+
+test("while something is kept there is as much room as is left, and then all of it again", () => {
+  const { turn, endTurn } = rig();
+  const log: string[] = [];
+  const reads = turn.reads();
+  const reader = new Reader("r", log);
+  reads.keep();
+  for (let count = 0; count < 50; count++) {
+    read(reads, reader, "x".repeat(8_000));
+    endTurn();
+  }
+  expect(log.filter((line) => line === "r now 8000")).toHaveLength(50 - Math.floor((256 * 1024) / 8_000));
+  reads.letGo();
+  log.length = 0;
+  for (let count = 0; count < 50; count++) {
+    read(reads, reader, "x".repeat(8_000));
+    endTurn();
+  }
+  expect(log.filter((line) => line === "r now 8000")).toEqual([]);
+});
+
 test("before a reader is told of its end it gets what it has read", () => {
   const { turn, ends, endTurn } = rig();
   const log: string[] = [];

@@ -136,8 +136,10 @@ export class HeldReads implements Part {
   readonly #readers = new Batch<HeldReader>();
   /** Where the read of each reader ends. */
   readonly #ends: number[] = [];
-  readonly #bytes = Buffer.allocUnsafeSlow(HELD_BYTES + WORD_BYTES);
-  readonly #words = new Int32Array(this.#bytes.buffer);
+  /** What was read. A reader may have some of it stay there behind its call: `keep`. */
+  readonly bytes: Buffer = Buffer.allocUnsafeSlow(HELD_BYTES + WORD_BYTES);
+  readonly #words = new Int32Array(this.bytes.buffer);
+  #kept = 0;
   /** The buffer that was copied from last, and its words. */
   #source: Buffer | undefined = undefined;
   #sourceWords: Int32Array = this.#words;
@@ -177,7 +179,7 @@ export class HeldReads implements Part {
   #copy(bytes: Buffer, length: number): void {
     const isLong = length > COPIED_BY_WORDS_MAX;
     if (isLong || bytes.length < SHARED_BUFFER_MIN || bytes.byteOffset % WORD_BYTES !== 0) {
-      bytes.copy(this.#bytes, this.#used, 0, length);
+      bytes.copy(this.bytes, this.#used, 0, length);
       return;
     }
     if (bytes !== this.#source) {
@@ -196,15 +198,29 @@ export class HeldReads implements Part {
     if (reader.heldReads > 0) this.run();
   }
 
+  /** Nothing that was read is overwritten until as many have called `letGo`, in this turn or the next. */
+  keep(): void {
+    this.#kept++;
+  }
+
+  letGo(): void {
+    this.#kept--;
+    if (this.#kept === 0 && this.isEmpty) this.#beginAnew();
+  }
+
+  #beginAnew(): void {
+    this.#used = 0;
+    this.#start = 0;
+  }
+
   run(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
     try {
       while (this.#at < this.#readers.count) this.#next();
       this.#readers.clear();
-      this.#used = 0;
       this.#at = 0;
-      this.#start = 0;
+      if (this.#kept === 0) this.#beginAnew();
     } finally {
       this.#isRunning = false;
     }
@@ -216,7 +232,7 @@ export class HeldReads implements Part {
     const reader = this.#readers.take(this.#at++);
     this.#start = nextWord(end);
     reader.heldReads--;
-    reader.onHeldBytes(this.#bytes, start, end);
+    reader.onHeldBytes(this.bytes, start, end);
   }
 }
 

@@ -25,7 +25,7 @@ export function readAuthority(head: MessageHead): RefusalDetail | undefined {
   }
   head.originStart = head.secondStart;
   if (head.firstEnd === 7 && head.method === "CONNECT") return readConnect(head);
-  const lead = fields.text.charCodeAt(head.secondStart);
+  const lead = fields.octetAt(head.secondStart);
   if (lead === 0x2f) return undefined;
   if (lead === 0x2a && head.secondEnd - head.secondStart === 1) {
     return head.method === "OPTIONS" ? undefined : "bad-target";

@@ -69,8 +69,8 @@ function readTokens(head: MessageHead): number {
     const start = fields.valueStart(index);
     const length = fields.valueEnd(index) - start;
     let bits: number;
-    if (length === 10 && fields.text.startsWith("keep-alive", start)) bits = KEEP_ALIVE;
-    else if (length === 5 && fields.text.startsWith("close", start)) bits = CLOSE;
+    if (length === 10 && fields.standsAt(start, "keep-alive")) bits = KEEP_ALIVE;
+    else if (length === 5 && fields.standsAt(start, "close")) bits = CLOSE;
     else bits = readTokenList(head, fields.valueAt(index));
     if (bits < 0) return -1;
     tokens |= bits;

@@ -31,11 +31,13 @@ class HeadReader {
   #gathered: Buffer = EMPTY;
   #part = START_LINE;
   readonly #limits: Http1Limits;
+  readonly #isRequest: boolean;
   readonly #startLine: StartLineScanner;
   readonly #fields: FieldScanner;
 
   constructor(limits: Http1Limits, isRequest: boolean) {
     this.#limits = limits;
+    this.#isRequest = isRequest;
     this.#startLine = new StartLineScanner(isRequest);
     this.#fields = new FieldScanner(limits.fieldsMax, "too-many-fields");
   }
@@ -53,7 +55,7 @@ class HeadReader {
     if (this.heldBytes > 0) return this.#resume(head, bytes, start, end);
     const stop = this.#scan(head, bytes, start, end, start);
     if (stop === NEEDS_MORE) this.#gather(bytes, start, end);
-    else if (stop >= 0) head.fields.text = bytes.latin1Slice(start, stop);
+    else if (stop >= 0) this.#complete(head, bytes, start, stop);
     return stop;
   }
 
@@ -63,10 +65,16 @@ class HeadReader {
     this.#gather(bytes, start, Math.min(end, start + this.#limits.headBytesMax - before));
     const stop = this.#scan(head, this.#gathered, before, this.heldBytes, 0);
     if (stop < 0) return stop;
-    head.fields.text = this.#gathered.latin1Slice(0, stop);
+    this.#complete(head, this.#gathered, 0, stop);
     this.#gathered = EMPTY;
     this.heldBytes = 0;
     return start + stop - before;
+  }
+
+  /** Answers are dealt with while their bytes are there, requests are sent again when those are gone. */
+  #complete({ fields }: MessageHead, bytes: Buffer, start: number, end: number): void {
+    if (this.#isRequest) fields.text = bytes.latin1Slice(start, end);
+    else fields.lieIn(bytes, start, end);
   }
 
   #scan(head: MessageHead, bytes: Buffer, start: number, end: number, base: number): number {

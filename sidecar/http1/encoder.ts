@@ -24,15 +24,21 @@ export function encodeRequestHead(head: MessageHead, edits: HeadEdits): string {
   if (head.acceptsTrailers) added += "TE: trailers\r\n";
   // HTTP/1.0 and CONNECT may come without Host; the next hop speaks HTTP/1.1 and must have one.
   if (!head.has(FIELD.host)) added += `Host: ${edits.host || head.authority}\r\n`;
-  return encode(head, edits, line, added, upgrades);
+  return encode(head, edits, line, added, upgrades, false);
 }
 
-/** The response head for the client, as latin1 text: HTTP/1.1, without hop-by-hop fields, edited. */
-export function encodeResponseHead(head: MessageHead, edits: HeadEdits): string {
+/** No head is this. */
+export const AS_IT_CAME = "";
+
+/**
+ * The response head for the client, as latin1 text: HTTP/1.1, without hop-by-hop fields, edited.
+ * @param hasBytes the caller has use for the bytes that it came in: then a head that leaves as it came is AS_IT_CAME
+ */
+export function encodeResponseHead(head: MessageHead, edits: HeadEdits, hasBytes = false): string {
   if (head.fields.source !== undefined) return encodeSourceResponse(head, head.fields.source, edits);
   const upgrades = edits.upgrade && head.upgrade;
   const added = connectionLine(edits.connection, upgrades, false);
-  return encode(head, edits, statusLine(head, edits.status), added, upgrades);
+  return encode(head, edits, statusLine(head, edits.status), added, upgrades, hasBytes);
 }
 
 /** A head that the sidecar makes itself; `lines` are complete field lines. */
@@ -57,10 +63,16 @@ function connectionLine(connection: string, upgrades: boolean, te: boolean): str
 }
 
 /** `line` replaces the start line unless ""; `added` goes behind the kept fields. */
-function encode(head: MessageHead, edits: HeadEdits, line: string, added: string, upgrades: boolean): string {
+function encode(
+  head: MessageHead,
+  edits: HeadEdits,
+  line: string,
+  added: string,
+  upgrades: boolean,
+  hasBytes: boolean,
+): string {
   const fields = head.fields;
-  const text = fields.text;
-  const fieldsEnd = text.length - 2;
+  const fieldsEnd = fields.length - 2;
   const dropped = (HOP_BY_HOP | (edits.dropKinds & ~FRAMING & ~HOST)) & ~(upgrades ? UPGRADE : 0);
   const touched = dropped | FRAMING | (newHost(head, edits) === "" ? 0 : HOST);
   let out = line;
@@ -72,14 +84,15 @@ function encode(head: MessageHead, edits: HeadEdits, line: string, added: string
       if ((kind & touched & ~1) !== 0) replacement = replaceKnown(head, edits, index, dropped);
       if (edits.editCount > 0 && replacement === KEEP) replacement = replaceNamed(head, edits, index);
       if (replacement === KEEP) continue;
-      out += text.slice(runStart, fields.nameStart(index)) + replacement;
+      out += fields.text.slice(runStart, fields.nameStart(index)) + replacement;
       runStart = index + 1 < fields.count ? fields.nameStart(index + 1) : fieldsEnd;
     }
   }
   const more = added + framingLine(edits) + edits.append;
   // Most answers leave as they came.
-  if (more === "" && runStart === 0 && edits.editCount === 0 && edits.requestId === "" && !edits.isOpen) return text;
-  out += text.slice(runStart, fieldsEnd) + more;
+  if (more === "" && runStart === 0 && edits.editCount === 0 && edits.requestId === "" && !edits.isOpen)
+    return hasBytes ? AS_IT_CAME : fields.text;
+  out += fields.text.slice(runStart, fieldsEnd) + more;
   if (edits.requestId !== "") out += fieldLine("x-request-id", edits.requestId);
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && !stands(head, edits.names[edit] as string, dropped)) out += edits.lines[edit];

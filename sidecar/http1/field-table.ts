@@ -18,8 +18,11 @@ export class FieldTable {
   /** The fields came in another protocol: there are neither text nor offsets, and Host stands first in a request. */
   source: HeadSource | undefined = undefined;
   #sourceStart = 0;
-  /** What the offsets count in; set when the section is complete. */
-  text = "";
+  #text = "";
+  /** Where the section lies, until its text is asked for. */
+  #bytes: Buffer | undefined = undefined;
+  #start = 0;
+  #end = 0;
   count = 0;
   /** Kinds present, and kinds present more than once: `1 << kind`. `unknown` counts for nothing. */
   present = 0;
@@ -27,8 +30,55 @@ export class FieldTable {
   /** Value bounds are without surrounding whitespace. Of a source's fields: the kind alone, one mark each. */
   #marks: Int32Array = new Int32Array(FIELDS_AT_FIRST * MARKS);
 
+  /** What the offsets count in, when the section is complete; "" of one from a source. */
+  get text(): string {
+    if (this.#text === "" && this.#bytes !== undefined) this.#text = this.#bytes.latin1Slice(this.#start, this.#end);
+    return this.#text;
+  }
+
+  set text(text: string) {
+    this.#text = text;
+    this.#bytes = undefined;
+  }
+
+  /** The section is complete, and bytes[start, end) stay as they are for as long as it is used. */
+  lieIn(bytes: Buffer, start: number, end: number): void {
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  /** Where the section lies, if its bytes are still there, and from where on. */
+  get bytes(): Buffer | undefined {
+    return this.#bytes;
+  }
+
+  get bytesStart(): number {
+    return this.#start;
+  }
+
+  /** Octets of the section. */
+  get length(): number {
+    return this.#bytes === undefined ? this.#text.length : this.#end - this.#start;
+  }
+
+  /** The octet at an offset. */
+  octetAt(offset: number): number {
+    const bytes = this.#bytes;
+    return bytes === undefined ? this.#text.charCodeAt(offset) : (bytes[this.#start + offset] as number);
+  }
+
+  /** Does `text` stand at an offset? */
+  standsAt(offset: number, text: string): boolean {
+    if (this.#bytes === undefined) return this.#text.startsWith(text, offset);
+    if (offset + text.length > this.length) return false;
+    for (let at = 0; at < text.length; at++) if (this.octetAt(offset + at) !== text.charCodeAt(at)) return false;
+    return true;
+  }
+
   clear(): void {
-    this.text = "";
+    this.#text = "";
+    this.#bytes = undefined;
     this.source = undefined;
     this.count = 0;
     this.present = 0;
@@ -99,8 +149,10 @@ export class FieldTable {
     if ((this.present & (1 << kind)) === 0) return false;
     if (this.source !== undefined) return this.known(kind) === value;
     const index = this.indexOf(kind);
+    const known = this.#knownValue(index);
+    if (known !== undefined) return known === value;
     const start = this.valueStart(index);
-    return this.valueEnd(index) - start === value.length && this.text.startsWith(value, start);
+    return this.valueEnd(index) - start === value.length && this.standsAt(start, value);
   }
 
   /** Does the first value of a known kind begin so? Cuts nothing out. */
@@ -109,7 +161,7 @@ export class FieldTable {
     if (this.source !== undefined) return this.known(kind)?.startsWith(beginning) === true;
     const index = this.indexOf(kind);
     const start = this.valueStart(index);
-    return this.valueEnd(index) - start >= beginning.length && this.text.startsWith(beginning, start);
+    return this.valueEnd(index) - start >= beginning.length && this.standsAt(start, beginning);
   }
 
   nameAt(index: number): string {
@@ -119,10 +171,13 @@ export class FieldTable {
 
   valueAt(index: number): string {
     if (this.source !== undefined) return valueIn(this.source, index - this.#sourceStart);
+    return this.#knownValue(index) ?? this.text.slice(this.valueStart(index), this.valueEnd(index));
+  }
+
+  /** Value of a line that is known. */
+  #knownValue(index: number): string | undefined {
     const line = this.#marks[index * MARKS + 4] as number;
-    const known = line === NO_LINE ? undefined : knownLines.valueOf(line);
-    if (known !== undefined) return known;
-    return this.text.slice(this.valueStart(index), this.valueEnd(index));
+    return line === NO_LINE ? undefined : knownLines.valueOf(line);
   }
 
   /** Index of the first field that came as this known kind; `present` says that there is one. */
@@ -173,9 +228,8 @@ export class FieldTable {
     const start = this.nameStart(index);
     const length = this.nameEnd(index) - start;
     if (length !== lowerName.length) return false;
-    const text = this.text;
     for (let at = 0; at < length; at++) {
-      const code = text.charCodeAt(start + at);
+      const code = this.octetAt(start + at);
       const lower = code >= 0x41 && code <= 0x5a ? code | 0x20 : code;
       if (lower !== lowerName.charCodeAt(at)) return false;
     }

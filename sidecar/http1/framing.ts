@@ -21,14 +21,13 @@ export function readFraming(head: MessageHead): RefusalDetail | undefined {
 /** 1*DIGIT, no sign, no list, and a number that can be counted exactly. Leading zeros are digits too. */
 function readLength(head: MessageHead): RefusalDetail | undefined {
   const { fields } = head;
-  const { text } = fields;
   const field = fields.indexOf(FIELD.contentLength);
   const start = fields.valueStart(field);
   const end = fields.valueEnd(field);
   if (end === start) return "bad-content-length";
   let length = 0;
   for (let index = start; index < end; index++) {
-    const digit = text.charCodeAt(index) - 0x30;
+    const digit = fields.octetAt(index) - 0x30;
     if (digit < 0 || digit > 9) return "bad-content-length";
     length = length * 10 + digit;
     if (length > Number.MAX_SAFE_INTEGER) return "bad-content-length";
@@ -51,8 +50,8 @@ function readCoding(head: MessageHead): RefusalDetail | undefined {
 /** A tab behind the coding is whitespace to the RFC and part of the coding to llhttp, among others. */
 function hasTabBehind(fields: FieldTable): boolean {
   let at = fields.valueEnd(fields.indexOf(FIELD.transferEncoding));
-  while (fields.text.charCodeAt(at) === SP) at++;
-  return fields.text.charCodeAt(at) === HTAB;
+  while (fields.octetAt(at) === SP) at++;
+  return fields.octetAt(at) === HTAB;
 }
 
 function faultOfCodings(value: string): RefusalDetail {
@@ -66,22 +65,21 @@ const ZERO = 0x30;
 
 /** Is this Transfer-Encoding written the one way that no peer misreads: `chunked`, one space before? */
 export function isCanonicalCoding(fields: FieldTable, index: number): boolean {
-  return isBehindSpace(fields, index) && fields.text.startsWith("chunked\r\n", fields.valueStart(index));
+  return isBehindSpace(fields, index) && fields.standsAt(fields.valueStart(index), "chunked\r\n");
 }
 
 /** The same of Content-Length: digits alone, of which the first is no 0 before others. */
 export function isCanonicalLength(fields: FieldTable, index: number): boolean {
-  const { text } = fields;
   const start = fields.valueStart(index);
   const end = fields.valueEnd(index);
-  if (!isBehindSpace(fields, index) || start === end || text.charCodeAt(end) !== CR) return false;
-  if (text.charCodeAt(start) === ZERO && end - start > 1) return false;
-  for (let at = start; at < end; at++) if (((OCTET[text.charCodeAt(at)] as number) & DIGIT) === 0) return false;
+  if (!isBehindSpace(fields, index) || start === end || fields.octetAt(end) !== CR) return false;
+  if (fields.octetAt(start) === ZERO && end - start > 1) return false;
+  for (let at = start; at < end; at++) if (((OCTET[fields.octetAt(at)] as number) & DIGIT) === 0) return false;
   return true;
 }
 
 /** One space, and nothing else, stands between the colon and the value. */
 function isBehindSpace(fields: FieldTable, index: number): boolean {
   const nameEnd = fields.nameEnd(index);
-  return fields.valueStart(index) === nameEnd + 2 && fields.text.charCodeAt(nameEnd + 1) === SP;
+  return fields.valueStart(index) === nameEnd + 2 && fields.octetAt(nameEnd + 1) === SP;
 }

@@ -3,6 +3,7 @@
 // secrets. Each has one place, so that a peer that sends others costs others time, and no memory. Values are kept as texts:
 // the same one for all who send it is told from others at a glance, and not cut out again.
 import { latin1 } from "../../runtime/latin1.ts";
+import { sharedText } from "../../runtime/shared-text.ts";
 import { wordsOf } from "../../runtime/words.ts";
 import { FIELD } from "./field.ts";
 
@@ -28,6 +29,8 @@ export const NO_LINE = -1;
 const LINE_MASK = 0x7fffffff;
 
 const SECRET = (1 << FIELD.authorization) | (1 << FIELD.cookie) | (1 << FIELD.setCookie);
+/** Connections and figures keep theirs, to compare the next one with. */
+const COMPARED = (1 << FIELD.host) | (1 << FIELD.xWeftSource);
 /** Has no kind here. */
 const OTHER_SECRET_LENGTH = "proxy-authorization".length;
 
@@ -121,7 +124,8 @@ export class LineMemo {
     const place = row >> ROW_SHIFT;
     this.#lines[place] = ((this.#lines[place] as number) + LINE_PLACES) & LINE_MASK;
     const valueAt = at + table.valueStart(field) - start;
-    this.#values[place] = latin1(bytes as Buffer, valueAt, at + table.valueEnd(field) - start);
+    const text = latin1(bytes as Buffer, valueAt, at + table.valueEnd(field) - start);
+    this.#values[place] = ((COMPARED >> kind) & 1) === 1 ? sharedText(text) : text;
     const value = ((table.valueEnd(field) - start) << 16) | ((table.valueStart(field) - start) << 8);
     rows[row] = length | (kind << 8);
     rows[row + BOUNDS] = nameLength | value;

@@ -51,7 +51,7 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
     this.remoteAddress = plainAddress(accepted.remoteAddress);
     this.#timer = new PhaseTimer(this, path.wheel);
     this.#socket = adoptSocket(accepted, this, path.readMode);
-    this.#writer = new TurnWriter(this.#socket, path.limits.writeBufferBytes, path.http2.flushes);
+    this.#writer = new TurnWriter(this.#socket, path.limits.writeBufferBytes, path.http2.flushes, path.turn.answers);
     this.#socket.on("error", ignore);
     this.#socket.on("drain", () => this.#seat?.onDrain());
     this.#socket.on("end", () => this.#onEnd());
@@ -126,6 +126,10 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
 
   writeBytes(bytes: Buffer): boolean {
     return this.#writer.writeBytes(bytes);
+  }
+
+  writeRead(bytes: Buffer, start: number, end: number): boolean {
+    return this.#writer.writeRead(bytes, start, end);
   }
 
   get isEmpty(): boolean {

@@ -27,6 +27,8 @@ export interface MessageOutlet {
    * @param chunks the content that follows is to be put into chunks here, if the protocol has such a thing
    */
   addHead(text: string, chunks: boolean): void;
+  /** The same as it lies in bytes[start, end), where HTTP/1.1 is spoken. */
+  addHeadBytes?(bytes: Buffer, start: number, end: number, chunks: boolean): void;
   /** The same in fields, with `lines` behind them, where HTTP/2 is spoken. It stays as it is until the next flush. */
   addFields?(head: Http2Head, lines: string): void;
   /** bytes[start, end) of the body, which may change after this call returns. */
@@ -43,6 +45,8 @@ export interface ByteSink {
   write(text: string): boolean;
   /** The bytes are not changed by anybody afterwards. */
   writeBytes(bytes: Buffer): boolean;
+  /** bytes[start, end) that were read in this turn. @returns false where they have to be copied: nothing was done */
+  writeRead?(bytes: Buffer, start: number, end: number): boolean;
   /** Nothing of what was written waits in the process. */
   readonly isEmpty: boolean;
 }

@@ -79,6 +79,7 @@ export interface DataPath {
 
 /** The stages of a turn, in their order: answers are read and finished before requests are read and sent on. */
 export interface TurnStages {
+  readonly answers: HeldReads;
   readonly finish: Stage<StagedExchange>;
   readonly requests: HeldReads;
   readonly route: Stage<StagedExchange>;
@@ -86,14 +87,14 @@ export interface TurnStages {
   readonly send: Stage<StagedExchange>;
 }
 
-function turnStages(turn: Turn): { answers: HeldReads; stages: TurnStages } {
+function turnStages(turn: Turn): TurnStages {
   const answers = turn.reads();
   const finish = turn.stage((exchange: StagedExchange) => exchange.take("finish"));
   const requests = turn.reads();
   const route = turn.stage((exchange: StagedExchange) => exchange.take("route"));
   const forward = turn.stage((exchange: StagedExchange) => exchange.take("forward"));
   const send = turn.stage((exchange: StagedExchange) => exchange.take("send"));
-  return { answers, stages: { finish, requests, route, forward, send } };
+  return { answers, finish, requests, route, forward, send };
 }
 
 /** Builds the data path of a process with an empty snapshot. */
@@ -104,7 +105,8 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const wheel = new TimerWheel(clock);
   const metrics = new Metrics();
   const turn = new Turn((run) => setImmediate(run), clock);
-  const { answers, stages } = turnStages(turn);
+  const stages = turnStages(turn);
+  const { answers } = stages;
   const { flushes } = turn;
   const base = { clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes, flushes, answers };
   const http2: Http2Tools = {

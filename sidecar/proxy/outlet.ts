@@ -65,6 +65,11 @@ export class Outlet implements MessageOutlet {
     this.#addText(text);
   }
 
+  addHeadBytes(bytes: Buffer, start: number, end: number, chunks: boolean): void {
+    this.#chunks = chunks;
+    this.#addBytes(bytes, start, end);
+  }
+
   addBody(bytes: Buffer, start: number, end: number): void {
     if (!this.#chunks) return this.#addBytes(bytes, start, end);
     if (start === end) return;
@@ -100,6 +105,8 @@ export class Outlet implements MessageOutlet {
 
   /** bytes[start, end), which may change after this call returns. */
   #addBytes(bytes: Buffer, start: number, end: number): void {
+    const isFirst = this.#gathered === 0 && this.#text === "";
+    if (isFirst && this.#sink?.writeRead?.(bytes, start, end) === true) return;
     const length = end - start;
     if (length <= TEXT_PIECE_MAX && this.#gathered === 0) return this.#addText(latin1(bytes, start, end));
     if (this.#text.length + this.#gathered + length > GATHER_BYTES) this.flush();

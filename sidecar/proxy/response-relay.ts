@@ -2,7 +2,7 @@
 // that the framing wants. Not flow control: the exchange flushes and pauses.
 import type { Clock } from "../../runtime/clock.ts";
 import type { BodyForm } from "../http1/contract.ts";
-import { encodeResponseHead } from "../http1/encoder.ts";
+import { AS_IT_CAME, encodeResponseHead } from "../http1/encoder.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
 import { Http2Head } from "../http2/head.ts";
@@ -82,7 +82,7 @@ export class ResponseRelay {
     if (closes) edits.connection = "close";
     else if (toOldClient) edits.connection = "keep-alive";
     this.closes = closes;
-    if (outlet.addFields === undefined) outlet.addHead(encodeResponseHead(head, edits), chunks);
+    if (outlet.addFields === undefined) this.#addHead(head, chunks);
     else {
       const mayEndHere = head.framing === "none" || head.contentLength === 0;
       const into = mayEndHere ? this.#waitingHead() : sent;
@@ -92,6 +92,14 @@ export class ResponseRelay {
       if (!mayEndHere) outlet.flush();
     }
     return form;
+  }
+
+  #addHead(head: MessageHead, chunks: boolean): void {
+    const { outlet } = this.#client;
+    const { bytes, bytesStart, length } = head.fields;
+    const text = encodeResponseHead(head, edits, bytes !== undefined && outlet.addHeadBytes !== undefined);
+    if (text !== AS_IT_CAME || bytes === undefined) outlet.addHead(text, chunks);
+    else outlet.addHeadBytes?.(bytes, bytesStart, bytesStart + length, chunks);
   }
 
   #waitingHead(): Http2Head {
@@ -121,7 +129,7 @@ export class ResponseRelay {
   passHead(head: MessageHead, upgrade: boolean): void {
     edits.clear();
     edits.upgrade = upgrade;
-    this.#client.outlet.addHead(encodeResponseHead(head, edits), false);
+    this.#addHead(head, false);
   }
 }
 
