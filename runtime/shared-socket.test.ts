@@ -3,15 +3,16 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { latin1 } from "./latin1.ts";
-import { adoptSocket, chooseReadMode, connectSocket, type ReadMode } from "./shared-socket.ts";
+import { adoptSocket, chooseSocketMode, connectSocket } from "./shared-socket.ts";
+import type { SocketMode } from "./socket-output.ts";
 
-const MODES: ReadMode[] = ["shared", "data-events"];
+const MODES: SocketMode[] = ["handle", "shared", "data-events"];
 
 test("this Node reads into the shared buffer", async () => {
-  expect(await chooseReadMode()).toBe("shared");
+  expect(await chooseSocketMode()).toBe("handle");
 });
 
-async function pair(mode: ReadMode) {
+async function pair(mode: SocketMode) {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

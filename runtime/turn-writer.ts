@@ -4,6 +4,7 @@
 import type { Socket } from "node:net";
 import type { Flushable, FlushQueue } from "./flush-queue.ts";
 import { latin1 } from "./latin1.ts";
+import { type SocketMode, SocketOutput } from "./socket-output.ts";
 
 /** More is written at once: a turn that reads much must not gather all of it. */
 const GATHER_LENGTH_MAX = 16 * 1024;
@@ -20,9 +21,7 @@ let wire = Buffer.allocUnsafeSlow(GATHER_LENGTH_MAX);
 /** Of the length that was written last. */
 let view = wire;
 
-export class TurnWriter implements Flushable {
-  readonly #socket: Socket;
-  readonly #bufferBytes: number;
+export class TurnWriter extends SocketOutput implements Flushable {
   readonly #flushes: FlushQueue;
   readonly #reads: KeptReads | undefined;
   /** What waits is text, or reads[from, to). */
@@ -31,17 +30,19 @@ export class TurnWriter implements Flushable {
   #to = 0;
   #isQueued = false;
 
-  /** @param bufferBytes as much as may wait in the process before a write says false */
-  constructor(socket: Socket, bufferBytes: number, flushes: FlushQueue, reads?: KeptReads) {
-    this.#socket = socket;
-    this.#bufferBytes = bufferBytes;
+  /**
+   * @param bufferBytes as much as may wait in the process before a write says false
+   * @param reads of which `writeRead` takes pieces
+   */
+  constructor(socket: Socket, mode: SocketMode, bufferBytes: number, flushes: FlushQueue, reads?: KeptReads) {
+    super(socket, mode, bufferBytes);
     this.#flushes = flushes;
     this.#reads = reads;
   }
 
   /** Nothing of what was written waits in the process. */
   get isEmpty(): boolean {
-    return this.#text === "" && this.#to === 0 && this.#socket.writableLength === 0;
+    return this.#text === "" && this.#to === 0 && this.isSent;
   }
 
   /** Latin1 text. @returns false when no more should come until the socket's 'drain' */
@@ -50,7 +51,7 @@ export class TurnWriter implements Flushable {
     this.#text = this.#text === "" ? text : this.#text + text;
     if (this.#text.length > GATHER_LENGTH_MAX) this.sendNow();
     else this.#queue();
-    return this.#hasRoom();
+    return this.hasRoom();
   }
 
   /**
@@ -59,8 +60,7 @@ export class TurnWriter implements Flushable {
    */
   writeRead(bytes: Buffer, start: number, end: number): boolean {
     const reads = this.#reads;
-    if (reads === undefined || bytes !== reads.bytes || this.#text !== "" || this.#socket.writableLength > 0)
-      return false;
+    if (reads === undefined || bytes !== reads.bytes || this.#text !== "" || !this.isSent) return false;
     const isMore = this.#to > 0;
     if (isMore && this.#to !== start) return false;
     const from = isMore ? this.#from : start;
@@ -91,8 +91,8 @@ export class TurnWriter implements Flushable {
   /** Bytes that nobody changes any more, at once. @returns as `write` */
   writeBytes(bytes: Buffer): boolean {
     this.sendNow();
-    this.#socket.write(bytes);
-    return this.#hasRoom();
+    this.sendBytes(bytes);
+    return this.hasRoom();
   }
 
   /** The turn is over. */
@@ -107,31 +107,20 @@ export class TurnWriter implements Flushable {
     const text = this.#text;
     if (text === "") return;
     this.#text = "";
-    if (this.#socket.writable) this.#socket.write(text, "latin1");
+    this.sendText(text);
   }
 
   #sendRead(): void {
     const length = this.#to - this.#from;
-    const socket = this.#socket;
-    const isFree = socket.writableLength === 0;
-    const bytes = isFree ? wire : Buffer.allocUnsafeSlow(length);
+    const isSent = this.isSent;
+    const bytes = isSent ? wire : Buffer.allocUnsafeSlow(length);
     (this.#reads as KeptReads).bytes.copy(bytes, 0, this.#from, this.#to);
     this.#forgetRead();
-    if (!socket.writable) return;
-    if (!isFree) {
-      socket.write(bytes);
-      return;
-    }
+    if (!isSent) return this.sendBytes(bytes);
     if (view.length !== length) view = wire.subarray(0, length);
-    socket.write(view);
-    if (socket.writableLength > 0) {
-      wire = Buffer.allocUnsafeSlow(GATHER_LENGTH_MAX);
-      view = wire;
-    }
-  }
-
-  /** False only where a 'drain' follows. */
-  #hasRoom(): boolean {
-    return this.#socket.writableLength < this.#bufferBytes || !this.#socket.writableNeedDrain;
+    this.sendBytes(view);
+    if (this.isSent) return;
+    wire = Buffer.allocUnsafeSlow(GATHER_LENGTH_MAX);
+    view = wire;
   }
 }

@@ -123,11 +123,11 @@ export interface HeldReader {
 
 /** More than this is not worth a copy: a head with a body of 4 KiB is. */
 const HELD_READ_MAX = 8 * 1024;
-/** As much is copied sooner by words than by a call. */
-const COPIED_BY_WORDS_MAX = 1024;
+/** As much is copied sooner by words of 8 bytes (30 ns for 140, 56 for 256) than by a call (54 for either). */
+const COPIED_BY_WORDS_MAX = 256;
 const HELD_BYTES = 256 * 1024;
 /** Reads begin at a word, and the one that every read goes into is at least as long as this: then it is the same buffer. */
-const WORD_BYTES = 4;
+const WORD_BYTES = 8;
 const SHARED_BUFFER_MIN = 16 * 1024;
 
 /** Small reads of one turn, copied out of the buffer that the next read overwrites. In the order in which they came. */
@@ -138,11 +138,11 @@ export class HeldReads implements Part {
   readonly #ends: number[] = [];
   /** What was read. A reader may have some of it stay there behind its call: `keep`. */
   readonly bytes: Buffer = Buffer.allocUnsafeSlow(HELD_BYTES + WORD_BYTES);
-  readonly #words = new Int32Array(this.bytes.buffer);
+  readonly #words = new BigInt64Array(this.bytes.buffer);
   #kept = 0;
   /** The buffer that was copied from last, and its words. */
   #source: Buffer | undefined = undefined;
-  #sourceWords: Int32Array = this.#words;
+  #sourceWords: BigInt64Array = this.#words;
   #used = 0;
   /** The reader whose turn it is while they run, and where its bytes begin. */
   #at = 0;
@@ -175,7 +175,7 @@ export class HeldReads implements Part {
     return true;
   }
 
-  /** Word by word: a call for some hundred bytes takes five times as long. What is copied beyond them means nothing. */
+  /** What is copied beyond them means nothing. */
   #copy(bytes: Buffer, length: number): void {
     const isLong = length > COPIED_BY_WORDS_MAX;
     if (isLong || bytes.length < SHARED_BUFFER_MIN || bytes.byteOffset % WORD_BYTES !== 0) {
@@ -184,13 +184,13 @@ export class HeldReads implements Part {
     }
     if (bytes !== this.#source) {
       this.#source = bytes;
-      this.#sourceWords = new Int32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / WORD_BYTES));
+      this.#sourceWords = new BigInt64Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / WORD_BYTES));
     }
     const from = this.#sourceWords;
     const to = this.#words;
     const shift = this.#used / WORD_BYTES;
     const count = nextWord(length) / WORD_BYTES;
-    for (let index = 0; index < count; index++) to[shift + index] = from[index] as number;
+    for (let index = 0; index < count; index++) to[shift + index] = from[index] as bigint;
   }
 
   /** Nothing of what this reader has read waits any more: before it is told that there is no more to come. */

@@ -20,7 +20,14 @@ function empty() {
   const turn = new Turn(() => {});
   const { flushes } = turn;
   const wheel = new TimerWheel(clock);
-  const pool = { clock, wheel, readMode: "shared", writeBufferBytes: 65_536, flushes, answers: turn.reads() } as const;
+  const pool = {
+    clock,
+    wheel,
+    socketMode: "shared",
+    writeBufferBytes: 65_536,
+    flushes,
+    answers: turn.reads(),
+  } as const;
   return emptySnapshot({
     pool,
     connectStreams,

@@ -28,7 +28,7 @@ export class Client implements ByteReader {
     this.#owner = owner;
     this.#request = buildRequest(workload, number);
     this.#end.expect(workload.response, workload.responseBytes);
-    this.#socket = connectSocket({ host: target.host, port: target.port }, this, "shared");
+    this.#socket = connectSocket({ host: target.host, port: target.port }, this, "handle");
     this.#writer = new PieceWriter(this.#socket);
     this.#socket.on("connect", () => owner.onConnected(this));
     this.#socket.on("error", (error) => this.#fail(error.message));

@@ -62,7 +62,7 @@ class EndpointConnection implements ByteReader {
 
   constructor(endpoint: Endpoint, accepted: Socket) {
     this.#endpoint = endpoint;
-    this.#socket = adoptSocket(accepted, this, "shared");
+    this.#socket = adoptSocket(accepted, this, "handle");
     this.#writer = new PieceWriter(this.#socket);
     this.#socket.on("error", () => {});
     this.#socket.on("end", () => this.#socket.end());

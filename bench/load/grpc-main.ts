@@ -50,7 +50,7 @@ class Wire implements ByteReader {
 
   constructor(role: Http2Role, handler: Http2ConnectionHandler, open: (reader: ByteReader) => Socket) {
     this.socket = open(this);
-    const transport = new SocketTransport(this.socket, 64 * 1024);
+    const transport = new SocketTransport(this.socket, "handle", 64 * 1024);
     this.http2 = new Http2Connection({ ...shared, role, transport, handler });
     this.socket.on("drain", () => this.http2.onTransportDrain());
     this.socket.on("end", () => this.http2.onTransportEnd());
@@ -125,7 +125,7 @@ async function listen(): Promise<number> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
   server.on("connection", (accepted) => {
     const handler = { ...QUIET, onStream: () => new Answer() };
-    const wire = new Wire("server", handler, (reader) => adoptSocket(accepted, reader, "shared"));
+    const wire = new Wire("server", handler, (reader) => adoptSocket(accepted, reader, "handle"));
     wire.http2.start();
     wire.socket.resume();
   });
@@ -200,7 +200,7 @@ class Run {
   }
 
   async #connect({ host, port }: Target): Promise<void> {
-    const wire = new Wire("client", QUIET, (reader) => connectSocket({ host, port }, reader, "shared"));
+    const wire = new Wire("client", QUIET, (reader) => connectSocket({ host, port }, reader, "handle"));
     await new Promise((settle) => wire.socket.once("connect", settle));
     wire.http2.start();
     this.#wires.push(wire);

@@ -3,10 +3,10 @@
 import { createServer, type Socket } from "node:net";
 import { parseArgs } from "node:util";
 import { latin1 } from "../../runtime/latin1.ts";
-import { adoptSocket, type ByteReader, chooseReadMode, connectSocket } from "../../runtime/shared-socket.ts";
+import { adoptSocket, type ByteReader, chooseSocketMode, connectSocket } from "../../runtime/shared-socket.ts";
 
 const { values } = parseArgs({ options: { port: { type: "string" }, endpoint: { type: "string" } } });
-const mode = await chooseReadMode();
+const mode = await chooseSocketMode();
 
 class Side implements ByteReader {
   other: Socket | undefined = undefined;

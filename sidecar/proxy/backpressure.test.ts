@@ -2,12 +2,12 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import type { ReadMode } from "../../runtime/shared-socket.ts";
+import type { SocketMode } from "../../runtime/socket-output.ts";
 import { Client, cleanUp, inboundRig, stands, startEndpoint, until } from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
-const MODES: ReadMode[] = ["shared", "data-events"];
+const MODES: SocketMode[] = ["handle", "shared", "data-events"];
 const CHUNK = Buffer.alloc(256 * 1024, "0123456789abcdef");
 const CHUNKS = 256;
 const TOTAL = CHUNK.length * CHUNKS;
@@ -47,50 +47,56 @@ function digestOfAll(): string {
   return hash.digest("hex");
 }
 
-test.each(MODES)("%s: a client that does not read holds the endpoint back, then gets every byte", async (readMode) => {
-  const app = await startEndpoint();
-  const { port } = await inboundRig(app.address, { readMode });
-  const client = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
-  const connection = await app.connection(0);
-  await connection.receives("\r\n\r\n");
-  connection.socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${TOTAL}\r\n\r\n`);
-  await client.receives("\r\n\r\n");
-  client.socket.pause();
-  const received = counting(client.socket);
-  client.socket.pause();
-  const progress = pour(connection.socket);
-  expect(await stands(() => progress.written)).toBeLessThan(IN_FLIGHT_MAX);
-  client.socket.resume();
-  await until(
-    () => received.bytes === TOTAL,
-    () => `${received.bytes} of ${TOTAL}`,
-  );
-  expect(received.digest()).toBe(digestOfAll());
-});
+test.each(MODES)(
+  "%s: a client that does not read holds the endpoint back, then gets every byte",
+  async (socketMode) => {
+    const app = await startEndpoint();
+    const { port } = await inboundRig(app.address, { socketMode });
+    const client = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+    const connection = await app.connection(0);
+    await connection.receives("\r\n\r\n");
+    connection.socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${TOTAL}\r\n\r\n`);
+    await client.receives("\r\n\r\n");
+    client.socket.pause();
+    const received = counting(client.socket);
+    client.socket.pause();
+    const progress = pour(connection.socket);
+    expect(await stands(() => progress.written)).toBeLessThan(IN_FLIGHT_MAX);
+    client.socket.resume();
+    await until(
+      () => received.bytes === TOTAL,
+      () => `${received.bytes} of ${TOTAL}`,
+    );
+    expect(received.digest()).toBe(digestOfAll());
+  },
+);
 
-test.each(MODES)("%s: an endpoint that does not read holds the client back, then gets every byte", async (readMode) => {
-  const app = await startEndpoint();
-  const { port } = await inboundRig(app.address, { readMode });
-  const client = new Client(port).send(`PUT / HTTP/1.1\r\nHost: app\r\nContent-Length: ${TOTAL}\r\n\r\n`);
-  const connection = await app.connection(0);
-  await connection.receives("\r\n\r\n");
-  const received = counting(connection.socket);
-  connection.socket.pause();
-  const progress = pour(client.socket);
-  expect(await stands(() => progress.written)).toBeLessThan(IN_FLIGHT_MAX);
-  connection.socket.resume();
-  await until(
-    () => received.bytes === TOTAL,
-    () => `${received.bytes} of ${TOTAL}`,
-  );
-  expect(received.digest()).toBe(digestOfAll());
-  connection.socket.write("HTTP/1.1 204 No Content\r\n\r\n");
-  await client.receives("204 No Content");
-});
+test.each(MODES)(
+  "%s: an endpoint that does not read holds the client back, then gets every byte",
+  async (socketMode) => {
+    const app = await startEndpoint();
+    const { port } = await inboundRig(app.address, { socketMode });
+    const client = new Client(port).send(`PUT / HTTP/1.1\r\nHost: app\r\nContent-Length: ${TOTAL}\r\n\r\n`);
+    const connection = await app.connection(0);
+    await connection.receives("\r\n\r\n");
+    const received = counting(connection.socket);
+    connection.socket.pause();
+    const progress = pour(client.socket);
+    expect(await stands(() => progress.written)).toBeLessThan(IN_FLIGHT_MAX);
+    connection.socket.resume();
+    await until(
+      () => received.bytes === TOTAL,
+      () => `${received.bytes} of ${TOTAL}`,
+    );
+    expect(received.digest()).toBe(digestOfAll());
+    connection.socket.write("HTTP/1.1 204 No Content\r\n\r\n");
+    await client.receives("204 No Content");
+  },
+);
 
-test.each(MODES)("%s: a tunnel holds both sides back", async (readMode) => {
+test.each(MODES)("%s: a tunnel holds both sides back", async (socketMode) => {
   const app = await startEndpoint();
-  const { port } = await inboundRig(app.address, { readMode });
+  const { port } = await inboundRig(app.address, { socketMode });
   const client = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n");
   const connection = await app.connection(0);
   await connection.receives("\r\n\r\n");

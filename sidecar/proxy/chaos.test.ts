@@ -4,7 +4,7 @@
 import { connect, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { type Random, seededRandom } from "../../runtime/random.ts";
-import type { ReadMode } from "../../runtime/shared-socket.ts";
+import type { SocketMode } from "../../runtime/socket-output.ts";
 import { applyRules, cleanUp, outboundRig, serviceOf, startEndpoint, until } from "./testing/rig.ts";
 
 afterEach(cleanUp);
@@ -218,7 +218,7 @@ const seeds = process.env["CHAOS_SEEDS"]?.split(",").map(Number) ?? SEEDS;
 
 test.each(seeds.flatMap((seed) => [[seed, "shared"] as const, [seed, "data-events"] as const]))(
   "seed %i, %s",
-  async (seed, readMode: ReadMode) => {
+  async (seed, socketMode: SocketMode) => {
     const random = seededRandom(seed);
     const endpoints = [
       await startWildEndpoint(random),
@@ -228,7 +228,7 @@ test.each(seeds.flatMap((seed) => [[seed, "shared"] as const, [seed, "data-event
     const rules = (count: number): string =>
       serviceOf("orders", ...endpoints.slice(0, count).map(({ address }) => address)) + POLICY;
     const { port, path, listener } = await outboundRig({
-      readMode,
+      socketMode,
       rules: rules(3),
       limits: { halfClosedGraceMs: 50 },
     });

@@ -50,8 +50,9 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
     this.#streamSeats = streamSeats;
     this.remoteAddress = plainAddress(accepted.remoteAddress);
     this.#timer = new PhaseTimer(this, path.wheel);
-    this.#socket = adoptSocket(accepted, this, path.readMode);
-    this.#writer = new TurnWriter(this.#socket, path.limits.writeBufferBytes, path.http2.flushes, path.turn.answers);
+    this.#socket = adoptSocket(accepted, this, path.socketMode);
+    const { socketMode, limits, turn } = path;
+    this.#writer = new TurnWriter(this.#socket, socketMode, limits.writeBufferBytes, path.http2.flushes, turn.answers);
     this.#socket.on("error", ignore);
     this.#socket.on("drain", () => this.#seat?.onDrain());
     this.#socket.on("end", () => this.#onEnd());
@@ -169,7 +170,7 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
     this.#state = "closing";
     this.#writer.sendNow();
     this.#socket.end();
-    linger(this.#socket, this.#timer, this.#path.limits);
+    linger(this.#socket, !this.#writer.isEmpty, this.#timer, this.#path.limits);
   }
 
   // ---- ends ----

@@ -4,7 +4,8 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import { ProcessLoad } from "../../runtime/process-load.ts";
 import type { Random } from "../../runtime/random.ts";
-import { chooseReadMode, type ReadMode } from "../../runtime/shared-socket.ts";
+import { chooseSocketMode } from "../../runtime/shared-socket.ts";
+import type { SocketMode } from "../../runtime/socket-output.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { type HeldReads, type Stage, Turn } from "../../runtime/turn.ts";
 import { TurnClock } from "../../runtime/turn-clock.ts";
@@ -39,7 +40,7 @@ export interface DataPathOptions {
   readonly http1Limits?: Partial<Http1Limits>;
   readonly http2Limits?: Partial<Http2Limits>;
   /** Told to use 'data' events, or which mode the machine was found to support; absent: tried now. */
-  readonly readMode?: ReadMode;
+  readonly socketMode?: SocketMode;
   readonly newRequestId?: () => string;
 }
 
@@ -52,7 +53,7 @@ export interface DataPath {
   readonly limits: DataPathLimits;
   readonly http1Limits: Http1Limits;
   readonly http2: Http2Tools;
-  readonly readMode: ReadMode;
+  readonly socketMode: SocketMode;
   readonly wheel: TimerWheel;
   /** What is done for all requests of one turn together. */
   readonly turn: TurnStages;
@@ -99,7 +100,7 @@ function turnStages(turn: Turn): TurnStages {
 
 /** Builds the data path of a process with an empty snapshot. */
 export async function createDataPath(options: DataPathOptions): Promise<DataPath> {
-  const readMode = options.readMode ?? (await chooseReadMode());
+  const socketMode = options.socketMode ?? (await chooseSocketMode());
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const clock = new TurnClock(options.clock);
   const wheel = new TimerWheel(clock);
@@ -108,7 +109,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const stages = turnStages(turn);
   const { answers } = stages;
   const { flushes } = turn;
-  const base = { clock, wheel, readMode, writeBufferBytes: limits.writeBufferBytes, flushes, answers };
+  const base = { clock, wheel, socketMode, writeBufferBytes: limits.writeBufferBytes, flushes, answers };
   const http2: Http2Tools = {
     ...base,
     turn,
@@ -155,7 +156,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     limits,
     http1Limits: { ...DEFAULT_HTTP1_LIMITS, ...options.http1Limits },
     http2,
-    readMode,
+    socketMode,
     wheel,
     turn: stages,
     metrics,

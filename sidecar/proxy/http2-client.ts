@@ -44,7 +44,7 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
     this.remoteAddress = remoteAddress;
     this.#connection = new Http2Connection({
       role: "server",
-      transport: new SocketTransport(socket, path.limits.writeBufferBytes),
+      transport: new SocketTransport(socket, path.socketMode, path.limits.writeBufferBytes),
       handler: this,
       limits: path.http2.limits,
       clock: path.clock,

@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../runtime/clock.ts";
 import type { FlushQueue } from "../../runtime/flush-queue.ts";
-import type { ReadMode } from "../../runtime/shared-socket.ts";
+import type { SocketMode } from "../../runtime/socket-output.ts";
 import { SocketWriter } from "../../runtime/socket-writer.ts";
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { Http2Transport } from "../http2/contract.ts";
@@ -12,7 +12,7 @@ import type { Http2Limits } from "../http2/limits.ts";
 export interface Http2Tools {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
-  readonly readMode: ReadMode;
+  readonly socketMode: SocketMode;
   /** Bytes queued in one socket before data waits in the codec. */
   readonly writeBufferBytes: number;
   readonly limits: Http2Limits;
@@ -29,9 +29,10 @@ export class SocketTransport implements Http2Transport {
   readonly #socket: Socket;
   readonly #writer: SocketWriter;
 
-  constructor(socket: Socket, bufferBytes: number) {
+  /** @param bufferBytes as much as may wait in the process before a write says false */
+  constructor(socket: Socket, mode: SocketMode, bufferBytes: number) {
     this.#socket = socket;
-    this.#writer = new SocketWriter(socket, bufferBytes);
+    this.#writer = new SocketWriter(socket, mode, bufferBytes);
   }
 
   writeBytes(bytes: Buffer): boolean {

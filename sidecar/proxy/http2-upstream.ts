@@ -51,10 +51,10 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
     this.#tools = tools;
     this.#settings = settings;
     this.#keepAlive = settings.keepAlive ?? (isMesh ? MESH_KEEP_ALIVE : keepAliveOf(tools.limits));
-    this.#socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, this, tools.readMode);
+    this.#socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, this, tools.socketMode);
     this.#connection = new Http2Connection({
       role: "client",
-      transport: new SocketTransport(this.#socket, tools.writeBufferBytes),
+      transport: new SocketTransport(this.#socket, tools.socketMode, tools.writeBufferBytes),
       handler: this,
       limits: {
         ...tools.limits,

@@ -4,9 +4,12 @@ import type { Socket } from "node:net";
 import type { DataPathLimits } from "../limits.ts";
 import type { PhaseTimer } from "./phase-timer.ts";
 
-/** @param socket whose end was written @param timer tells its owner of "linger" when the time is over */
-export function linger(socket: Socket, timer: PhaseTimer, limits: DataPathLimits): void {
-  const hasRest = socket.writableLength > 0;
+/**
+ * @param socket whose end was written
+ * @param hasRest some of what was written waits in the process
+ * @param timer tells its owner of "linger" when the time is over
+ */
+export function linger(socket: Socket, hasRest: boolean, timer: PhaseTimer, limits: DataPathLimits): void {
   timer.arm("linger", hasRest ? limits.streamIdleTimeoutMs : limits.lingerMs);
   if (!hasRest) return;
   socket.once("finish", () => {

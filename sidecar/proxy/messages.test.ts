@@ -1,17 +1,17 @@
 // Messages through the inbound listener to an app: framing, interim answers, tunnels, cuts. Every case runs in both
 // ways of reading sockets.
 import { afterEach, describe, expect, test } from "vitest";
-import type { ReadMode } from "../../runtime/shared-socket.ts";
+import type { SocketMode } from "../../runtime/socket-output.ts";
 import { Client, cleanUp, exchangeBytes, inboundRig, ok, startEndpoint, until } from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
-const MODES: ReadMode[] = ["shared", "data-events"];
+const MODES: SocketMode[] = ["handle", "shared", "data-events"];
 
 /** An app that is driven by the test, and the sidecar in front of it. */
-async function front(readMode: ReadMode, limits = {}) {
+async function front(socketMode: SocketMode, limits = {}) {
   const app = await startEndpoint();
-  const rig = await inboundRig(app.address, { readMode, limits });
+  const rig = await inboundRig(app.address, { socketMode, limits });
   return { ...rig, app };
 }
 

@@ -10,7 +10,7 @@ afterEach(async () => {
   await cleanUp();
 });
 
-/** What sockets are given to write from now on. */
+/** What sockets are given to write from now on, where they are not written by their handles. */
 function writes(): () => string[] {
   const write = vi.spyOn(Socket.prototype, "write");
   return () => write.mock.calls.map(([chunk]) => String(chunk));
@@ -18,7 +18,7 @@ function writes(): () => string[] {
 
 test("an answer's head and its content, to a client of HTTP/1.1", async () => {
   const endpoint = await rawAnswering((id) => [headers(id, OK), data(id, "one"), data(id, "two", END_STREAM)]);
-  const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
+  const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port), socketMode: "shared" });
   const written = writes();
   const client = new Client(rig.port).send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
   await client.receives("\r\n0\r\n\r\n");
@@ -28,7 +28,7 @@ test("an answer's head and its content, to a client of HTTP/1.1", async () => {
 
 test("a request's head and its content, to an endpoint of HTTP/1.1", async () => {
   const endpoint = await answering(ok("fine"));
-  const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address) });
+  const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address), socketMode: "shared" });
   const written = writes();
   const head = request("POST", ["content-length", "6"]);
   const client = new RawClient(rig.port).send(headers(1, head), data(1, "one"), data(1, "two", END_STREAM));

@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { seededRandom } from "../../runtime/random.ts";
-import type { ReadMode } from "../../runtime/shared-socket.ts";
+import type { SocketMode } from "../../runtime/socket-output.ts";
 import { readGauges } from "./gauges.ts";
 import {
   Client,
@@ -18,7 +18,7 @@ import {
 
 afterEach(cleanUp);
 
-const MODES: ReadMode[] = ["shared", "data-events"];
+const MODES: SocketMode[] = ["handle", "shared", "data-events"];
 const ROUNDS = 400;
 const AT_ONCE = 20;
 const SEED = 20_261_121;
@@ -108,12 +108,12 @@ async function expectNothingLeft({ path, listener }: Rig): Promise<void> {
   expect(metrics.internalErrors.cells.entries.size).toBe(0);
 }
 
-describe.each(MODES)("%s", (readMode) => {
+describe.each(MODES)("%s", (socketMode) => {
   test("clients that go away at random points, by reset or by end", async () => {
     const random = seededRandom(SEED);
     const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random.next() * items.length)] as Item;
     const endpoint = await startEndpoint(serving((socket) => socket.write(pick(ANSWERS), "latin1")));
-    const rig = await outboundRig({ readMode, rules: serviceOf("orders", endpoint.address) });
+    const rig = await outboundRig({ socketMode, rules: serviceOf("orders", endpoint.address) });
     let whole = 0;
     await inGroups(ROUNDS, async () => {
       const request = pick(REQUESTS);
@@ -150,7 +150,7 @@ describe.each(MODES)("%s", (readMode) => {
         }
       }),
     );
-    const rig = await outboundRig({ readMode, rules: serviceOf("orders", endpoint.address) });
+    const rig = await outboundRig({ socketMode, rules: serviceOf("orders", endpoint.address) });
     const seen = { whole: 0, mesh: 0, reset: 0 };
     await inGroups(ROUNDS, async (index) => {
       const client = new Client(rig.port).send(pick(REQUESTS).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));

@@ -4,7 +4,7 @@
 import { connect, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { type Random, seededRandom } from "../../runtime/random.ts";
-import type { ReadMode } from "../../runtime/shared-socket.ts";
+import type { SocketMode } from "../../runtime/socket-output.ts";
 import {
   applyRules,
   cleanUp,
@@ -126,7 +126,7 @@ function oneTalk(port: number, random: Random, tally: Tally): Promise<void> {
 const SERVICE = "apiVersion: weft.mesh/v1\nkind: Service\nmetadata: { name: caller }\n";
 
 /** Endpoints of the service, directly or behind sidecars of their own; how many of them there are changes. */
-async function setUp(way: string, readMode: ReadMode, addresses: readonly string[]) {
+async function setUp(way: string, socketMode: SocketMode, addresses: readonly string[]) {
   const ports = "ports: [{ port: 25, protocol: tcp }]";
   const limits = { lingerMs: 50 };
   if (way === "direct") {
@@ -134,15 +134,15 @@ async function setUp(way: string, readMode: ReadMode, addresses: readonly string
       const chosen = [REFUSING_ADDRESS, ...addresses.slice(0, count)].map((address) => `{ address: "${address}" }`);
       return `${SERVICE}spec: { ${ports}, endpoints: [${chosen.join(", ")}] }\n---\n${POLICY}`;
     };
-    const rig = await tcpRig("caller", { readMode, limits, rules: rules(addresses.length) });
+    const rig = await tcpRig("caller", { socketMode, limits, rules: rules(addresses.length) });
     return { rigs: [rig], change: (count: number) => applyRules(rig.path, rules(count)) };
   }
   const rules = `${SERVICE}spec: { ${ports} }\n---\n${POLICY}`;
   const inbounds: Rig[] = [];
   for (const address of [...addresses, REFUSING_ADDRESS])
-    inbounds.push(await inboundRig(address, { readMode, limits, rules }));
+    inbounds.push(await inboundRig(address, { socketMode, limits, rules }));
   const workloads = inbounds.map(({ port }) => ({ service: "caller", address: `127.0.0.1:${port}` }));
-  const rig = await tcpRig("caller", { readMode, limits, rules, workloads });
+  const rig = await tcpRig("caller", { socketMode, limits, rules, workloads });
   const change = (count: number): void => applyRules(rig.path, rules, workloads.slice(0, count));
   return { rigs: [rig, ...inbounds], change };
 }
@@ -168,16 +168,16 @@ function heldBy({ path, listener }: Rig): number[] {
 
 const seeds = process.env["CHAOS_SEEDS"]?.split(",").map(Number) ?? SEEDS;
 const WAYS = ["direct", "through sidecars"];
-const MODES: ReadMode[] = ["shared", "data-events"];
+const MODES: SocketMode[] = ["handle", "shared", "data-events"];
 
 test.each(
-  seeds.flatMap((seed) => WAYS.map((way, index) => [seed, way, MODES[(seed + index) % 2] as ReadMode] as const)),
-)("seed %i, %s, %s", async (seed, way, readMode) => {
+  seeds.flatMap((seed) => WAYS.map((way, index) => [seed, way, MODES[(seed + index) % 2] as SocketMode] as const)),
+)("seed %i, %s, %s", async (seed, way, socketMode) => {
   const random = seededRandom(seed);
   const tally: Tally = { whole: 0, cut: 0, refused: 0, wrong: [] };
   const addresses: string[] = [];
   while (addresses.length < 3) addresses.push(await startWildEndpoint(random, tally));
-  const { rigs, change } = await setUp(way, readMode, addresses);
+  const { rigs, change } = await setUp(way, socketMode, addresses);
   const churn = setInterval(() => change(1 + whole(random, 3)), 20);
   const client = async (): Promise<void> => {
     const { port } = rigs[0] as Rig;

@@ -32,6 +32,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   readonly isRequestComplete = true;
   readonly remoteAddress: string;
   readonly #socket: Socket;
+  readonly #writer: SocketWriter;
   readonly #owner: LinkOwner;
   readonly #path: DataPath;
   readonly #router: TcpRouter;
@@ -48,9 +49,10 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.#router = router;
     this.remoteAddress = plainAddress(accepted.remoteAddress);
     this.#timer = new PhaseTimer(this, path.wheel);
-    const socket = adoptSocket(accepted, this, path.readMode);
+    const socket = adoptSocket(accepted, this, path.socketMode);
     this.#socket = socket;
-    this.outlet.attach(new SocketWriter(socket, path.limits.writeBufferBytes));
+    this.#writer = new SocketWriter(socket, path.socketMode, path.limits.writeBufferBytes);
+    this.outlet.attach(this.#writer);
     this.#intake.attach({ pauseReading: () => socket.pause(), resumeReading: () => socket.resume() });
     this.#exchange = new Exchange(this, path, router);
     this.#listen(socket);
@@ -161,7 +163,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.#state = "closing";
     this.#intake.detach();
     this.#socket.end();
-    linger(this.#socket, this.#timer, this.#path.limits);
+    linger(this.#socket, !this.#writer.isEmpty, this.#timer, this.#path.limits);
   }
 
   #onClose(): void {

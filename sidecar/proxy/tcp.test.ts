@@ -2,7 +2,7 @@
 // before. What happens to connections that go nowhere, and to bytes when one side is slow, fails or ends.
 import { afterEach, describe, expect, test } from "vitest";
 import type { Log } from "../../runtime/log.ts";
-import type { ReadMode } from "../../runtime/shared-socket.ts";
+import type { SocketMode } from "../../runtime/socket-output.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import {
   applyRules,
@@ -19,7 +19,7 @@ import {
 
 afterEach(cleanUp);
 
-const MODES: ReadMode[] = ["shared", "data-events"];
+const MODES: SocketMode[] = ["handle", "shared", "data-events"];
 
 /** A Service of bytes on port 25 with static endpoints. */
 function bytesService(name: string, ...addresses: string[]): string {
@@ -105,10 +105,10 @@ function tcpLines({ path }: Rig): object[] {
   return lines;
 }
 
-describe.each(MODES)("%s: a connection", (readMode) => {
+describe.each(MODES)("%s: a connection", (socketMode) => {
   test("reaches a server that speaks first, before a byte of the client", async () => {
     const endpoint = await startEndpoint(greet);
-    const { port } = await tcpRig("mail", { readMode, rules: bytesService("mail", endpoint.address) });
+    const { port } = await tcpRig("mail", { socketMode, rules: bytesService("mail", endpoint.address) });
     const client = new Client(port);
     await client.receives("220 ready ");
     const connection = await endpoint.connection(0);
@@ -120,7 +120,7 @@ describe.each(MODES)("%s: a connection", (readMode) => {
 
   test("ends each side by itself", async () => {
     const endpoint = await startEndpoint();
-    const rig = await tcpRig("mail:25", { readMode, rules: bytesService("mail", endpoint.address) });
+    const rig = await tcpRig("mail:25", { socketMode, rules: bytesService("mail", endpoint.address) });
     const client = new Client(rig.port);
     client.socket.end("all of it");
     const connection = await endpoint.connection(0);
@@ -137,7 +137,7 @@ describe.each(MODES)("%s: a connection", (readMode) => {
 
   test("may be ended by the endpoint first", async () => {
     const endpoint = await startEndpoint((connection) => connection.socket.end("good bye"));
-    const rig = await tcpRig("mail:25", { readMode, rules: bytesService("mail", endpoint.address) });
+    const rig = await tcpRig("mail:25", { socketMode, rules: bytesService("mail", endpoint.address) });
     const client = new Client(rig.port);
     await until(() => client.hasEnded);
     expect(client.received).toBe("good bye");
@@ -149,7 +149,7 @@ describe.each(MODES)("%s: a connection", (readMode) => {
   });
 
   test("keeps bytes that came while there was nobody to send them to", async () => {
-    const rig = await tcpRig("mail:25", { readMode });
+    const rig = await tcpRig("mail:25", { socketMode });
     const asked: string[] = [];
     let tell = (): void => {};
     rig.path.resolver = {
@@ -172,9 +172,9 @@ describe.each(MODES)("%s: a connection", (readMode) => {
 
   test("goes through the sidecar beside the app", async () => {
     const app = await startEndpoint(greet);
-    const inbound = await inboundRig(app.address, { readMode, rules: MAIL });
+    const inbound = await inboundRig(app.address, { socketMode, rules: MAIL });
     const workloads = [{ service: "caller", address: `127.0.0.1:${inbound.port}` }];
-    const rig = await tcpRig("caller", { readMode, rules: MAIL, workloads });
+    const rig = await tcpRig("caller", { socketMode, rules: MAIL, workloads });
     const client = new Client(rig.port);
     await client.receives("220 ready ");
     client.send("HELO");
@@ -193,10 +193,10 @@ describe.each(MODES)("%s: a connection", (readMode) => {
   test.each(["direct", "through both sidecars"])("that is reset takes the other side with it: %s", async (way) => {
     const app = await startEndpoint(greet);
     const isDirect = way === "direct";
-    const inbound = isDirect ? undefined : await inboundRig(app.address, { readMode, rules: MAIL });
+    const inbound = isDirect ? undefined : await inboundRig(app.address, { socketMode, rules: MAIL });
     const rules = isDirect ? bytesService("caller", app.address) : MAIL;
     const workloads = [{ service: "caller", address: `127.0.0.1:${inbound?.port}` }];
-    const rig = await tcpRig("caller", { readMode, rules, ...(isDirect ? {} : { workloads }) });
+    const rig = await tcpRig("caller", { socketMode, rules, ...(isDirect ? {} : { workloads }) });
     const seen = watch(rig);
     const errors: string[] = [];
     const first = new Client(rig.port);

@@ -22,11 +22,11 @@ function timerOf(localPort: number, remotePort: number): string | undefined {
 }
 
 describe.skipIf(!existsSync(TABLE))("TCP keep-alive is armed", () => {
-  test.each(["shared", "data-events"] as const)("towards clients and towards endpoints (%s)", async (readMode) => {
+  test.each(["shared", "data-events"] as const)("towards clients and towards endpoints (%s)", async (socketMode) => {
     const app = await startEndpoint((connection) =>
       connection.socket.on("data", () => connection.socket.write(ok("x"))),
     );
-    const { port } = await inboundRig(app.address, { readMode });
+    const { port } = await inboundRig(app.address, { socketMode });
     const client = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
     await client.receives("\r\n\r\nx");
     const clientPort = client.socket.localPort ?? 0;

@@ -58,8 +58,8 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
     this.target = target;
     this.timer = new WheelTimer(this);
     this.#answers = tools.answers;
-    this.socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, this, tools.readMode);
-    this.#writer = new TurnWriter(this.socket, tools.writeBufferBytes, tools.flushes);
+    this.socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, this, tools.socketMode);
+    this.#writer = new TurnWriter(this.socket, tools.socketMode, tools.writeBufferBytes, tools.flushes);
     this.#listen(this.socket);
   }
 

@@ -45,7 +45,7 @@ function tools(): PoolTools {
   return {
     clock: systemClock,
     wheel,
-    readMode: "shared",
+    socketMode: "shared",
     writeBufferBytes: 65_536,
     flushes: turn.flushes,
     answers: turn.reads(),

@@ -1,14 +1,14 @@
 // What pools and their connections are built with.
 import type { Clock } from "../../runtime/clock.ts";
 import type { FlushQueue } from "../../runtime/flush-queue.ts";
-import type { ReadMode } from "../../runtime/shared-socket.ts";
+import type { SocketMode } from "../../runtime/socket-output.ts";
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { HeldReads } from "../../runtime/turn.ts";
 
 export interface PoolTools {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
-  readonly readMode: ReadMode;
+  readonly socketMode: SocketMode;
   /** Bytes queued in one socket before its user is told to wait. */
   readonly writeBufferBytes: number;
   /** One for all connections of the process. */

@@ -9,7 +9,7 @@ import { type Resource, resourceName } from "../../../rules/resource.ts";
 import { systemClock } from "../../../runtime/clock.ts";
 import { silentLog } from "../../../runtime/log.ts";
 import { seededRandom } from "../../../runtime/random.ts";
-import type { ReadMode } from "../../../runtime/shared-socket.ts";
+import type { SocketMode } from "../../../runtime/socket-output.ts";
 import type { Http1Limits } from "../../http1/limits.ts";
 import type { DataPathLimits } from "../../limits.ts";
 import { buildSnapshot } from "../../snapshot.ts";
@@ -34,7 +34,7 @@ export async function cleanUp(): Promise<void> {
 export interface RigOptions {
   readonly limits?: Partial<DataPathLimits>;
   readonly http1Limits?: Partial<Http1Limits>;
-  readonly readMode?: ReadMode;
+  readonly socketMode?: SocketMode;
   /** Documents as YAML; `{a}` and so on are replaced by addresses. */
   readonly rules?: string;
   readonly workloads?: readonly Partial<WorkloadFacts>[];
@@ -51,7 +51,7 @@ export async function createPath(options: RigOptions = {}): Promise<DataPath> {
     zone: options.zone ?? "",
     limits: options.limits ?? {},
     http1Limits: options.http1Limits ?? {},
-    ...(options.readMode === undefined ? {} : { readMode: options.readMode }),
+    ...(options.socketMode === undefined ? {} : { socketMode: options.socketMode }),
   });
 }
 

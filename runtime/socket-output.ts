@@ -1,0 +1,96 @@
+// What goes into a socket that nobody else writes to: by its handle as long as the kernel takes all of it at once, through
+// its stream from when it does not. Not when it goes: that is for those who extend it.
+import type { Socket } from "node:net";
+import { getSystemErrorName } from "node:util";
+import { type HandleUser, handleOf, type StreamHandle, writeBytes, writeText } from "./stream-handle.ts";
+
+/**
+ * How sockets are read and written: "handle": both by their handles; "shared": read into one buffer for all, written by
+ * their streams; "data-events": as any stream.
+ */
+export type SocketMode = "handle" | "shared" | "data-events";
+
+export class SocketOutput implements HandleUser {
+  readonly #socket: Socket;
+  readonly #bufferBytes: number;
+  #usesHandle: boolean;
+  /** From the first write on. */
+  #handle: StreamHandle | undefined = undefined;
+  /** Bytes that were given to the handle, of which the kernel has not taken all. */
+  #underWay = 0;
+  /** Somebody was told to wait for them. */
+  #isAwaited = false;
+  /** Something was given to the stream, and may wait there. */
+  #mayWait = false;
+
+  /** @param bufferBytes as much as may wait in the process before a write says false */
+  constructor(socket: Socket, mode: SocketMode, bufferBytes: number) {
+    this.#socket = socket;
+    this.#bufferBytes = bufferBytes;
+    this.#usesHandle = mode === "handle";
+  }
+
+  /** Nothing of what was sent waits in the process. */
+  protected get isSent(): boolean {
+    if (this.#underWay > 0) return false;
+    if (this.#mayWait) this.#mayWait = this.#socket.writableLength > 0;
+    return !this.#mayWait;
+  }
+
+  /** Latin1 text. A socket that was ended or is gone takes nothing. */
+  protected sendText(text: string): void {
+    if (this.#takes(text.length)) {
+      const written = writeText(this.#handle as StreamHandle, text, this);
+      if (written === "under way") this.#underWay = text.length;
+      if (written !== "refused") return;
+    }
+    if (!this.#socket.writable) return;
+    this.#mayWait = true;
+    this.#socket.write(text, "latin1");
+  }
+
+  /** Bytes that nobody changes until `isSent`. */
+  protected sendBytes(bytes: Buffer): void {
+    if (this.#takes(bytes.length)) {
+      const written = writeBytes(this.#handle as StreamHandle, bytes, this);
+      if (written === "under way") this.#underWay = bytes.length;
+      if (written !== "refused") return;
+    }
+    if (!this.#socket.writable) return;
+    this.#mayWait = true;
+    this.#socket.write(bytes);
+  }
+
+  /** Is there a handle, and nothing that `length` bytes must not overtake? */
+  #takes(length: number): boolean {
+    if (!this.#usesHandle || length > this.#bufferBytes || length === 0 || !this.isSent) return false;
+    return this.#handle !== undefined || this.#findHandle();
+  }
+
+  #findHandle(): boolean {
+    if (this.#socket.connecting) return false;
+    this.#handle = handleOf(this.#socket);
+    this.#usesHandle = this.#handle !== undefined;
+    return this.#usesHandle;
+  }
+
+  /** Below what may wait; false only where a 'drain' follows. */
+  protected hasRoom(): boolean {
+    const socket = this.#socket;
+    if (this.#underWay === 0)
+      return !this.#mayWait || socket.writableLength < this.#bufferBytes || !socket.writableNeedDrain;
+    if (this.#underWay + socket.writableLength < this.#bufferBytes) return true;
+    this.#isAwaited = true;
+    return false;
+  }
+
+  /** @see HandleUser */
+  onWritten(status: number): void {
+    this.#underWay = 0;
+    if (status < 0) this.#socket.destroy(new Error(`write ${getSystemErrorName(status)}`));
+    if (!this.#isAwaited) return;
+    this.#isAwaited = false;
+    // Where the stream has too much as well it tells so itself.
+    if (!this.#socket.writableNeedDrain) this.#socket.emit("drain");
+  }
+}
