@@ -86,10 +86,11 @@ export class SocketOutput implements HandleUser {
 
   /** @see HandleUser */
   onWritten(status: number): void {
+    const isAwaited = this.#isAwaited && status >= 0;
     this.#underWay = 0;
-    if (status < 0) this.#socket.destroy(new Error(`write ${getSystemErrorName(status)}`));
-    if (!this.#isAwaited) return;
     this.#isAwaited = false;
+    if (status < 0) this.#socket.destroy(new Error(`write ${getSystemErrorName(status)}`));
+    if (!isAwaited) return;
     // Where the stream has too much as well it tells so itself.
     if (!this.#socket.writableNeedDrain) this.#socket.emit("drain");
   }

@@ -126,7 +126,13 @@ export class HpackEncoder {
     const { count, ownsText } = head;
     for (let index = 0; index < count; index++) {
       const kind = head.kindAt(index);
-      at = this.#field(head.nameAt(index), head.valueAt(index), kind, head.sensitiveAt(index), ownsText, out, at);
+      const value = head.valueAt(index);
+      const sensitive = head.sensitiveAt(index);
+      const memory = kind === FIELD.unknown ? undefined : this.#known[kind];
+      // Most say what they said last. What is secret or unique never was in the table.
+      if (memory !== undefined && memory.foundEntry >= this.#oldest && sensitive === 0 && memory.found === value)
+        at = this.#indexed(memory.foundEntry, out, at);
+      else at = this.#field(head.nameAt(index), value, kind, sensitive, ownsText, out, at);
     }
     return at;
   }
@@ -155,18 +161,18 @@ export class HpackEncoder {
     const isPiece = kind === FIELD.path && !ownsText;
     const isFound = !isPiece && memory.foundEntry >= this.#oldest && memory.found === value;
     const mark = isFound ? 0 : markOf(value);
-    if (isFound || this.#find(memory, value, mark)) {
-      const index = STATIC_ENTRIES + 1 + this.#newest - memory.foundEntry;
-      if (index < 0x7f) {
-        out[at] = 0x80 | index;
-        return at + 1;
-      }
-      return writeInteger(out, at, 0x80, 0x7f, index);
-    }
+    if (isFound || this.#find(memory, value, mark)) return this.#indexed(memory.foundEntry, out, at);
     if (!this.#isWorthEntering(memory, value, mark)) return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
     at = this.#literal(memory, value, WITH_INDEXING, out, at);
     this.#enter(memory, ownsText ? value : ownCopy(value), mark);
     return at;
+  }
+
+  #indexed(entry: number, out: Buffer, at: number): number {
+    const index = STATIC_ENTRIES + 1 + this.#newest - entry;
+    if (index >= 0x7f) return writeInteger(out, at, 0x80, 0x7f, index);
+    out[at] = 0x80 | index;
+    return at + 1;
   }
 
   /** Is this value in the table? If so it is what was found last. */

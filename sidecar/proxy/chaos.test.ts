@@ -216,7 +216,7 @@ function check(received: string, tokens: readonly string[], tally: Tally, aborts
 
 const seeds = process.env["CHAOS_SEEDS"]?.split(",").map(Number) ?? SEEDS;
 
-test.each(seeds.flatMap((seed) => [[seed, "shared"] as const, [seed, "data-events"] as const]))(
+test.each(seeds.flatMap((seed) => [[seed, "handle"] as const, [seed, "data-events"] as const]))(
   "seed %i, %s",
   async (seed, socketMode: SocketMode) => {
     const random = seededRandom(seed);

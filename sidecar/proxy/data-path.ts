@@ -101,6 +101,7 @@ function turnStages(turn: Turn): TurnStages {
 /** Builds the data path of a process with an empty snapshot. */
 export async function createDataPath(options: DataPathOptions): Promise<DataPath> {
   const socketMode = options.socketMode ?? (await chooseSocketMode());
+  if (socketMode !== "handle") options.log.warn({ socketMode }, "this Node's sockets take more CPU than others' would");
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const clock = new TurnClock(options.clock);
   const wheel = new TimerWheel(clock);

@@ -18,7 +18,7 @@ import {
 
 afterEach(cleanUp);
 
-const MODES: SocketMode[] = ["handle", "shared", "data-events"];
+const MODES: SocketMode[] = ["handle", "data-events"];
 const ROUNDS = 400;
 const AT_ONCE = 20;
 const SEED = 20_261_121;

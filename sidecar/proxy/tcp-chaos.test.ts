@@ -168,7 +168,7 @@ function heldBy({ path, listener }: Rig): number[] {
 
 const seeds = process.env["CHAOS_SEEDS"]?.split(",").map(Number) ?? SEEDS;
 const WAYS = ["direct", "through sidecars"];
-const MODES: SocketMode[] = ["handle", "shared", "data-events"];
+const MODES: SocketMode[] = ["handle", "data-events"];
 
 test.each(
   seeds.flatMap((seed) => WAYS.map((way, index) => [seed, way, MODES[(seed + index) % 2] as SocketMode] as const)),
