@@ -22,7 +22,7 @@ function timerOf(localPort: number, remotePort: number): string | undefined {
 }
 
 describe.skipIf(!existsSync(TABLE))("TCP keep-alive is armed", () => {
-  test.each(["shared", "data-events"] as const)("towards clients and towards endpoints (%s)", async (socketMode) => {
+  test.each(["handle", "data-events"] as const)("towards clients and towards endpoints (%s)", async (socketMode) => {
     const app = await startEndpoint((connection) =>
       connection.socket.on("data", () => connection.socket.write(ok("x"))),
     );
