@@ -103,9 +103,9 @@ function works(mode: SocketMode): Promise<boolean> {
   });
 }
 
-const PIECE = Buffer.alloc(64 * 1024, "shared read?");
+const PIECE = Buffer.alloc(16 * 1024, "shared read?");
 /** No kernel takes as much for a peer that does not read. */
-const PIECES_MAX = 1_000;
+const PIECES_MAX = 4_000;
 
 /** Is bytes[0, length) what stands in pieces from `position` on? */
 function isOfPieces(bytes: Buffer, length: number, position: number): boolean {

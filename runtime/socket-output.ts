@@ -10,6 +10,9 @@ import { type HandleUser, handleOf, type StreamHandle, writeBytes, writeText } f
  */
 export type SocketMode = "handle" | "shared" | "data-events";
 
+/** What a stream costs is nothing beside more than this; and the bounds of what may wait are the stream's. */
+const BY_HANDLE_MAX = 16 * 1024;
+
 export class SocketOutput implements HandleUser {
   readonly #socket: Socket;
   readonly #bufferBytes: number;
@@ -63,7 +66,7 @@ export class SocketOutput implements HandleUser {
 
   /** Is there a handle, and nothing that `length` bytes must not overtake? */
   #takes(length: number): boolean {
-    if (!this.#usesHandle || length > this.#bufferBytes || length === 0 || !this.isSent) return false;
+    if (!this.#usesHandle || length > BY_HANDLE_MAX || length === 0 || !this.isSent) return false;
     return this.#handle !== undefined || this.#findHandle();
   }
 
