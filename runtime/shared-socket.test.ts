@@ -1,4 +1,5 @@
 // The same behaviour in both read modes, and the feature test itself.
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
@@ -8,7 +9,16 @@ import type { SocketMode } from "./socket-output.ts";
 
 const MODES: SocketMode[] = ["handle", "shared", "data-events"];
 
-test("this Node reads into the shared buffer", async () => {
+test("where there are no handles the streams write, and it is said", () => {
+  const program = `
+    process.binding = () => { throw new Error("gone"); };
+    const { chooseSocketMode } = await import(${JSON.stringify(new URL("./shared-socket.ts", import.meta.url).href)});
+    process.stdout.write(await chooseSocketMode());`;
+  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+  expect(stdout).toBe("shared");
+});
+
+test("this Node has handles that can be read and written", async () => {
   expect(await chooseSocketMode()).toBe("handle");
 });
 

@@ -8,7 +8,7 @@ import { connect, createServer, Socket, type SocketConstructorOpts, type TcpNetC
 import { latin1 } from "./latin1.ts";
 import type { SocketMode } from "./socket-output.ts";
 import { SocketWriter } from "./socket-writer.ts";
-import { readByHandle } from "./stream-handle.ts";
+import { handleOf, readByHandle } from "./stream-handle.ts";
 
 /** Takes what a socket reads. */
 export interface ByteReader {
@@ -147,6 +147,11 @@ function tryOnce(port: number, mode: SocketMode, finish: (isRight: boolean) => v
   socket.setTimeout(TRY_TIMEOUT_MS, () => socket.destroy());
   socket.on("error", () => {});
   socket.on("connect", () => {
+    // Without handles the streams would do it all.
+    if (mode === "handle" && handleOf(socket) === undefined) {
+      socket.destroy();
+      return;
+    }
     const writer = new SocketWriter(socket, mode, PIECE.length);
     let pieces = 0;
     for (; writer.isEmpty && pieces < PIECES_MAX; pieces++) writer.writeBytes(PIECE);

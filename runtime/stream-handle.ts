@@ -1,5 +1,5 @@
 // The handle under a socket, read from and written to without what a stream does around it. (Measured with 64 connections:
-// 4 to 11 % less CPU per proxied request, because a stream keeps its state in several objects for each socket.) Node does
+// 2 to 12 % less CPU per proxied request, because a stream keeps its state in several objects for each socket.) Node does
 // not document handles, so this is the one file that knows them: what it needs is looked for once, tried at start
 // (shared-socket.ts), and where it is not there the stream does the same. Not what waits: socket-output.ts.
 import type { Socket } from "node:net";
