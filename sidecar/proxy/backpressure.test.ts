@@ -7,7 +7,7 @@ import { Client, cleanUp, inboundRig, stands, startEndpoint, until } from "./tes
 
 afterEach(cleanUp);
 
-const MODES: SocketMode[] = ["handle", "data-events"];
+const MODES: SocketMode[] = ["handle", "shared", "data-events"];
 const CHUNK = Buffer.alloc(256 * 1024, "0123456789abcdef");
 const CHUNKS = 256;
 const TOTAL = CHUNK.length * CHUNKS;

@@ -6,7 +6,7 @@ import { Client, cleanUp, exchangeBytes, inboundRig, ok, startEndpoint, until } 
 
 afterEach(cleanUp);
 
-const MODES: SocketMode[] = ["handle", "data-events"];
+const MODES: SocketMode[] = ["handle", "shared", "data-events"];
 
 /** An app that is driven by the test, and the sidecar in front of it. */
 async function front(socketMode: SocketMode, limits = {}) {

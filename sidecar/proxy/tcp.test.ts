@@ -19,7 +19,7 @@ import {
 
 afterEach(cleanUp);
 
-const MODES: SocketMode[] = ["handle", "data-events"];
+const MODES: SocketMode[] = ["handle", "shared", "data-events"];
 
 /** A Service of bytes on port 25 with static endpoints. */
 function bytesService(name: string, ...addresses: string[]): string {

@@ -22,19 +22,22 @@ function timerOf(localPort: number, remotePort: number): string | undefined {
 }
 
 describe.skipIf(!existsSync(TABLE))("TCP keep-alive is armed", () => {
-  test.each(["handle", "data-events"] as const)("towards clients and towards endpoints (%s)", async (socketMode) => {
-    const app = await startEndpoint((connection) =>
-      connection.socket.on("data", () => connection.socket.write(ok("x"))),
-    );
-    const { port } = await inboundRig(app.address, { socketMode });
-    const client = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
-    await client.receives("\r\n\r\nx");
-    const clientPort = client.socket.localPort ?? 0;
-    const endpointSide = (await app.connection(0)).socket.remotePort ?? 0;
-    // While bytes are not acknowledged yet, the timer is the one of retransmission.
-    await until(() => timerOf(port, clientPort) === KEEP_ALIVE_TIMER);
-    await until(() => timerOf(endpointSide, app.port) === KEEP_ALIVE_TIMER);
-    expect(timerOf(clientPort, port)).toBeDefined();
-    expect(timerOf(clientPort, port)).not.toBe(KEEP_ALIVE_TIMER);
-  });
+  test.each(["handle", "shared", "data-events"] as const)(
+    "towards clients and towards endpoints (%s)",
+    async (socketMode) => {
+      const app = await startEndpoint((connection) =>
+        connection.socket.on("data", () => connection.socket.write(ok("x"))),
+      );
+      const { port } = await inboundRig(app.address, { socketMode });
+      const client = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+      await client.receives("\r\n\r\nx");
+      const clientPort = client.socket.localPort ?? 0;
+      const endpointSide = (await app.connection(0)).socket.remotePort ?? 0;
+      // While bytes are not acknowledged yet, the timer is the one of retransmission.
+      await until(() => timerOf(port, clientPort) === KEEP_ALIVE_TIMER);
+      await until(() => timerOf(endpointSide, app.port) === KEEP_ALIVE_TIMER);
+      expect(timerOf(clientPort, port)).toBeDefined();
+      expect(timerOf(clientPort, port)).not.toBe(KEEP_ALIVE_TIMER);
+    },
+  );
 });
