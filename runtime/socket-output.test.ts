@@ -1,43 +1,22 @@
 // By the handle or by the stream: all that is written arrives in its order, once, whoever reads it slowly, and who was
 // told to wait is told to go on.
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, Socket } from "node:net";
+import { Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { SocketWriter } from "./socket-writer.ts";
 import { handleOf, writeText } from "./stream-handle.ts";
+import { closeSockets, connecting, type SocketPair, socketPair } from "./testing/socket-pair.ts";
 
 const BUFFER_BYTES = 64 * 1024;
 const PIECE = Buffer.alloc(10_000, "0123456789");
 
-const servers: Server[] = [];
-const sockets: Socket[] = [];
-
-afterEach(() => {
-  for (const socket of sockets.splice(0)) socket.destroy();
-  for (const server of servers.splice(0)) server.close();
-});
-
-async function listening(): Promise<{ server: Server; port: number }> {
-  const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
-  servers.push(server);
-  await once(server, "listening");
-  return { server, port: (server.address() as AddressInfo).port };
-}
+afterEach(closeSockets);
 
 /** `far` reads nothing until it is resumed. */
-async function pair(): Promise<{ near: Socket; far: Socket; whole: Promise<string> }> {
-  const { server, port } = await listening();
-  const near = connect(port, "127.0.0.1");
-  const [[far]] = (await Promise.all([once(server, "connection"), once(near, "connect")])) as [[Socket], unknown];
-  sockets.push(near, far);
-  near.on("error", () => {});
-  far.on("error", () => {});
-  let text = "";
-  far.setEncoding("latin1").on("data", (piece: string) => {
-    text += piece;
-  });
-  far.pause();
-  return { near, far, whole: once(far, "end").then(() => text) };
+async function pair(): Promise<SocketPair> {
+  const sockets = await socketPair();
+  sockets.far.pause();
+  return sockets;
 }
 
 /** @returns how many of them it took */
@@ -143,14 +122,11 @@ describe.each(["handle", "shared"] as const)("%s", (mode) => {
   });
 
   test("before there is a connection the stream takes it", async () => {
-    const { server, port } = await listening();
-    const near = connect(port, "127.0.0.1");
-    sockets.push(near);
+    const { server, near } = await connecting();
     const writer = new SocketWriter(near, mode, BUFFER_BYTES);
     expect(writer.write("early")).toBe(true);
     expect(writer.isEmpty).toBe(false);
     const [far] = (await once(server, "connection")) as [Socket];
-    sockets.push(far);
     let text = "";
     far.setEncoding("latin1").on("data", (piece: string) => {
       text += piece;

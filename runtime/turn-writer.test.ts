@@ -1,27 +1,17 @@
 // Texts of one turn leave together at its end, in order, and nothing is lost on the way to an end.
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { FlushQueue } from "./flush-queue.ts";
 import type { SocketMode } from "./socket-output.ts";
+import { closeSockets, type SocketPair, socketPair } from "./testing/socket-pair.ts";
 import { TurnWriter } from "./turn-writer.ts";
 
 const BUFFER_BYTES = 64 * 1024;
 
-const servers: Server[] = [];
-const sockets: Socket[] = [];
+afterEach(closeSockets);
 
-afterEach(() => {
-  for (const socket of sockets.splice(0)) socket.destroy();
-  for (const server of servers.splice(0)) server.close();
-});
-
-interface Pair {
-  readonly near: Socket;
-  readonly far: Socket;
+interface Pair extends SocketPair {
   readonly writer: TurnWriter;
-  /** What the other side has read until its end. */
-  readonly whole: Promise<string>;
   /** Ends the turn. */
   readonly endTurn: () => void;
 }
@@ -39,24 +29,12 @@ class Reads {
 }
 
 async function pair(mode: SocketMode, bufferBytes = BUFFER_BYTES, reads?: Reads): Promise<Pair> {
-  const listening = createServer().listen(0, "127.0.0.1");
-  servers.push(listening);
-  await once(listening, "listening");
-  const near = connect((listening.address() as AddressInfo).port, "127.0.0.1");
-  const [[far]] = (await Promise.all([once(listening, "connection"), once(near, "connect")])) as [[Socket], unknown];
-  sockets.push(near, far);
-  near.on("error", () => {});
-  far.on("error", () => {});
-  let text = "";
-  far.setEncoding("latin1").on("data", (piece: string) => {
-    text += piece;
-  });
-  const whole = once(far, "end").then(() => text);
   let run = (): void => {};
   const flushes = new FlushQueue((flush) => {
     run = flush;
   });
-  return { near, far, whole, writer: new TurnWriter(near, mode, bufferBytes, flushes, reads), endTurn: () => run() };
+  const sockets = await socketPair();
+  return { ...sockets, writer: new TurnWriter(sockets.near, mode, bufferBytes, flushes, reads), endTurn: () => run() };
 }
 
 describe.each(["handle", "shared"] as const)("%s", (mode) => {
