@@ -112,6 +112,8 @@ export interface Downstream {
   readonly remoteAddress: string;
   /** All of the request has been read. */
   readonly isRequestComplete: boolean;
+  /** What was read of its content follows behind the steps that the exchange takes in this turn. */
+  readonly content: { readonly isAwaited: boolean };
   /** The listener drains: the next answer says that the connection closes. */
   readonly isDraining: boolean;
   pauseReading(): void;
@@ -194,6 +196,12 @@ export type TurnStep = "finish" | "route" | "forward" | "send";
 export interface StagedExchange {
   /** Takes this step, if it is still the one that it waits for. Never throws. */
   take(step: TurnStep): void;
+}
+
+/** Content that waits behind these steps. */
+export interface StagedContent {
+  /** Hands on what waits, if it still does. Never throws. */
+  take(): void;
 }
 
 /** How a router lets an exchange wait before it takes one of the verbs. */

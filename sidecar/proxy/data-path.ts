@@ -19,7 +19,7 @@ import type { ServiceResolver } from "../resolver.ts";
 import { emptySnapshot, type Snapshot, SnapshotHolder } from "../snapshot.ts";
 import type { ConnectStreams } from "../upstream/stream-pool.ts";
 import { clusterLog } from "./cluster-log.ts";
-import type { StagedExchange } from "./contract.ts";
+import type { StagedContent, StagedExchange } from "./contract.ts";
 import { HopLinesBook } from "./forwarding.ts";
 import { readGauges } from "./gauges.ts";
 import type { Http2Tools } from "./http2-transport.ts";
@@ -86,6 +86,7 @@ export interface TurnStages {
   readonly route: Stage<StagedExchange>;
   readonly forward: Stage<StagedExchange>;
   readonly send: Stage<StagedExchange>;
+  readonly content: Stage<StagedContent>;
 }
 
 function turnStages(turn: Turn): TurnStages {
@@ -95,7 +96,8 @@ function turnStages(turn: Turn): TurnStages {
   const route = turn.stage((exchange: StagedExchange) => exchange.take("route"));
   const forward = turn.stage((exchange: StagedExchange) => exchange.take("forward"));
   const send = turn.stage((exchange: StagedExchange) => exchange.take("send"));
-  return { answers, finish, requests, route, forward, send };
+  const content = turn.stage((content: StagedContent) => content.take());
+  return { answers, finish, requests, route, forward, send, content };
 }
 
 /** Builds the data path of a process with an empty snapshot. */

@@ -57,7 +57,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   #tunnel: Tunnel | undefined = undefined;
   readonly #seat = new Seat();
   #status = 0;
-  readonly #steps: TurnSteps;
+  readonly steps: TurnSteps;
   readonly #keepAlive = new KeepAlive();
   readonly #active: Cell;
 
@@ -70,7 +70,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.snapshot = path.noSnapshot;
     this.#relay = new ResponseRelay(client, this.record, path.clock);
     this.deadline = new Deadline(path, this, 0);
-    this.#steps = new TurnSteps(this, client, path.turn);
+    this.steps = new TurnSteps(this, client, path.turn);
     this.tries = new Tries(this, client, path);
     this.retry = this.tries.retry;
     this.request = this.tries.request;
@@ -119,7 +119,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     beginRecord(this.#path, this);
     this.#status = 0;
     this.#keepAlive.begin();
-    if (this.#steps.areShared) this.#steps.wait("route");
+    if (this.steps.areShared) this.steps.wait("route");
     else this.#router.route(this, undefined);
   }
 
@@ -136,7 +136,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   }
 
   forward(): void {
-    if (this.#steps.areShared) this.#steps.wait("forward");
+    if (this.steps.areShared) this.steps.wait("forward");
     else this.#forward();
   }
 
@@ -148,7 +148,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.tries.begin(this.#heads, this.snapshot);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     if (this.isRequestComplete) this.deadline.run(this.destination, this.startedMs);
-    if (this.#steps.areShared) this.#steps.wait("send");
+    if (this.steps.areShared) this.steps.wait("send");
     else this.#tryNext(undefined);
   }
 
@@ -161,7 +161,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
 
   #tryAgain(at: EndpointMember | undefined): void {
     this.#tryNext(at);
-    this.attempt.outlet.flush();
+    if (!this.#client.content.isAwaited) this.attempt.outlet.flush();
   }
 
   onAttemptOpen(): void {
@@ -229,7 +229,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.#relay.end(trailers);
     this.#client.outlet.flush();
     this.endedMs = this.attempt.nowMs;
-    this.#steps.wait("finish");
+    this.steps.wait("finish");
   }
 
   /** The whole answer is on its way. */
@@ -277,7 +277,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
 
   /** Ends the exchange with this answer, or by a reset where an answer has begun. */
   fail(cause: Failure): void {
-    this.#steps.take("finish");
+    this.steps.take("finish");
     if (this.state === "idle") return;
     if (this.state === "responding" || this.state === "tunnel") this.#cut(cause);
     else this.answer(cause, "");
@@ -330,7 +330,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
 
   /** The client gave the request up; others may follow. */
   onClientReset(): void {
-    this.#steps.take("finish");
+    this.steps.take("finish");
     if (this.state === "idle") return;
     this.tries.abort();
     this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
@@ -366,7 +366,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
 
   /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own @param endedMs default: now */
   #end(status: number, cause?: Failure, endedMs = this.attempt.nowMs): void {
-    this.#steps.clear();
+    this.steps.clear();
     this.#hold?.cancel();
     this.deadline.cancel();
     const wasTunnel = this.#tunnel?.end() === true;

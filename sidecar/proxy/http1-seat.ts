@@ -13,6 +13,7 @@ import { Outlet } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { refuseHead } from "./refuse-head.ts";
+import { type ContentOwner, TurnContent } from "./turn-content.ts";
 
 /**
  * What is read next. "answering": the request is complete, its answer is not. "discarding": the answer is out, the rest
@@ -25,10 +26,11 @@ const DRAINING = failure("draining");
 /** A connection without a request for this long is idle: it needs no seat. */
 const QUIET_MS = 1_000;
 
-export class Http1Seat implements Downstream, PhaseOwner {
+export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
   readonly outlet = new Outlet();
   readonly http2Head = undefined;
   readonly body: BodyDecoder;
+  readonly content: TurnContent;
   readonly #room: SeatRoom<Http1Seat>;
   readonly #path: DataPath;
   readonly #decoder: RequestDecoder;
@@ -42,7 +44,6 @@ export class Http1Seat implements Downstream, PhaseOwner {
   #policyIdleMs = 0;
   #state: SeatState = "over";
   readonly #intake = new Intake();
-  #isConsuming = false;
   #discarded = 0;
   /** The client ended its side. */
   #hasEnded = false;
@@ -55,6 +56,7 @@ export class Http1Seat implements Downstream, PhaseOwner {
     this.body = new BodyDecoder(path.http1Limits);
     this.#timer = new PhaseTimer(this, path.wheel);
     this.#exchange = new Exchange(this, path, router);
+    this.content = new TurnContent(this, this.#exchange.steps, path.turn);
   }
 
   /** Serves this connection from now on, whose bytes and events come here until `onSeatLeft`. */
@@ -96,30 +98,29 @@ export class Http1Seat implements Downstream, PhaseOwner {
   /** bytes[start, end) came, and are overwritten after this returns. */
   onBytes(bytes: Buffer, start: number, end: number): void {
     try {
+      this.content.take();
       this.#consume(bytes, start, end);
     } catch (error) {
-      this.#isConsuming = false;
+      this.#intake.isInUse = false;
       this.#onError(error);
     }
   }
 
   #consume(bytes: Buffer, start: number, end: number): void {
-    this.#isConsuming = true;
+    this.#intake.isInUse = true;
     this.#timer.hasMoved = true;
     let at = start;
     while (at < end) {
       if (this.#state === "head") at = this.#readHead(bytes, at, end);
       else if (this.#state === "body") at = this.#readBody(bytes, at, end);
       else if (this.#state === "discarding") at = this.#discard(bytes, at, end);
-      else if (this.#state === "tunnel") {
-        this.#exchange.tunnel.fromClient(bytes, at, end);
-        at = end;
-      } else {
-        if (this.#state === "answering" || this.#state === "full") this.#intake.hold(bytes, at, end);
+      else {
+        if (this.#state === "tunnel") this.#exchange.tunnel.fromClient(bytes, at, end);
+        else if (this.#state === "answering" || this.#state === "full") this.#intake.hold(bytes, at, end);
         at = end;
       }
     }
-    this.#isConsuming = false;
+    this.#intake.isInUse = false;
     this.#exchange.request.flush();
     if (this.#hasEnded) this.#afterEnd();
     this.#settle();
@@ -141,8 +142,13 @@ export class Http1Seat implements Downstream, PhaseOwner {
     this.#policyIdleMs = this.#path.limits.streamIdleTimeoutMs;
     const nowMs = this.#path.clock.now();
     this.#timer.arm("stream", isComplete ? this.#policyIdleMs : this.#path.limits.bodyIdleTimeoutMs, nowMs);
+    const waits = !isComplete && at < end && this.content.begin(bytes) && this.content.add(bytes, at, end, false);
     this.#exchange.begin(nowMs);
-    return at;
+    return waits ? end : at;
+  }
+
+  onContent(bytes: Buffer, start: number, end: number): void {
+    this.onBytes(bytes, start, end);
   }
 
   #readBody(bytes: Buffer, start: number, end: number): number {
@@ -190,14 +196,11 @@ export class Http1Seat implements Downstream, PhaseOwner {
   // ---- for the exchange ----
 
   pauseReading(): void {
-    this.#intake.isPaused = true;
-    if (!this.#isConsuming) this.#intake.update();
+    this.#intake.pause();
   }
 
   resumeReading(): void {
-    if (!this.#intake.isPaused) return;
-    this.#intake.isPaused = false;
-    if (!this.#isConsuming) this.#intake.update();
+    this.#intake.resume();
   }
 
   noteActivity(): void {
@@ -221,7 +224,7 @@ export class Http1Seat implements Downstream, PhaseOwner {
       this.#state = "full";
       this.#timer.arm("stream", this.#path.limits.streamIdleTimeoutMs);
     } else this.#nextRequest();
-    if (!this.#isConsuming) this.#takeHeld();
+    if (!this.#intake.isInUse) this.#takeHeld();
   }
 
   reset(): void {
@@ -232,7 +235,7 @@ export class Http1Seat implements Downstream, PhaseOwner {
   startTunnel(): void {
     this.#state = "tunnel";
     this.#timer.arm("stream", this.#path.limits.tunnelIdleTimeoutMs);
-    if (!this.#isConsuming) this.#takeHeld();
+    if (!this.#intake.isInUse) this.#takeHeld();
     if (this.#hasEnded) this.#exchange.tunnel.onClientEnd();
   }
 
@@ -279,6 +282,7 @@ export class Http1Seat implements Downstream, PhaseOwner {
     this.#link = undefined;
     this.#state = "over";
     this.#intake.detach();
+    this.content.drop();
     this.#timer.cancel();
     this.outlet.detach();
   }
@@ -298,6 +302,7 @@ export class Http1Seat implements Downstream, PhaseOwner {
   /** The client ended its side: it is gone, or only done with sending. */
   onEnd(): void {
     this.#guard(() => {
+      this.content.take();
       this.#hasEnded = true;
       if (this.#intake.held === undefined || this.#state === "answering") this.#afterEnd();
     });
@@ -340,7 +345,7 @@ export class Http1Seat implements Downstream, PhaseOwner {
     this.outlet.flush();
     this.#state = "over";
     this.#link?.close();
-    if (!this.#isConsuming) this.#leave(0);
+    if (!this.#intake.isInUse) this.#leave(0);
   }
 
   /** Closes if nothing is in progress; otherwise the answer in progress will be the last. */
@@ -358,29 +363,23 @@ export class Http1Seat implements Downstream, PhaseOwner {
   }
 
   #afterTimeout(phase: Phase): void {
+    const { headTimeoutMs } = this.#path.limits;
     switch (phase) {
       case "idle":
         // Half of an empty line: the rest of it has to come here.
         if (!this.#decoder.isInEmptyLine) return this.#leave(this.#quietMs);
-        return this.#timer.arm("head", this.#path.limits.headTimeoutMs);
+        return this.#timer.arm("head", headTimeoutMs);
       case "head":
-        return this.#sayAndClose(
-          failure("client-timeout", `no complete head after ${this.#path.limits.headTimeoutMs} ms`),
-        );
+        return this.#sayAndClose(failure("client-timeout", `no complete head after ${headTimeoutMs} ms`));
       case "stream":
-        return this.#onStreamTimeout();
+        if (this.#state === "full") return this.reset();
+        if (this.#state !== "body" || this.#intake.isPaused) return this.#exchange.fail(failure("stream-idle-timeout"));
+        this.#state = "closing";
+        return this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
       case "half-closed":
       case "linger":
         return this.#giveUp();
     }
-  }
-
-  #onStreamTimeout(): void {
-    if (this.#state === "full") this.reset();
-    else if (this.#state === "body" && !this.#intake.isPaused) {
-      this.#state = "closing";
-      this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
-    } else this.#exchange.fail(failure("stream-idle-timeout"));
   }
 
   #guard(step: () => void): void {

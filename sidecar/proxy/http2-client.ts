@@ -2,6 +2,7 @@
 // Not requests: those are the seats'.
 import type { Socket } from "node:net";
 import type { ByteReader } from "../../runtime/shared-socket.ts";
+import type { HeldReader } from "../../runtime/turn.ts";
 import { Http2Connection } from "../http2/connection.ts";
 import type { Http2ConnectionHandler, Http2StreamView, StreamHandler } from "../http2/contract.ts";
 import { ERROR } from "../http2/error-code.ts";
@@ -19,9 +20,10 @@ import { failure } from "./reasons.ts";
 import { countBug, recordRefusal } from "./record.ts";
 import { ownAnswer } from "./respond.ts";
 
+const NOTHING = Buffer.alloc(0);
 const refusalHead = new Http2Head();
 
-export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwner, ByteReader, PhaseOwner {
+export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwner, ByteReader, HeldReader, PhaseOwner {
   readonly remoteAddress: string;
   readonly #socket: Socket;
   readonly #owner: LinkOwner;
@@ -33,6 +35,8 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
   /** The one that is this connection's while it lasts. */
   #spare: Http2Seat | undefined = undefined;
   readonly readEnd = new ReadEnd();
+  readBytes: Buffer = NOTHING;
+  heldReads = 0;
 
   /** @param socket whose bytes, from now on, come to `onBytes` */
   constructor(socket: Socket, remoteAddress: string, owner: LinkOwner, path: DataPath, seats: Http2Seats) {
@@ -60,7 +64,7 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
 
   #listen(socket: Socket): void {
     socket.on("drain", () => this.#connection.onTransportDrain());
-    socket.on("end", () => this.#connection.onTransportEnd());
+    socket.on("end", () => this.#onEnd());
     socket.on("error", () => {});
     socket.on("close", () => this.#onClose());
   }
@@ -70,12 +74,17 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
   }
 
   onBytes(bytes: Buffer, length: number): void {
-    this.#path.http2.turn.begin();
+    if (!this.#path.turn.requests.take(this, bytes, length)) this.onHeldBytes(bytes, 0, length);
+  }
+
+  onHeldBytes(bytes: Buffer, start: number, end: number): void {
+    this.readBytes = bytes;
     try {
-      this.#connection.receive(bytes, 0, length);
+      this.#connection.receive(bytes, start, end);
     } catch (error) {
       countBug(this.#path, "http2-client", error);
     }
+    this.readBytes = NOTHING;
     this.readEnd.run();
   }
 
@@ -86,6 +95,7 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
 
   /** Cuts what is there; clients that still wait for answers are told why there are none. */
   destroy(): void {
+    this.#path.turn.requests.settle(this);
     for (const { handler } of this.#connection.streams.table.all()) if (handler instanceof Http2Seat) handler.cut();
     this.#connection.close(ERROR.noError);
     this.#socket.destroySoon();
@@ -141,7 +151,13 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
     else this.#seats.giveBack(seat);
   }
 
+  #onEnd(): void {
+    this.#path.turn.requests.settle(this);
+    this.#connection.onTransportEnd();
+  }
+
   #onClose(): void {
+    this.#path.turn.requests.settle(this);
     this.#connection.onTransportClosed("");
     this.#timer.release();
     if (this.#spare !== undefined) this.#seats.giveBack(this.#spare);

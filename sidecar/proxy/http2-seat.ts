@@ -18,12 +18,15 @@ import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { READ_END_MAX_BYTES, ReadEnd, type ReadEnder } from "./read-end.ts";
 import { failure } from "./reasons.ts";
 import { refuseHead } from "./refuse-head.ts";
+import { type ContentOwner, TurnContent } from "./turn-content.ts";
 
 /** The connection, as its seats see it. */
 export interface SeatOwner {
   readonly remoteAddress: string;
   readonly isDraining: boolean;
   readonly readEnd: ReadEnd;
+  /** What is being read now lies here. */
+  readonly readBytes: Buffer;
   giveBack(seat: Http2Seat): void;
 }
 
@@ -33,15 +36,22 @@ const DRAINING = failure("draining");
 const CONTENT: { readonly form: BodyForm; useWireForm(): void } = { form: "data", useWireForm: () => {} };
 
 /** Of a free seat. */
-const NOBODY: SeatOwner = { remoteAddress: "", isDraining: false, readEnd: new ReadEnd(), giveBack: () => {} };
+const NOBODY: SeatOwner = {
+  remoteAddress: "",
+  isDraining: false,
+  readEnd: new ReadEnd(),
+  readBytes: Buffer.alloc(0),
+  giveBack: () => {},
+};
 
 /** "answered": the answer is out, the rest of the request is not wanted. */
 type SeatState = "free" | "body" | "answering" | "tunnel" | "answered";
 
-export class Http2Seat implements Downstream, StreamHandler, StreamSender, PhaseOwner, ReadEnder {
+export class Http2Seat implements ContentOwner, Downstream, StreamHandler, StreamSender, PhaseOwner, ReadEnder {
   awaitsReadEnd = false;
   readonly outlet = new StreamOutlet(this, false);
   readonly body = CONTENT;
+  readonly content: TurnContent;
   #owner: SeatOwner = NOBODY;
   readonly #path: DataPath;
   readonly #decoder: RequestDecoder;
@@ -63,6 +73,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     this.#path = path;
     this.#decoder = new RequestDecoder(path.http1Limits);
     this.#exchange = new Exchange(this, path, router);
+    this.content = new TurnContent(this, this.#exchange.steps, path.turn);
     this.#timer = new PhaseTimer(this, path.wheel);
   }
 
@@ -119,8 +130,9 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
       const { limits, clock } = this.#path;
       const nowMs = clock.now();
       this.#timer.arm("stream", hasBody ? limits.bodyIdleTimeoutMs : this.#policyIdleMs, nowMs);
+      const waits = hasBody && this.content.begin(this.#owner.readBytes);
       this.#exchange.begin(nowMs);
-      this.#owner.readEnd.add(this);
+      if (!waits) this.#owner.readEnd.add(this);
     });
   }
 
@@ -136,9 +148,9 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     try {
       this.#timer.hasMoved = true;
       this.#hasEnded ||= isEnd;
+      if (this.content.add(bytes, start, end, isEnd)) return;
       if (this.#state === "body") {
-        if (end > start) this.#exchange.request.addBody(bytes, start, end);
-        if (isEnd && this.#state === "body") this.#completeRequest("");
+        this.#addContent(bytes, start, end, isEnd);
         if (end - start > READ_END_MAX_BYTES) this.#exchange.request.flush();
         else this.#owner.readEnd.add(this);
       } else if (this.#state === "tunnel") this.#passTunnel(bytes, start, end, isEnd);
@@ -148,9 +160,24 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     }
   }
 
+  #addContent(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
+    if (end > start) this.#exchange.request.addBody(bytes, start, end);
+    if (isEnd && this.#state === "body") this.#completeRequest("");
+  }
+
+  onContent(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
+    try {
+      if (this.#state === "body") this.#addContent(bytes, start, end, isEnd);
+      this.#exchange.request.flush();
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
   onTrailers(_stream: Http2StreamView, trailers: Http2Head): void {
     this.#guard(() => {
       this.#hasEnded = true;
+      this.content.take();
       if (this.#state === "body") {
         this.#completeRequest(trailersText(trailers));
         this.#owner.readEnd.add(this);
@@ -272,6 +299,7 @@ export class Http2Seat implements Downstream, StreamHandler, StreamSender, Phase
     this.#stream = undefined;
     this.#fields = undefined;
     this.#state = "free";
+    this.content.drop();
     if (this.#early.length > 0) this.#early = [];
     this.#isPaused = false;
     this.#isStalled = false;

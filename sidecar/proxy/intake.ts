@@ -8,6 +8,8 @@ type ReadLink = Pick<SeatedLink, "pauseReading" | "resumeReading">;
 export class Intake {
   /** The exchange or its attempt cannot take more of the body. */
   isPaused = false;
+  /** Bytes are being dealt with: the socket is told afterwards, by `update`. */
+  isInUse = false;
   /** Bytes behind the request in progress. While there are any the socket is not read. */
   held: Buffer | undefined = undefined;
   #isReading = true;
@@ -24,6 +26,17 @@ export class Intake {
     this.isPaused = false;
     this.update();
     this.#link = undefined;
+  }
+
+  pause(): void {
+    this.isPaused = true;
+    if (!this.isInUse) this.update();
+  }
+
+  resume(): void {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    if (!this.isInUse) this.update();
   }
 
   /** bytes[start, end) are for later. */

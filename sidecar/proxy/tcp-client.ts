@@ -23,6 +23,7 @@ const DRAINING = failure("draining");
 const IDLE = failure("stream-idle-timeout");
 /** A request without content. */
 const NO_BODY: RequestBody = { form: "wire", useWireForm: () => {} };
+const NO_CONTENT = { isAwaited: false };
 
 export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner {
   readonly outlet = new TcpOutlet();
@@ -30,6 +31,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   readonly body = NO_BODY;
   /** The CONNECT that it stands for has come whole. */
   readonly isRequestComplete = true;
+  readonly content = NO_CONTENT;
   readonly remoteAddress: string;
   readonly #socket: Socket;
   readonly #writer: SocketWriter;

@@ -23,9 +23,10 @@ export class TurnSteps implements StagedExchange {
     this.#stages = stages;
   }
 
-  /** Nothing more of the request will come, and it has waited for nothing but its turn. */
+  /** Nothing more of the request will come before the end of the turn, and it has waited for nothing else. */
   get areShared(): boolean {
-    return this.#client.isRequestComplete && !this.#exchange.record.hasWaited;
+    const client = this.#client;
+    return (client.isRequestComplete || client.content.isAwaited) && !this.#exchange.record.hasWaited;
   }
 
   /** The step is taken at the end of the turn, or sooner by `take`, or never: after `clear`. */
@@ -51,6 +52,11 @@ export class TurnSteps implements StagedExchange {
     } catch (error) {
       this.#exchange.onInternalError("exchange", error);
     }
+  }
+
+  /** The steps that the request has still to take are taken now: more of it has come. */
+  hurry(): void {
+    while (this.#due !== "" && this.#due !== "finish") this.take(this.#due);
   }
 
   clear(): void {
