@@ -88,6 +88,11 @@ export class RunningProgram {
     return this.#end("SIGTERM");
   }
 
+  /** SIGINT, then waits for the end: a sidecar does not wait for an app that nobody started here. */
+  interrupt(): Promise<Exit> {
+    return this.#end("SIGINT");
+  }
+
   /** SIGKILL, then waits for the end. */
   kill(): Promise<Exit> {
     return this.#end("SIGKILL");

@@ -87,7 +87,7 @@ describe("which requests, and what a line says", () => {
     await get(web, "/broken");
     await get(web, "/slow");
     await get(web, "/nowhere", { host: "nobody" });
-    await web.stop();
+    await web.interrupt();
     expect(targetsOf(file)).toEqual(["/broken", "/slow", "/nowhere"]);
   });
 
@@ -95,7 +95,7 @@ describe("which requests, and what a line says", () => {
     const { web, file } = await startLogged({ filter: { errors: true, sampling: 20 } });
     await getMany(web, "/good", 400);
     await get(web, "/broken");
-    await web.stop();
+    await web.interrupt();
     const targets = targetsOf(file);
     expect(targets.filter((target) => target === "/broken")).toHaveLength(1);
     expect(targets.length).toBeGreaterThan(40);
@@ -105,7 +105,7 @@ describe("which requests, and what a line says", () => {
   test("text lines, and those of a template", async () => {
     const plain = await startLogged({ format: "text" });
     await get(plain.web, "/a?b=c");
-    await plain.web.stop();
+    await plain.web.interrupt();
     expect(linesOf(plain.file)[0]).toMatch(
       /^\d{4}-\d\d-\d\dT\S+Z outbound "GET orders \/a\?b=c" 200 - default\/orders default\/orders 127\.0\.0\.1:\d+ 1 \d+\.\d{3}$/,
     );
@@ -113,7 +113,7 @@ describe("which requests, and what a line says", () => {
       '%METHOD% %PATH% %QUERY% %STATUS% %REASON% %UPSTREAM_HOST% "%REQ(User-Agent)%" %REQ(x-none)% 100%%';
     const own = await startLogged({ format: "text", template });
     await get(own.web, "/a?b=c", { "user-agent": "tests/1" });
-    await own.web.stop();
+    await own.web.interrupt();
     expect(linesOf(own.file)[0]).toMatch(/^GET \/a b=c 200 - 127\.0\.0\.1:\d+ "tests\/1" - 100%$/);
   });
 
@@ -130,7 +130,7 @@ describe("which requests, and what a line says", () => {
         ...secrets,
         "x-private": "quiet",
       });
-      await web.stop();
+      await web.interrupt();
       const text = readFileSync(file, "utf8");
       expect(text).not.toContain("hush");
       expect(text).not.toContain("quiet");
@@ -154,7 +154,7 @@ describe("which requests, and what a line says", () => {
       "\x16\x03\x01garbage\r\n\r\n",
     ];
     for (const bytes of nasty) await sendBytes(web.address("outbound"), bytes);
-    await web.stop();
+    await web.interrupt();
     const lines = linesOf(file);
     expect(lines).toHaveLength(nasty.length);
     for (const line of lines) {
@@ -282,7 +282,7 @@ describe("readers that do not read", () => {
       return text.includes('"target":"/read"');
     });
     const startedMs = performance.now();
-    expect(await web.stop()).toMatchObject({ code: 0 });
+    expect(await web.interrupt()).toMatchObject({ code: 0 });
     expect(performance.now() - startedMs).toBeLessThan(10_000);
   });
 
@@ -327,7 +327,7 @@ describe("readers that do not read", () => {
   test.each([[[]], [["--concurrency", "2"]]])("a reader that is late has every line at the end (%j)", async (flags) => {
     const { web, child, output, closed, lines } = await startPiped(flags);
     await getMany(web, "/a", 60, LONG);
-    child.kill("SIGTERM");
+    child.kill("SIGINT");
     output.resume();
     await closed;
     expect(lines()).toHaveLength(60);

@@ -63,68 +63,6 @@ describe.each(["grpc", "http"] as const)("OTLP over %s", (protocol) => {
   });
 });
 
-test("what clients make long is cut in spans", async () => {
-  const collector = await Collector.start();
-  const { web } = await startPair({ endpoint: collector.grpc, sampling: 100 }, { closing });
-  await untilTraced(collector, web);
-  const headers = { traceparent: `00-${TRACE}-${SPAN}-01`, "user-agent": "a".repeat(3_000) };
-  await get(web, `/${"p".repeat(3_000)}?q=${"q".repeat(3_000)}`, headers);
-  const spans = await traceOf(collector, TRACE, 2);
-  const lengths = spans.flatMap(({ attributes }) =>
-    ["url.full", "url.path", "url.query", "user_agent.original"].flatMap((name) => {
-      const value = attributes[name];
-      return typeof value === "string" ? [`${name} ${value.length}`] : [];
-    }),
-  );
-  expect(lengths.sort()).toEqual(["url.full 1024", "url.path 1024", "url.query 1024", "user_agent.original 1024"]);
-});
-
-test("retries are spans of one trace, each with a link to the one before", async () => {
-  const collector = await Collector.start();
-  const { web } = await startPair({ endpoint: collector.grpc, sampling: 100 }, { closing });
-  await untilTraced(collector, web);
-  expect((await get(web, "/flaky", { traceparent: `00-${TRACE}-${SPAN}-01` })).status).toBe(200);
-  const spans = await traceOf(collector, TRACE, 4);
-  const [first, second] = spans
-    .filter(({ kind }) => kind === "client")
-    .sort((a, b) => Number(a.attributes["weft.attempt"]) - Number(b.attributes["weft.attempt"]));
-  expect(first).toMatchObject({ error: true, links: [] });
-  expect(first!.attributes).toMatchObject({ "http.response.status_code": 503, "error.type": "503" });
-  expect(second).toMatchObject({ error: false, links: [first!.spanId] });
-  expect(second!.attributes).toMatchObject({
-    "http.request.resend_count": 1,
-    "weft.attempt": 2,
-    "weft.attempt.kind": "retry",
-  });
-  const parents = spans.filter(({ kind }) => kind === "server").map(({ parentId }) => parentId);
-  expect(parents.sort()).toEqual([first!.spanId, second!.spanId].sort());
-});
-
-test("a copy of a request is a span of its own, with a link to the request", async () => {
-  const collector = await Collector.start();
-  const { web } = await startPair({ endpoint: collector.grpc, sampling: 100 }, { closing });
-  await untilTraced(collector, web);
-  await get(web, "/mirrored", { traceparent: `00-${TRACE}-${SPAN}-01` });
-  const spans = await traceOf(collector, TRACE, 4);
-  const clients = spans.filter(({ kind }) => kind === "client");
-  const primary = clients.find(({ attributes }) => attributes["weft.attempt.kind"] === "first")!;
-  const copy = clients.find(({ attributes }) => attributes["weft.attempt.kind"] === "mirror")!;
-  expect(copy).toMatchObject({ links: [primary.spanId], parentId: SPAN, error: false });
-  expect(copy.attributes).toMatchObject({ "http.response.status_code": 200, "weft.backend": "default/orders" });
-  const parents = spans.filter(({ kind }) => kind === "server").map(({ parentId }) => parentId);
-  expect(parents.sort()).toEqual([primary.spanId, copy.spanId].sort());
-});
-
-test("an answer that the mesh makes itself says its reason, and is one span", async () => {
-  const collector = await Collector.start();
-  const { web } = await startPair({ endpoint: collector.grpc, sampling: 100 }, { closing });
-  await untilTraced(collector, web);
-  await get(web, "/", { host: "nobody", traceparent: `00-${TRACE}-${SPAN}-01` });
-  const [span] = await traceOf(collector, TRACE, 1);
-  expect(span).toMatchObject({ kind: "client", error: true, parentId: SPAN });
-  expect(span!.attributes).toMatchObject({ "error.type": "no-such-service", "weft.reason": "no-such-service" });
-});
-
 test("sampling is honoured, errors are kept all the same, and settings change at run time", async () => {
   const collector = await Collector.start();
   const tracing = { endpoint: collector.grpc, sampling: 100 };
