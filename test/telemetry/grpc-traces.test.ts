@@ -3,18 +3,14 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client, credentials, Metadata, Server, ServerCredentials, type ServiceError, status } from "@grpc/grpc-js";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cleanUp, type RunningProgram, temporaryFolder } from "../harness.ts";
 import { type CollectedSpan, Collector } from "../otlp/collected.ts";
 import { page, startSidecar } from "../sidecar/sidecar-process.ts";
-import { meshDocument, SPAN, settles, TRACE, traceOf } from "./pair.ts";
+import { meshDocument, newTrace, SPAN, settles, traceOf } from "./pair.ts";
 
 const closing: (() => unknown)[] = [];
-let collector: Collector;
-beforeEach(async () => {
-  collector = await Collector.start();
-});
-afterEach(async () => {
+afterAll(async () => {
   for (const close of closing.splice(0)) await close();
   await cleanUp();
 });
@@ -58,7 +54,7 @@ interface Calling {
   readonly call: (wanted: string, traceparent?: string) => Promise<number>;
 }
 
-async function startCalling(tracing: object): Promise<Calling> {
+async function startCalling(collector: Collector, tracing: object): Promise<Calling> {
   const folder = temporaryFolder();
   const settings = { endpoint: collector.grpc, ...tracing };
   const ordersRules = join(folder, "orders.yaml");
@@ -103,78 +99,90 @@ const sidesOf = (spans: readonly CollectedSpan[]) => ({
 
 const RPC = { "rpc.system.name": "grpc", "rpc.method": "shop.Orders/Get", "server.address": "orders" };
 
-test("a call is a client span and a server span, by the conventions for RPC", async () => {
-  const { call } = await startCalling({ sampling: 0 });
-  expect(await call("0", `00-${TRACE}-${SPAN}-01`)).toBe(status.OK);
-  const { clients, server } = sidesOf(await traceOf(collector, TRACE, 2));
-  const [client] = clients;
-  expect(client).toMatchObject({ name: "shop.Orders/Get", parentId: SPAN, error: false });
-  expect(server).toMatchObject({ name: "shop.Orders/Get", parentId: client!.spanId, error: false });
-  for (const { attributes } of [client!, server]) {
-    expect(attributes).toMatchObject({ ...RPC, "rpc.response.status_code": "OK" });
-    expect(attributes).not.toHaveProperty("error.type");
-    expect(attributes).not.toHaveProperty("http.request.method");
-  }
-  expect(client!.attributes).toMatchObject({ "network.peer.address": "127.0.0.1" });
-  expect(server.attributes).toMatchObject({ "client.address": "127.0.0.1" });
-});
+describe("calls of a caller that samples", () => {
+  let collector: Collector;
+  let web: RunningProgram;
+  let call: Calling["call"];
 
-test.each([
-  ["NOT_FOUND", status.NOT_FOUND, false],
-  ["INTERNAL", status.INTERNAL, true],
-  ["DEADLINE_EXCEEDED", status.DEADLINE_EXCEEDED, true],
-] as const)(
-  "%s is an error of the client span, and of the server span where it is the server's fault",
-  async (name, code, isServerError) => {
-    const { call } = await startCalling({ sampling: 0 });
-    expect(await call(String(code), `00-${TRACE}-${SPAN}-01`)).toBe(code);
-    const { clients, server } = sidesOf(await traceOf(collector, TRACE, 2));
-    expect(clients[0]).toMatchObject({ error: true });
-    expect(clients[0]!.attributes).toMatchObject({ "rpc.response.status_code": name, "error.type": name });
-    expect(server).toMatchObject({ error: isServerError });
-    expect(server.attributes).toMatchObject({ "rpc.response.status_code": name });
-  },
-);
-
-test("a retried call is one client span per attempt, each with its own code", async () => {
-  const { call } = await startCalling({ sampling: 0 });
-  expect(await call("flaky", `00-${TRACE}-${SPAN}-01`)).toBe(status.OK);
-  const { clients } = sidesOf(await traceOf(collector, TRACE, 4));
-  const [first, second] = clients.sort(
-    (a, b) => Number(a.attributes["weft.attempt"]) - Number(b.attributes["weft.attempt"]),
-  );
-  expect(first).toMatchObject({ error: true, links: [] });
-  expect(first!.attributes).toMatchObject({ "rpc.response.status_code": "UNAVAILABLE", "error.type": "UNAVAILABLE" });
-  expect(second).toMatchObject({ error: false, links: [first!.spanId] });
-  expect(second!.attributes).toMatchObject({ "rpc.response.status_code": "OK", "weft.attempt.kind": "retry" });
-});
-
-test("a call that the mesh answers itself has its code and its reason", async () => {
-  const { web, call } = await startCalling({ sampling: 0 });
-  const gone = new Client(web.address("outbound"), credentials.createInsecure(), {
-    "grpc.default_authority": "nobody",
+  beforeAll(async () => {
+    collector = await Collector.start();
+    ({ web, call } = await startCalling(collector, { sampling: 0 }));
   });
-  closing.push(() => gone.close());
-  const metadata = new Metadata();
-  metadata.set("traceparent", `00-${TRACE}-${SPAN}-01`);
-  const code = await new Promise<number>((settle) =>
-    gone.makeUnaryRequest(SERVICE.get.path, bytes, bytes, Buffer.from("0"), metadata, {}, (error) =>
-      settle(error?.code ?? 0),
-    ),
-  );
-  expect(code).toBe(status.UNIMPLEMENTED);
-  const [span] = await traceOf(collector, TRACE, 1);
-  expect(span).toMatchObject({ error: true });
-  expect(span!.attributes).toMatchObject({
-    "weft.reason": "no-such-service",
-    "error.type": "no-such-service",
-    "rpc.response.status_code": "UNIMPLEMENTED",
+
+  test("a call is a client span and a server span, by the conventions for RPC", async () => {
+    const { trace, parent } = newTrace();
+    expect(await call("0", parent)).toBe(status.OK);
+    const { clients, server } = sidesOf(await traceOf(collector, trace, 2));
+    const [client] = clients;
+    expect(client).toMatchObject({ name: "shop.Orders/Get", parentId: SPAN, error: false });
+    expect(server).toMatchObject({ name: "shop.Orders/Get", parentId: client!.spanId, error: false });
+    for (const { attributes } of [client!, server]) {
+      expect(attributes).toMatchObject({ ...RPC, "rpc.response.status_code": "OK" });
+      expect(attributes).not.toHaveProperty("error.type");
+      expect(attributes).not.toHaveProperty("http.request.method");
+    }
+    expect(client!.attributes).toMatchObject({ "network.peer.address": "127.0.0.1" });
+    expect(server.attributes).toMatchObject({ "client.address": "127.0.0.1" });
   });
-  expect(await call("0")).toBe(status.OK);
+
+  test.each([
+    ["NOT_FOUND", status.NOT_FOUND, false],
+    ["INTERNAL", status.INTERNAL, true],
+    ["DEADLINE_EXCEEDED", status.DEADLINE_EXCEEDED, true],
+  ] as const)(
+    "%s is an error of the client span, and of the server span where it is the server's fault",
+    async (name, code, isServerError) => {
+      const { trace, parent } = newTrace();
+      expect(await call(String(code), parent)).toBe(code);
+      const { clients, server } = sidesOf(await traceOf(collector, trace, 2));
+      expect(clients[0]).toMatchObject({ error: true });
+      expect(clients[0]!.attributes).toMatchObject({ "rpc.response.status_code": name, "error.type": name });
+      expect(server).toMatchObject({ error: isServerError });
+      expect(server.attributes).toMatchObject({ "rpc.response.status_code": name });
+    },
+  );
+
+  test("a retried call is one client span per attempt, each with its own code", async () => {
+    const { trace, parent } = newTrace();
+    expect(await call("flaky", parent)).toBe(status.OK);
+    const { clients } = sidesOf(await traceOf(collector, trace, 4));
+    const [first, second] = clients.sort(
+      (a, b) => Number(a.attributes["weft.attempt"]) - Number(b.attributes["weft.attempt"]),
+    );
+    expect(first).toMatchObject({ error: true, links: [] });
+    expect(first!.attributes).toMatchObject({ "rpc.response.status_code": "UNAVAILABLE", "error.type": "UNAVAILABLE" });
+    expect(second).toMatchObject({ error: false, links: [first!.spanId] });
+    expect(second!.attributes).toMatchObject({ "rpc.response.status_code": "OK", "weft.attempt.kind": "retry" });
+  });
+
+  test("a call that the mesh answers itself has its code and its reason", async () => {
+    const { trace, parent } = newTrace();
+    const gone = new Client(web.address("outbound"), credentials.createInsecure(), {
+      "grpc.default_authority": "nobody",
+    });
+    closing.push(() => gone.close());
+    const metadata = new Metadata();
+    metadata.set("traceparent", parent);
+    const code = await new Promise<number>((settle) =>
+      gone.makeUnaryRequest(SERVICE.get.path, bytes, bytes, Buffer.from("0"), metadata, {}, (error) =>
+        settle(error?.code ?? 0),
+      ),
+    );
+    expect(code).toBe(status.UNIMPLEMENTED);
+    const [span] = await traceOf(collector, trace, 1);
+    expect(span).toMatchObject({ error: true });
+    expect(span!.attributes).toMatchObject({
+      "weft.reason": "no-such-service",
+      "error.type": "no-such-service",
+      "rpc.response.status_code": "UNIMPLEMENTED",
+    });
+    expect(await call("0")).toBe(status.OK);
+  });
 });
 
 test("the tail rule goes by the code: what is the server's fault is kept, what is the caller's is not", async () => {
-  const { web, call } = await startCalling({ sampling: 0, tail: { errors: true, maxPerSecond: 1_000 } });
+  const collector = await Collector.start();
+  const { web, call } = await startCalling(collector, { sampling: 0, tail: { errors: true, maxPerSecond: 1_000 } });
   const unsampled = (digit: string) => `00-${digit.repeat(32)}-${SPAN}-00`;
   await call("0", unsampled("1"));
   await call(String(status.NOT_FOUND), unsampled("2"));

@@ -1,5 +1,6 @@
 // What the tests of traces share: a service that calls another, each with its sidecar, and what a collector got of them.
 // Not tests.
+import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, vi } from "vitest";
@@ -10,6 +11,12 @@ import { type App, page, serviceDocument, startHttpApp, startSidecar } from "../
 
 export const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 export const SPAN = "00f067aa0ba902b7";
+
+/** @returns the id of a trace of its own, and what a caller in it says that samples it */
+export function newTrace(): { trace: string; parent: string } {
+  const trace = randomBytes(16).toString("hex");
+  return { trace, parent: `00-${trace}-${SPAN}-01` };
+}
 
 /** Asks again until nothing in `check` fails. */
 export const settles = (check: () => Promise<void>, timeout = 20_000) => vi.waitFor(check, { timeout, interval: 20 });

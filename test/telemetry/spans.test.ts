@@ -1,10 +1,9 @@
 // What the spans of single requests say, of two sidecars and a collector that are real processes. All tests share them, and
 // each has a trace of its own.
-import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { cleanUp, type RunningProgram } from "../harness.ts";
 import { Collector } from "../otlp/collected.ts";
-import { get, SPAN, startPair, traceOf, untilTraced } from "./pair.ts";
+import { get, newTrace, SPAN, startPair, traceOf, untilTraced } from "./pair.ts";
 
 const closing: (() => unknown)[] = [];
 let collector: Collector;
@@ -20,12 +19,6 @@ afterAll(async () => {
   for (const close of closing.splice(0)) await close();
   await cleanUp();
 });
-
-/** @returns its id, and the field that a caller in it sends */
-function newTrace(): { trace: string; parent: string } {
-  const trace = randomBytes(16).toString("hex");
-  return { trace, parent: `00-${trace}-${SPAN}-01` };
-}
 
 test("what clients make long is cut in spans", async () => {
   const { trace, parent } = newTrace();
