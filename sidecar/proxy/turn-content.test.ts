@@ -2,13 +2,13 @@
 // none goes to another request, and who does not want it leaves the connection as it was.
 import { afterEach, expect, test } from "vitest";
 import { data, END_STREAM, headers, lastHeaders, rst } from "../http2/testing/frames.ts";
-import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { DataPath } from "./data-path.ts";
 import { RawClient, request } from "./testing/raw-http2.ts";
 import {
   Client,
   cleanUp,
   type Endpoint,
+  endings,
   inboundRig,
   ok,
   outboundRig,
@@ -51,12 +51,6 @@ function waits(path: DataPath): () => number {
     add(item);
   };
   return () => count;
-}
-
-function endings(path: DataPath): string[] {
-  const seen: string[] = [];
-  path.observers.push({ onExchange: (record: ExchangeRecord) => void seen.push(`${record.status} ${record.reason}`) });
-  return seen;
 }
 
 /** A connection whose protocol is known: what it reads from now on waits for the end of its turn. */

@@ -2,21 +2,13 @@
 // nothing is counted twice or as what it was not.
 import { afterEach, expect, test } from "vitest";
 import { lastHeaders, rst } from "../http2/testing/frames.ts";
-import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { DataPath } from "./data-path.ts";
 import { RawClient, request } from "./testing/raw-http2.ts";
-import { answering, Client, cleanUp, inboundRig, ok, until } from "./testing/rig.ts";
+import { answering, Client, cleanUp, endings, inboundRig, ok, until } from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
 const REQUEST = "GET / HTTP/1.1\r\nHost: app\r\n\r\n";
-
-/** Status and reason of each exchange that ended. */
-function endings(path: DataPath): string[] {
-  const seen: string[] = [];
-  path.observers.push({ onExchange: (record: ExchangeRecord) => void seen.push(`${record.status} ${record.reason}`) });
-  return seen;
-}
 
 /** Does this once, right behind the next read of a client that waits for the end of its turn. */
 function behindRequest(path: DataPath, act: () => void): void {

@@ -12,6 +12,7 @@ import { seededRandom } from "../../../runtime/random.ts";
 import type { SocketMode } from "../../../runtime/socket-output.ts";
 import type { Http1Limits } from "../../http1/limits.ts";
 import type { DataPathLimits } from "../../limits.ts";
+import type { ExchangeRecord } from "../../observe/exchange-record.ts";
 import { buildSnapshot } from "../../snapshot.ts";
 import { createDataPath, type DataPath } from "../data-path.ts";
 import { startInbound } from "../inbound.ts";
@@ -235,6 +236,13 @@ export function answering(answer: string | ((request: string, index: number) => 
 
 export function ok(body: string, fields = ""): string {
   return `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n${fields}\r\n${body}`;
+}
+
+/** Status and reason of each exchange that ends from now on. */
+export function endings(path: DataPath): string[] {
+  const seen: string[] = [];
+  path.observers.push({ onExchange: (record: ExchangeRecord) => void seen.push(`${record.status} ${record.reason}`) });
+  return seen;
 }
 
 /** A client that speaks bytes. */
