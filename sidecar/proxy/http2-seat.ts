@@ -33,7 +33,7 @@ export interface SeatOwner {
 /** Of a handshake whose answer nobody checks: the endpoint's end of it stops at the sidecar (RFC 8441 section 5). */
 const WEBSOCKET_KEY = "d2VmdC1zaWRlY2FyLWtleQ==";
 const DRAINING = failure("draining");
-const CONTENT: { readonly form: BodyForm; useWireForm(): void } = { form: "data", useWireForm: () => {} };
+const DATA_BODY: { readonly form: BodyForm; useWireForm(): void } = { form: "data", useWireForm: () => {} };
 
 /** Of a free seat. */
 const NOBODY: SeatOwner = {
@@ -50,7 +50,7 @@ type SeatState = "free" | "body" | "answering" | "tunnel" | "answered";
 export class Http2Seat implements ContentOwner, Downstream, StreamHandler, StreamSender, PhaseOwner, ReadEnder {
   awaitsReadEnd = false;
   readonly outlet = new StreamOutlet(this, false);
-  readonly body = CONTENT;
+  readonly body = DATA_BODY;
   readonly content: TurnContent;
   #owner: SeatOwner = NOBODY;
   readonly #path: DataPath;
