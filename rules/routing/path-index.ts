@@ -3,6 +3,7 @@
 // character costs more than all the rest. Not a trie: a trie's depth, and so its time, grows with the number of routes;
 // this table's does not (bench/routing.ts).
 import { type Candidate, comparePrecedence, conditionsHold, PATH_RANK } from "./candidate.ts";
+import { NOWHERE, PathPlace } from "./path-place.ts";
 import type { RequestView } from "./request-view.ts";
 import { normalPrefix } from "./rewrite.ts";
 
@@ -32,6 +33,8 @@ const GROUP_SHIFT = 2;
 const GROUP = 1 << GROUP_SHIFT;
 
 export interface PathIndex {
+  /** Another one for each, above 0. */
+  readonly serial: number;
   readonly slots: Slots;
   /** Each path of the table: its length, and its octets in words. */
   readonly paths: Int32Array;
@@ -51,7 +54,11 @@ const SLASH = 47;
 const HASH_SEED = 0x811c9dc5;
 const HASH_PRIME = 0x01000193;
 const GROUPS_PER_NODE = 2;
-const NOWHERE = -1;
+
+let built = 0;
+
+/** Of a path that nobody keeps a place for. */
+const passing = new PathPlace();
 
 /** Builds the index. `candidates` must be in the order of precedence. */
 export function buildPathIndex(candidates: readonly Candidate[]): PathIndex {
@@ -72,7 +79,17 @@ export function buildPathIndex(candidates: readonly Candidate[]): PathIndex {
   const prefixLengths = lengthsOf(nodes.filter(({ prefix }) => prefix.length > 0));
   const literalLengths = lengthsOf(nodes.filter(({ regexes }) => regexes.length > 0));
   const hasRegexes = nodes.some((node) => node.regexes.length > 0);
-  return { ...fillSlots(nodes), prefixLengths, literalLengths, root, lengthMax, hasRegexes, lateRegexes };
+  built += 1;
+  return {
+    serial: built,
+    ...fillSlots(nodes),
+    prefixLengths,
+    literalLengths,
+    root,
+    lengthMax,
+    hasRegexes,
+    lateRegexes,
+  };
 }
 
 /** Without the root's. */
@@ -187,12 +204,28 @@ function firstGroup(hash: number, mask: number): number {
 
 /** The first candidate by precedence that holds for the request. Creates nothing, but for what regexes need. */
 export function findInPaths(index: PathIndex, view: RequestView): Candidate | undefined {
-  const path = view.path;
+  const place = view.place ?? passing;
+  if (place.index !== index.serial || place === passing) locate(index, view.path, place);
+  const { exact: at } = place;
+  if (at !== NOWHERE) {
+    const { slots } = index;
+    const exact = slots[at + EXACT];
+    if (exact !== null) {
+      const found = (exact as Candidate | undefined) ?? firstHolding((slots[at + NODE] as PathNode).exact, view);
+      if (found !== undefined) return found;
+    }
+  }
+  return findByPrefix(index, place.deepest, view);
+}
+
+/** Fills `place` in. */
+function locate(index: PathIndex, path: string, place: PathPlace): void {
   const { slots, prefixLengths } = index;
   const end = Math.min(path.length, index.lengthMax + 1);
   takeOctets(path, end);
   let hash = HASH_SEED;
   let hashed = 0;
+  let exact = NOWHERE;
   let deepest = NOWHERE;
   for (let which = 0; which < prefixLengths.length; which += 1) {
     const length = prefixLengths[which] as number;
@@ -204,20 +237,15 @@ export function findInPaths(index: PathIndex, view: RequestView): Candidate | un
     if (at !== NOWHERE && slots[at + PREFIX] !== null) deepest = at;
   }
   if (path.length > 0 && path.length <= index.lengthMax) {
-    const at = probe(index, hashOfWords(hash, hashed, path.length >> 2), path.length);
-    if (at !== NOWHERE) {
-      const exact = slots[at + EXACT];
-      if (exact !== null) {
-        const found = (exact as Candidate | undefined) ?? firstHolding((slots[at + NODE] as PathNode).exact, view);
-        if (found !== undefined) return found;
-      }
-      if (slots[at + PREFIX] !== null) deepest = at;
-    }
+    exact = probe(index, hashOfWords(hash, hashed, path.length >> 2), path.length);
+    if (exact !== NOWHERE && slots[exact + PREFIX] !== null) deepest = exact;
   }
-  return findByPrefix(index, deepest, view);
+  place.index = index.serial;
+  place.exact = exact;
+  place.deepest = deepest;
 }
 
-/** What goes after exact paths. `deepest` is the group of the longest prefix that holds. */
+/** What goes after exact paths. @param deepest as of PathPlace */
 function findByPrefix(index: PathIndex, deepest: number, view: RequestView): Candidate | undefined {
   if (index.hasRegexes) {
     const found = findRegex(index, view);

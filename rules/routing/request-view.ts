@@ -1,6 +1,7 @@
 // What routing may ask about a request, and the answer it gives: the contract between the data path, which fills the
 // view from whatever it decoded, and the table, which only looks.
 import type { RouteMatch, RouteRule } from "../resource.ts";
+import type { PathPlace } from "./path-place.ts";
 
 /** One request as routing sees it. Members are read only when a candidate rule needs them. */
 export interface RequestView {
@@ -8,6 +9,8 @@ export interface RequestView {
   readonly method: string;
   /** As received, without the query: escapes are not decoded and dots are not resolved. */
   readonly path: string;
+  /** Where this very path was found before, if somebody keeps it. */
+  readonly place?: PathPlace | undefined;
   /** Without the `?`; empty when there is none. */
   readonly query: string;
   /** The service port that was asked for. */

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { RouteMatch, RouteRule, ValueMatch } from "../resource.ts";
 import { request, routeRule } from "./fixtures.ts";
+import { PathPlace } from "./path-place.ts";
 import type { RequestView } from "./request-view.ts";
 import { compileRoutes, findRoute, hasRoutes } from "./table.ts";
 
@@ -165,4 +166,26 @@ test("the order in which rules arrive does not matter", () => {
     }),
     { numRuns: 300, verbose: 1 },
   );
+});
+
+test("a place that is kept for a path changes nothing, whatever tables it is asked of in between", () => {
+  const places = new Map<string, PathPlace>();
+  let kept = 0;
+  const run = (tables: RouteRule[][], views: RequestView[]): void => {
+    const compiled = tables.map(compileRoutes);
+    for (const one of [...views, ...views]) {
+      const place = places.get(one.path) ?? new PathPlace();
+      if (places.has(one.path)) kept += 1;
+      places.set(one.path, place);
+      const placed = { ...one, path: one.path, place, header: (name: string) => one.header(name) };
+      for (const table of [...compiled, ...compiled]) {
+        for (let time = 0; time < 2; time += 1) expect(findRoute(table, placed)).toBe(findRoute(table, one));
+      }
+    }
+  };
+  fc.assert(
+    fc.property(fc.array(rules, { minLength: 1, maxLength: 3 }), fc.array(view, { minLength: 1, maxLength: 6 }), run),
+    { numRuns: 200, verbose: 1 },
+  );
+  expect(kept).toBeGreaterThan(100);
 });

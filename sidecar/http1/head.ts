@@ -2,9 +2,13 @@
 // the text only when asked for. Not a header map, and not the rules: those are in request-rules.ts and
 // response-rules.ts, which fill in what the fields mean.
 import { FieldTable } from "./field-table.ts";
+import type { KnownRequestLine } from "./request-line-memo.ts";
 
 /** How the end of the message is found (RFC 9112 section 6.3). "tunnel": 101, or 2xx to CONNECT: bytes until close. */
 export type Framing = "none" | "length" | "chunked" | "until-close" | "tunnel";
+
+/** What stands behind the target of a request line that is known. */
+const LINE_REST_LENGTH = " HTTP/1.1\r\n".length;
 
 export class MessageHead {
   /** The field lines. Their offsets count in `text`. */
@@ -45,6 +49,9 @@ export class MessageHead {
   /** Request: where path and query begin in `text` (equal to secondEnd when there is none). */
   originStart = 0;
 
+  /** Request: its line, if that is one that came before (request-line-memo.ts). */
+  knownLine: KnownRequestLine | undefined = undefined;
+
   /** Methods repeat on a connection: the last one is compared with, not cut out and hashed again. */
   #method = "";
   #isMethodKnown = false;
@@ -71,6 +78,7 @@ export class MessageHead {
 
   /** Request: the request-target as sent. */
   get target(): string {
+    if (this.knownLine !== undefined) return this.knownLine.path;
     const { text, source } = this.fields;
     return source === undefined ? text.slice(this.secondStart, this.secondEnd) : source.path;
   }
@@ -134,6 +142,20 @@ export class MessageHead {
     return this.fields.value(lowerName);
   }
 
+  /** The request line, with its CRLF, is this one. */
+  takeLine(line: KnownRequestLine): void {
+    const { method, path } = line;
+    this.knownLine = line;
+    this.firstEnd = method.length;
+    this.secondStart = method.length + 1;
+    this.secondEnd = this.secondStart + path.length;
+    this.fieldsStart = this.secondEnd + LINE_REST_LENGTH;
+    this.minorVersion = 1;
+    this.#method = method;
+    this.#isMethodKnown = true;
+    this.#path = path;
+  }
+
   /** Forgets everything, for the next message. */
   clear(): void {
     this.fields.clear();
@@ -149,6 +171,7 @@ export class MessageHead {
     this.authority = "";
     this.isAbsoluteForm = false;
     this.isConnect = false;
+    this.knownLine = undefined;
     this.#isMethodKnown = false;
     this.#path = undefined;
     this.#query = "";

@@ -5,6 +5,7 @@ import { NEEDS_MORE, REFUSED } from "./contract.ts";
 import type { MessageHead } from "./head.ts";
 import { CR, DIGIT, LF, OCTET, SP, TOKEN, VALUE } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
+import { knownRequestLines } from "./request-line-memo.ts";
 import { skipTarget } from "./skip-octets.ts";
 
 const METHOD = 0;
@@ -51,8 +52,14 @@ export class StartLineScanner {
    * @returns the position after the line's CRLF, NEEDS_MORE, or REFUSED. Offsets count from `base`.
    */
   scan(head: MessageHead, bytes: Uint8Array, start: number, end: number, base: number): number {
-    let at = start;
-    if (start === base && this.#state === VERSION && isOkLine(bytes, start, end)) {
+    const isWhole = start === base && this.#state === (this.#isRequest ? METHOD : VERSION);
+    if (isWhole && this.#isRequest) {
+      const known = knownRequestLines.find(bytes, start, end);
+      if (known !== undefined) {
+        head.takeLine(known);
+        return start + head.fieldsStart;
+      }
+    } else if (isWhole && isOkLine(bytes, start, end)) {
       head.minorVersion = 1;
       head.status = 200;
       head.firstEnd = VERSION_LENGTH;
@@ -61,6 +68,7 @@ export class StartLineScanner {
       head.fieldsStart = OK_LINE_LENGTH;
       return start + OK_LINE_LENGTH;
     }
+    let at = start;
     while (at < end) {
       switch (this.#state) {
         case METHOD:
@@ -81,6 +89,7 @@ export class StartLineScanner {
         default:
           if (bytes[at] !== LF) return this.#refuse("bare-cr");
           head.fieldsStart = at + 1 - base;
+          if (isWhole && this.#isRequest) knownRequestLines.note(head, bytes, start, at + 1);
           return at + 1;
       }
       if (at < 0) return at;

@@ -1,4 +1,5 @@
 // A decoded head as the rule language sees it, for lookups in routes and matches of policies.
+import type { PathPlace } from "../../rules/routing/path-place.ts";
 import type { RequestView } from "../../rules/routing/request-view.ts";
 import type { MessageHead } from "../http1/head.ts";
 
@@ -16,6 +17,10 @@ export class HeadView implements RequestView {
     const { head } = this;
     // A tunnel has no path of its own: rules for all paths are for it too.
     return head?.isConnect === true ? "/" : (head?.path ?? "");
+  }
+
+  get place(): PathPlace | undefined {
+    return this.head?.knownLine?.place;
   }
 
   get query(): string {
