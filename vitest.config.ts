@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ["{rules,runtime,sidecar,control-plane,examples,bench,scripts}/**/*.test.ts", "test/**/*.test.ts"],
     exclude: ["node_modules/**", "dist/**"],
+    globalSetup: "test/global-setup.ts",
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,

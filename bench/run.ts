@@ -1,6 +1,7 @@
 // `npm run bench`: runs the bench files in order and prints their figures, or one JSON document with --json.
 //   npm run bench -- [--json] [--scale 0.1] [NAME ...]
 import { parseArgs } from "node:util";
+import { refreshBundles } from "../scripts/bundle.ts";
 import { type BenchModule, type BenchResult, type Figure, meetsTarget } from "./result.ts";
 
 /** In the order in which they run: rooms first, then whole programs. */
@@ -68,6 +69,7 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  await refreshBundles((line) => console.error(line));
   const results: BenchResult[] = [];
   for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) {
     const load = BENCHES[name];

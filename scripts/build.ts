@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, extname, join, relative, resolve } from "node:path";
+import { bundleInto } from "./bundle.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const ROOMS = ["rules", "runtime", "sidecar", "control-plane"];
@@ -10,11 +11,13 @@ const LEAVE_OUT = new Set([".ts", ".md"]);
 /** Fields of package.json that a user of the package needs; scripts and devDependencies stay here. */
 const PUBLISHED_FIELDS = ["name", "version", "description", "license", "type", "engines", "dependencies"];
 
-build(resolve(process.argv[2] ?? join(ROOT, "dist")));
+await build(resolve(process.argv[2] ?? join(ROOT, "dist")));
 
-function build(dist: string): void {
+async function build(dist: string): Promise<void> {
   rmSync(dist, { recursive: true, force: true });
   compile(dist);
+  await bundleInto(dist);
+  prune(dist);
   refuseTypeScriptNames(dist);
   refuseDevelopmentImports(dist);
   cpSync(join(ROOT, "proto/weft"), join(dist, "proto/weft"), { recursive: true });
@@ -30,6 +33,17 @@ function compile(dist: string): void {
   const args = [tsc, "--project", join(ROOT, "tsconfig.build.json"), "--outDir", dist];
   const { status } = spawnSync(process.execPath, args, { stdio: "inherit" });
   if (status !== 0) throw new Error(`tsc ended with ${status}`);
+}
+
+/** Modules that only went into bundles. */
+function prune(dist: string): void {
+  const { files } = JSON.parse(readFileSync(join(ROOT, "tsconfig.build.json"), "utf8")) as { files: string[] };
+  const reached = new Set(files.map((file) => join(dist, file.replace(/\.ts$/, ".js"))));
+  for (const file of reached) {
+    const imports = readFileSync(file, "utf8").matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]*)"/g);
+    for (const [, path = ""] of imports) reached.add(join(dirname(file), path));
+  }
+  for (const file of filesUnder(dist)) if (!reached.has(file)) rmSync(file);
 }
 
 /** A path such as join(dirname, "worker.ts") is not rewritten by the compiler and would not exist in dist/. */

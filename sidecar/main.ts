@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// weft-sidecar: connects the program to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
+// weft-sidecar: what comes before the program (program.ts) is loaded, which would otherwise be loaded twice.
 import { availableParallelism } from "node:os";
-import { relaunch, withoutOwn } from "./relaunch.ts";
+import { relaunch } from "./relaunch.ts";
 
 const { execPath, execArgv, argv, env, channel, execve } = process;
 relaunch({
@@ -14,55 +14,7 @@ relaunch({
   execve: execve?.bind(process),
 });
 
-// Loaded behind the relaunch, which would otherwise load everything twice.
-const { systemClock } = await import("../runtime/clock.ts");
-const { createLog } = await import("../runtime/log.ts");
-const { systemRandom } = await import("../runtime/random.ts");
-const { TextWriter } = await import("../runtime/text-writer.ts");
-const { bootstrap } = await import("./bootstrap.ts");
-const { runSidecar } = await import("./run.ts");
-
-const SIGNALS = ["SIGTERM", "SIGINT"] as const;
-/** Passed on to the app as they are. */
-const APP_SIGNALS = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
-
-// Manifests set variables to nothing where they mean "not set".
-for (const [name, value] of Object.entries(process.env)) {
-  if (name.startsWith("WEFT_") && value === "") delete process.env[name];
-}
-// Whoever read our output has gone: that is no reason to stop carrying traffic.
-process.stdout.on("error", () => {});
-process.stderr.on("error", () => {});
-
-const asked = bootstrap(process.argv.slice(2));
-if (asked.outcome === "exit") {
-  if (asked.message !== "") process.stderr.write(`${asked.message}\n`);
-  process.exitCode = asked.code;
-} else {
-  const { settings } = asked;
-  const log = createLog("weft-sidecar", settings.logLevel);
-  const code = await runSidecar(settings, {
-    clock: systemClock,
-    random: systemRandom,
-    log,
-    stdout: new TextWriter(process.stdout),
-    usage: () => {
-      const { user, system } = process.cpuUsage();
-      return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
-    },
-    env: withoutOwn(process.env),
-    sendSignal: (pid, signal) => process.kill(pid, signal),
-    compactMemory: () => void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),
-    print: (line) => process.stdout.write(`${line}\n`),
-    complain: (text) => process.stderr.write(`${text}\n`),
-    onStop: (stop) => {
-      for (const signal of SIGNALS) process.on(signal, () => stop(signal));
-    },
-    onExit: (last) => process.on("exit", last),
-    surviveBugs: (report) => process.on("uncaughtException", report),
-    onAppSignal: (pass) => {
-      for (const signal of APP_SIGNALS) process.on(signal, () => pass(signal));
-    },
-  });
-  process.exit(code);
-}
+const { bundledProgram } = await import("../runtime/bundled-program.ts");
+const bundle = bundledProgram("sidecar/program");
+if (bundle === undefined) await import("./program.ts");
+else await import(bundle);

@@ -102,9 +102,17 @@ export class FieldTable {
     this.#marks[at + 3] = valueEnd;
   }
 
-  /** The newest field is a line that is known (line-memo.ts). */
-  noteLine(line: number): void {
-    this.#marks[(this.count - 1) * MARKS + 4] = line;
+  /** A field all at once, whose line is known (line-memo.ts). */
+  addLine(kind: number, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, line: number): void {
+    const at = this.count * MARKS;
+    if (at === this.#marks.length) this.#grow();
+    const marks = this.#marks;
+    marks[at] = (nameStart << KIND_SHIFT) | kind;
+    marks[at + 1] = nameEnd;
+    marks[at + 2] = valueStart;
+    marks[at + 3] = valueEnd;
+    marks[at + 4] = line;
+    this.#count(kind);
   }
 
   /** Which known line field `index` was when it was read; NO_LINE for others. */

@@ -27,9 +27,7 @@ const OTHER_SECRET_LENGTH = "proxy-authorization".length;
 /** Where the fields of a section stand: a FieldTable. */
 interface LineTable {
   readonly count: number;
-  open(nameStart: number, nameEnd: number, kind: number): void;
-  close(valueStart: number, valueEnd: number): void;
-  noteLine(line: number): void;
+  addLine(kind: number, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, line: number): void;
   kindAt(index: number): number;
   nameStart(index: number): number;
   nameEnd(index: number): number;
@@ -66,10 +64,11 @@ export class LineMemo {
 
   /** Adds the line that was found to `table`. @param mark where it begins there */
   addTo(table: LineTable, mark: number): void {
-    const bounds = this.#rows.secondOf(this.#place);
-    table.open(mark, mark + (bounds & BYTE), this.#rows.firstOf(this.#place));
-    table.close(mark + ((bounds >> 8) & BYTE), mark + (bounds >> 16));
-    table.noteLine(this.#lines[this.#place] as number);
+    const place = this.#place;
+    const kind = this.#rows.firstOf(place);
+    const bounds = this.#rows.secondOf(place);
+    const [nameEnd, valueStart, valueEnd] = [bounds & BYTE, (bounds >> 8) & BYTE, bounds >> 16];
+    table.addLine(kind, mark, mark + nameEnd, mark + valueStart, mark + valueEnd, this.#lines[place] as number);
   }
 
   /** Value of a line; undefined where another has taken its place. */

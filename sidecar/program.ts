@@ -1,0 +1,58 @@
+// Connects the sidecar to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
+import { systemClock } from "../runtime/clock.ts";
+import { createLog } from "../runtime/log.ts";
+import { systemRandom } from "../runtime/random.ts";
+import { TextWriter } from "../runtime/text-writer.ts";
+import { bootstrap } from "./bootstrap.ts";
+import { withoutOwn } from "./relaunch.ts";
+import { runSidecar } from "./run.ts";
+
+const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+/** Passed on to the app as they are. */
+const APP_SIGNALS = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
+
+// Manifests set variables to nothing where they mean "not set".
+for (const [name, value] of Object.entries(process.env)) {
+  if (name.startsWith("WEFT_") && value === "") delete process.env[name];
+}
+// Whoever read our output has gone: that is no reason to stop carrying traffic.
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
+
+// Not awaited here: what is loaded later may need modules that are loaded with this one, which would wait for it.
+void main();
+
+async function main(): Promise<void> {
+  const asked = bootstrap(process.argv.slice(2));
+  if (asked.outcome === "exit") {
+    if (asked.message !== "") process.stderr.write(`${asked.message}\n`);
+    process.exitCode = asked.code;
+    return;
+  }
+  const { settings } = asked;
+  const log = createLog("weft-sidecar", settings.logLevel);
+  const code = await runSidecar(settings, {
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    stdout: new TextWriter(process.stdout),
+    usage: () => {
+      const { user, system } = process.cpuUsage();
+      return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
+    },
+    env: withoutOwn(process.env),
+    sendSignal: (pid, signal) => process.kill(pid, signal),
+    compactMemory: () => void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),
+    print: (line) => process.stdout.write(`${line}\n`),
+    complain: (text) => process.stderr.write(`${text}\n`),
+    onStop: (stop) => {
+      for (const signal of SIGNALS) process.on(signal, () => stop(signal));
+    },
+    onExit: (last) => process.on("exit", last),
+    surviveBugs: (report) => process.on("uncaughtException", report),
+    onAppSignal: (pass) => {
+      for (const signal of APP_SIGNALS) process.on(signal, () => pass(signal));
+    },
+  });
+  process.exit(code);
+}
