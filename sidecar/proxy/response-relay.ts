@@ -3,6 +3,7 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import { AS_IT_CAME, encodeResponseHead } from "../http1/encoder.ts";
+import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
 import { Http2Head } from "../http2/head.ts";
@@ -75,6 +76,9 @@ export class ResponseRelay {
       edits.framing = toOldClient ? "close" : "chunked";
       chunks = !toOldClient;
       form = "data";
+    } else if (toOldClient && head.has(FIELD.transferEncoding)) {
+      // Of content that does not come (HEAD, 304), yet HTTP/1.0 knows no coding of it (RFC 9112 section 6.1).
+      edits.framing = "close";
     } else if (given === "data" && outlet.form === "wire" && head.framing === "none" && endsWithHead(head, request))
       edits.framing = "length";
     else chunks = head.framing === "chunked" && form === "data";

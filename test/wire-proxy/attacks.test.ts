@@ -123,6 +123,13 @@ describe("HTTP/1.0", () => {
     expect(received).toBe("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde");
   });
 
+  it("a client is told of no transfer coding, not even of content that does not come", async () => {
+    const app = await answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const { port } = await inboundRig(app.address);
+    const received = await exchangeBytes(port, "HEAD / HTTP/1.0\r\n\r\n");
+    expect(received).toBe("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+  });
+
   it("a client keeps its connection where the length is known", async () => {
     const app = await answering(ok("abc"));
     const { port } = await inboundRig(app.address);
