@@ -211,9 +211,11 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
 
   onTimeout(phase: Phase): void {
     if (phase === "idle") this.close();
-    // What came is the beginning of some request: it is answered that the rest did not come.
-    else if (phase === "head") this.#speakHttp1(this.#held, this.#held.length);
-    else this.#socket.destroy();
+    else if (phase === "head") {
+      // What came is the beginning of some request: it is answered that the rest did not come.
+      this.#speakHttp1(this.#held, this.#held.length);
+      this.#seat?.onTimeout(phase);
+    } else this.#socket.destroy();
   }
 }
 

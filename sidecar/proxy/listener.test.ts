@@ -68,6 +68,15 @@ test.each([
   expect(path.metrics.requests.cells.entries.size).toBe(1);
 });
 
+test("a head that begins like the preface of HTTP/2 and stops has the time of one head", async () => {
+  const app = await startEndpoint();
+  const headTimeoutMs = 1_000;
+  const { port, path } = await inboundRig(app.address, { limits: { headTimeoutMs } });
+  const beganMs = path.clock.now();
+  expect(await new Client(port).send("P").receives("x-weft-reason: client-timeout")).toContain("HTTP/1.1 408 ");
+  expect(path.clock.now() - beganMs).toBeLessThan(1.9 * headTimeoutMs);
+});
+
 test("idle client connections close after their time", async () => {
   const app = await startEndpoint();
   const { port } = await inboundRig(app.address, { limits: { clientIdleTimeoutMs: 40 } });
