@@ -113,7 +113,7 @@ export class HeadReader implements FieldSink {
         head.authority = value;
         return this.#checkAuthority(value, classes);
       case FIELD.protocol:
-        if ((classes & TOKEN) === 0 || value === "") return this.#refuse("bad-protocol");
+        if ((classes & TOKEN) === 0 || value === "" || IS_HTTP2.test(value)) return this.#refuse("bad-protocol");
         head.protocol = value;
         return;
       case FIELD.status:
@@ -208,10 +208,11 @@ export class HeadReader implements FieldSink {
   #finishConnect(head: Http2Head): void {
     const isExtended = (this.#pseudo & (1 << FIELD.protocol)) !== 0;
     if (head.authority === "") return this.#refuse("bad-connect");
+    // What follows is the tunnel's. An upgrade that promises content would take the next request of its connection for it.
+    if (head.contentLength >= 0) return this.#refuse("bad-content-length");
     if (!isExtended) {
       if ((this.#pseudo & REQUIRED) !== 1 << FIELD.method) return this.#refuse("bad-connect");
-      if (!HAS_PORT.test(head.authority)) return this.#refuse("bad-authority");
-      if (head.contentLength >= 0) this.#refuse("bad-content-length");
+      if (!HAS_PORT.test(head.authority)) this.#refuse("bad-authority");
       return;
     }
     if (!this.#limits.allowsConnectProtocol || head.method !== "CONNECT") return this.#refuse("bad-protocol");
@@ -230,6 +231,8 @@ export class HeadReader implements FieldSink {
 
 const REQUIRED = (1 << FIELD.method) | (1 << FIELD.scheme) | (1 << FIELD.path);
 const HAS_PORT = /:\d+$/;
+/** Not to be had within a stream: HTTP/1.1 offers no upgrade to it, and without one nothing would frame what follows. */
+const IS_HTTP2 = /^h2c?$/i;
 
 /**
  * Other names than Content-Length and Transfer-Encoding, but gateways that turn fields into variables read them as

@@ -396,6 +396,13 @@ const MESSAGES: Case[] = [
   ],
   ["8441 4 an empty :protocol", [headers(1, replaced(EXTENDED, ":protocol", ""))], malformed("bad-protocol")],
   [
+    "8441 4 extended CONNECT with Content-Length",
+    [headers(1, [...EXTENDED, ["content-length", "3"]])],
+    malformed("bad-content-length"),
+  ],
+  ["8441 4 h2c as :protocol", [headers(1, replaced(EXTENDED, ":protocol", "h2c"))], malformed("bad-protocol")],
+  ["8441 4 H2 as :protocol", [headers(1, replaced(EXTENDED, ":protocol", "H2"))], malformed("bad-protocol")],
+  [
     "8441 4 :protocol twice",
     [headers(1, [...EXTENDED, [":protocol", "websocket"]])],
     malformed("repeated-pseudo-field"),

@@ -110,6 +110,19 @@ test("an app that refuses the upgrade is heard", async () => {
   expect(made.received).toBe("no");
 });
 
+test("extended CONNECT smuggles nothing: no h2c, behind which no framing would stand, and no Content-Length", async () => {
+  const app = await upgradingApp();
+  const rig = await inboundRig(`127.0.0.1:${app.port}`);
+  const session = await sessionTo(rig.port);
+  for (const head of [{ ":protocol": "h2c" }, { ":protocol": "h2" }, { "content-length": "20" }]) {
+    const made = talk(session, { ...WEBSOCKET, ...head });
+    made.stream.write("GET /smuggled HTTP/1.1\r\nHost: orders\r\n\r\n");
+    await until(() => made.stream.closed);
+    expect(made.head[":status"]).toBe(400);
+  }
+  expect(app.seen).toEqual([]);
+});
+
 test("a client's reset ends the app's side; a tunnel does not disturb the other streams", async () => {
   const app = await upgradingApp();
   const rig = await inboundRig(`127.0.0.1:${app.port}`);
