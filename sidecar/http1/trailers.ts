@@ -16,6 +16,11 @@ const FORBIDDEN = new Set<string>([
   ...["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent", "tracestate"],
 ]);
 
+/** May a trailer of this lower-case name be passed on? */
+export function mayTravel(lowerName: string): boolean {
+  return !FORBIDDEN.has(lowerName);
+}
+
 const EMPTY = Buffer.alloc(0);
 const GATHER_BYTES_AT_FIRST = 256;
 
@@ -59,7 +64,7 @@ export class TrailerReader {
     const fields = this.fields;
     let lines = "";
     for (let index = 0; index < fields.count; index++) {
-      if (FORBIDDEN.has(fields.nameAt(index).toLowerCase())) continue;
+      if (!mayTravel(fields.nameAt(index).toLowerCase())) continue;
       lines += `${fields.nameAt(index)}: ${fields.valueAt(index)}\r\n`;
     }
     return `${lines}\r\n`;

@@ -65,6 +65,21 @@ describe("answers before the final one", () => {
   });
 });
 
+test("trailers of HTTP/2 that must not be believed stay, as those of HTTP/1.1 do (RFC 9110 section 6.5.1)", async () => {
+  const forged = ["authorization", "cookie", "content-type", "x-forwarded-for", "x-request-id", "expect", "via"];
+  const last: readonly Pair[] = [["x-sum", "1"], ...forged.map((name): Pair => [name, "forged"])];
+  const one = await startEndpoint(({ socket }) => {
+    socket.on("data", (chunk: Buffer) => chunk.includes("\r\n0\r\n") && socket.write(ok("x")));
+  });
+  const rig = await outboundRig({ rules: serviceOf("orders", one.address) });
+  await new RawClient(rig.port).send(headers(1, request("POST")), data(1, "abc"), lastHeaders(1, last)).ends(1);
+  expect(one.connections[0]?.received).toMatch(/abc\r\n0\r\nx-sum: 1\r\n\r\n$/);
+
+  const two = await rawAnswering((id) => [headers(id, OK), data(id, "abc"), lastHeaders(id, last)]);
+  const other = await outboundRig({ rules: serviceOf2("h2c", two.port) });
+  expect(await exchangeBytes(other.port, GET)).toMatch(/abc\r\n0\r\nx-sum: 1\r\n\r\n$/);
+});
+
 /** What the first head of a peer marks as never to be entered into a table. */
 function secretsOf(frames: readonly { readonly type: number; readonly payload: Buffer }[]): string[] {
   const list = new FieldList();

@@ -1,6 +1,7 @@
 // Text of HTTP/1.1 that the sidecar made, or that changes protocols, as heads of HTTP/2; and trailers as text. Not heads on
 // their way in, which http2-heads.ts reads.
 import { ownCopy } from "../../runtime/latin1.ts";
+import { mayTravel } from "../http1/trailers.ts";
 import { FIELD as HTTP2_FIELD } from "../http2/field.ts";
 import { Http2Head } from "../http2/head.ts";
 
@@ -9,15 +10,14 @@ const CONNECTION_FIELDS = new Set(["connection", "keep-alive", "proxy-connection
 /** What only the handshake of HTTP/1.1 says (RFC 8441 section 5). */
 const WEBSOCKET_HANDSHAKE = new Set(["sec-websocket-key", "sec-websocket-accept"]);
 
-/** Trailers as field lines and the empty line behind them; "" for none. */
+/** Trailers that may travel on, as field lines and the empty line behind them; "" for none. */
 export function trailersText(head: Http2Head): string {
-  return head.count === 0 ? "" : `${fieldLines(head)}\r\n`;
-}
-
-function fieldLines(head: Http2Head): string {
   let lines = "";
-  for (let index = 0; index < head.count; index++) lines += `${head.nameAt(index)}: ${head.valueAt(index)}\r\n`;
-  return lines;
+  for (let index = 0; index < head.count; index++) {
+    const name = head.nameAt(index);
+    if (mayTravel(name)) lines += `${name}: ${head.valueAt(index)}\r\n`;
+  }
+  return lines === "" ? "" : `${lines}\r\n`;
 }
 
 /** Makes `into` the request that `text` says: a head as the encoder of HTTP/1.1 writes it. */
