@@ -47,7 +47,7 @@ export class BodyLog {
   }
 
   /** The outlet must be flushed, or its message ended, before anything here is forgotten. */
-  sendTo(outlet: MessageOutlet): void {
+  sendTo(outlet: Pick<MessageOutlet, "addBody">): void {
     if (this.#bytes === 0) return;
     let left = this.#bytes;
     for (const block of this.#blocks) {

@@ -1,6 +1,16 @@
 // Copies of requests have bounds of their own, and requests never feel them.
 import { afterEach, describe, expect, test } from "vitest";
-import { answering, cleanUp, exchangeBytes, ok, outboundRig, serviceOf, startEndpoint, until } from "./testing/rig.ts";
+import {
+  answering,
+  applyRules,
+  cleanUp,
+  exchangeBytes,
+  ok,
+  outboundRig,
+  serviceOf,
+  startEndpoint,
+  until,
+} from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -47,6 +57,22 @@ describe("the host of a copy", () => {
     expect(await exchangeBytes(port, post("end"))).toContain("orders");
     expect(await (await shadow.connection(0)).receives("end")).toContain(host);
   });
+});
+
+test("a copy of a request that was held for its service has the content that came meanwhile", async () => {
+  const orders = await answering(ok("orders"));
+  const shadow = await answering(ok("x"));
+  const { port, path } = await outboundRig();
+  path.resolver = {
+    resolve: (_service, callback) => {
+      setImmediate(() => {
+        applyRules(path, serviceOf("orders", orders.address) + serviceOf("shadow", shadow.address) + ROUTE);
+        callback("known");
+      });
+    },
+  };
+  expect(await exchangeBytes(port, post("all of it"))).toContain("orders");
+  expect(await (await shadow.connection(0)).receives("all of it")).toContain("Content-Length: 9\r\n");
 });
 
 test("a target that never answers costs requests nothing, whatever its number of copies", async () => {

@@ -61,7 +61,6 @@ export class Mirror implements AttemptOwner {
     snapshot: Snapshot,
     head: MessageHead,
     headText: string,
-    isComplete: boolean,
     record: ExchangeRecord,
   ): Mirror | undefined {
     if (filter.methods !== undefined && !filter.methods.includes(head.method)) return undefined;
@@ -80,9 +79,7 @@ export class Mirror implements AttemptOwner {
     const isHttp2 =
       entry !== undefined && isHttp2Hop(namedPort(entry.resource, filter.port), entry.cluster.isMesh, head);
     const text = snapshot.mesh.headers.shadowHost ? withShadowHost(headText) : headText;
-    const mirror = new Mirror(path, filter.service, member, head, text, isHttp2);
-    if (isComplete) mirror.end("");
-    return mirror;
+    return new Mirror(path, filter.service, member, head, text, isHttp2);
   }
 
   private constructor(

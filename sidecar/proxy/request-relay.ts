@@ -71,8 +71,11 @@ export class RequestRelay {
     for (const filter of filters) {
       const spanId = trace.source?.newSpanId() ?? "";
       const headText = `${this.#headText}${trace.linesOf(spanId)}\r\n`;
-      const mirror = Mirror.start(filter, path, snapshot, head, headText, isRequestComplete, this.#record);
+      const mirror = Mirror.start(filter, path, snapshot, head, headText, this.#record);
       if (mirror === undefined) continue;
+      // Content that came while the request was held is the copy's as well: its head promises it.
+      this.#log.sendTo(mirror);
+      if (isRequestComplete) mirror.end(this.#trailers);
       if (spanId !== "" && trace.isSampled) mirror.trace(this.#record, spanId);
       this.#mirrors ??= [];
       this.#mirrors.push(mirror);
