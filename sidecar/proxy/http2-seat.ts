@@ -154,10 +154,16 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
         if (end - start > READ_END_MAX_BYTES) this.#exchange.request.flush();
         else this.#owner.readEnd.add(this);
       } else if (this.#state === "tunnel") this.#passTunnel(bytes, start, end, isEnd);
-      else if (this.#state === "answering" && end > start) this.#early.push(copyOf(bytes, start, end));
+      else if (this.#state === "answering" && end > start) this.#holdEarly(bytes, start, end);
     } catch (error) {
       this.#onError(error);
     }
+  }
+
+  /** There is no tunnel yet: the stream's window stays with us until there is one. */
+  #holdEarly(bytes: Buffer, start: number, end: number): void {
+    this.#early.push(copyOf(bytes, start, end));
+    this.#stream?.pauseReading();
   }
 
   #addContent(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
@@ -274,6 +280,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
   startTunnel(): void {
     this.#state = "tunnel";
     this.#timer.arm("stream", this.#path.limits.tunnelIdleTimeoutMs);
+    if (!this.#isPaused) this.#stream?.resumeReading();
     for (const bytes of this.#early.splice(0)) this.#exchange.tunnel.fromClient(bytes, 0, bytes.length);
     if (this.#hasEnded) this.#exchange.tunnel.onClientEnd();
     else this.#exchange.request.flush();

@@ -4,7 +4,10 @@ import { createServer, type IncomingMessage } from "node:http";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { applyRules, cleanUp, inboundRig, outboundRig, until } from "./testing/rig.ts";
+import { DEFAULT_HTTP2_LIMITS } from "../http2/limits.ts";
+import { data, headers, ping } from "../http2/testing/frames.ts";
+import { RawClient } from "./testing/raw-http2.ts";
+import { applyRules, cleanUp, inboundRig, outboundRig, startEndpoint, until } from "./testing/rig.ts";
 
 const cleanups: (() => unknown)[] = [];
 
@@ -19,6 +22,8 @@ async function listening(server: Server): Promise<number> {
   cleanups.push(() => server.close());
   return (server.address() as AddressInfo).port;
 }
+
+const PIECE = Buffer.alloc(16_384, "x");
 
 /** Takes upgrades to any protocol, or refuses them, and echoes. */
 async function upgradingApp(status = 101): Promise<{ port: number; seen: IncomingMessage[]; sockets: Socket[] }> {
@@ -121,6 +126,27 @@ test("extended CONNECT smuggles nothing: no h2c, behind which no framing would s
     expect(made.head[":status"]).toBe(400);
   }
   expect(app.seen).toEqual([]);
+});
+
+test("before there is a tunnel a client sends no more than its stream's window, and all of that goes into it", async () => {
+  const app = await startEndpoint();
+  const rig = await inboundRig(app.address);
+  const pseudo = Object.entries(WEBSOCKET).filter(([name]) => name.startsWith(":"));
+  const client = new RawClient(rig.port).send(headers(1, [[":method", "CONNECT"], ...pseudo]));
+  const connection = await app.connection(0);
+  await connection.receives("upgrade: websocket");
+  const { streamWindowBytes } = DEFAULT_HTTP2_LIMITS;
+  for (let left = streamWindowBytes; left > 0; left -= PIECE.length) client.send(data(1, PIECE.subarray(0, left)));
+  const updates = (): number[] => client.log.frames.filter(({ type }) => type === 8).map(({ streamId }) => streamId);
+  // The connection's window is given back: what came was read.
+  await until(() => updates().length > 0);
+  client.send(ping("all read"));
+  await until(() => client.log.frames.some(({ type }) => type === 6));
+  expect(updates()).not.toContain(1);
+  const before = connection.received.length;
+  connection.socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  await until(() => connection.received.length - before === streamWindowBytes);
+  await until(() => updates().includes(1));
 });
 
 test("a client's reset ends the app's side; a tunnel does not disturb the other streams", async () => {
