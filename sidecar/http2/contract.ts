@@ -150,6 +150,8 @@ export interface Http2StreamView {
   /** The peer says that it did no work for it: any request may be repeated (RFC 9113 section 8.7). */
   readonly isUnprocessed: boolean;
   readonly refusal: Refusal | undefined;
+  /** Server: what the peer asks for; of a head that was refused, what came before the rule was broken, and the type of its content. */
+  readonly request: Http2Head;
   /** Bytes given to `sendData` that wait for a window or the transport. */
   readonly queuedBytes: number;
   /** Some of what waited has gone out since this was last asked. */

@@ -69,7 +69,7 @@ export class HeadReader implements FieldSink {
     this.#listBytes += name.length + value.length + FIELD_OVERHEAD;
     // A field too many is still decoded, for the table's sake, but nothing is kept or looked at any more.
     const head = this.#head;
-    if (this.#fault !== undefined || head === undefined) return;
+    if (this.#fault !== undefined || head === undefined) return this.#passOver(value, kind, valueClasses);
     if (this.#listBytes > this.#limits.headerListBytesMax) return this.#refuse("head-too-large");
     if (kind !== FIELD.unknown && kind <= PSEUDO_KINDS) return this.#addPseudo(head, value, kind, valueClasses);
     this.#hasField = true;
@@ -82,6 +82,12 @@ export class HeadReader implements FieldSink {
       if (isFramingLookalike(name)) return this.#refuse("bad-field-name");
     } else if (kind <= FIELD.upgrade) return this.#addSpecial(head, name, value, kind, valueClasses, sensitive);
     head.push(name, value, kind, sensitive);
+  }
+
+  /** The type of a refused message is still taken down: by it who answers knows in which terms. */
+  #passOver(value: string, kind: number, valueClasses: number): void {
+    if (kind !== FIELD.contentType || (valueClasses & VALUE) === 0) return;
+    if (this.#head?.has(kind) === false) this.#head.push("content-type", value, kind, 0);
   }
 
   #refuse(detail: RefusalDetail): void {

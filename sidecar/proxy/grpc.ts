@@ -5,6 +5,8 @@ import type { ReasonName } from "../../rules/reason-names.ts";
 import { decimal } from "../../runtime/decimal.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
+import { FIELD as HTTP2_FIELD } from "../http2/field.ts";
+import type { Http2Head } from "../http2/head.ts";
 import type { Trailers } from "./contract.ts";
 import type { Failure } from "./reasons.ts";
 
@@ -84,6 +86,12 @@ export function grpcCodeOf({ reason, status, grpcStatus }: Failure): number {
   if (code !== undefined) return code;
   if (status === 429) return RESOURCE_EXHAUSTED;
   return status === 504 ? DEADLINE_EXCEEDED : UNAVAILABLE;
+}
+
+/** `cause`, why `head` was not accepted, as who sent it understands it: in the terms of gRPC where it is a call. */
+export function inTermsOf(cause: Failure, head: Http2Head | undefined): Failure {
+  if (head?.known(HTTP2_FIELD.contentType)?.startsWith("application/grpc") !== true) return cause;
+  return { ...cause, grpcStatus: grpcCodeOf(cause) };
 }
 
 const CODES: Partial<Record<ReasonName, number>> = {

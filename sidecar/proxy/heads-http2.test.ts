@@ -194,4 +194,21 @@ describe("heads", () => {
     const inbound = await inboundRig(endpoint.address);
     expect((await new RawClient(inbound.port).get(1).ends(1)).fields[":status"]).toBe("200");
   });
+
+  test.each([
+    ["more fields than HTTP/2 takes", 120],
+    ["one more than HTTP/1.1 takes", 99],
+  ])("a call of gRPC that is too large is told in gRPC's terms: %s", async (_what, count) => {
+    const rig = await outboundRig({ rules: serviceOf2("grpc", 1) });
+    const client = new RawClient(rig.port);
+    const metadata = Array.from({ length: count }, (_, index): Pair => [`x-${index}`, "v"]);
+    client.send(headers(1, request("POST", ...metadata, ["content-type", "application/grpc+proto"])));
+    const { fields, isWhole } = await client.ends(1);
+    expect(fields).toMatchObject({ ":status": "200", "grpc-status": "8", "x-weft-reason": "header-too-large" });
+    expect(fields["grpc-message"]).toContain("too-many-fields");
+    expect(isWhole).toBe(true);
+    expect(client.log.frames.some(({ type, flags }) => type === FRAME_TYPE.headers && (flags & END) === END)).toBe(
+      true,
+    );
+  });
 });

@@ -10,6 +10,7 @@ import { Http2Head } from "../http2/head.ts";
 import type { Refusal } from "../http2/refusal.ts";
 import type { ClientLink, LinkOwner, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
+import { inTermsOf } from "./grpc.ts";
 import { Http2Seat, type SeatOwner } from "./http2-seat.ts";
 import type { Http2Seats } from "./http2-seats.ts";
 import { readResponseText } from "./http2-text.ts";
@@ -119,16 +120,20 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
   onStreamRefused(stream: Http2StreamView, refusal: Refusal): void {
     this.#path.metrics.http2Refusals.cell(this.#router.direction, refusal.detail).value++;
     if (refusal.status === 0 || stream.handler instanceof Http2Seat) return;
-    const cause = failure(refusal.status === 431 ? "header-too-large" : "bad-request", refusal.detail);
+    // What is malformed ends by a reset that says so, behind its answer (RFC 9113 section 8.1.1); what is merely too large
+    // is answered in order.
+    const isWhole = refusal.status !== 400;
+    const cause = isWhole
+      ? inTermsOf(failure("header-too-large", refusal.detail), stream.request)
+      : failure("bad-request", refusal.detail);
     const wallMs = this.#path.clock.wall();
     const { head, body } = ownAnswer(cause, { request: undefined, lines: "", closes: false, wallMs });
     recordRefusal(this.#path, this.#router.direction, this.remoteAddress, cause);
     readResponseText(head, refusalHead);
+    if (body === "") return stream.sendHead(refusalHead, isWhole);
     stream.sendHead(refusalHead, false);
     const bytes = Buffer.from(body, "latin1");
-    // What is malformed ends by a reset that says so, behind its answer (RFC 9113 section 8.1.1); what is merely too large
-    // is answered in order.
-    stream.sendData(bytes, 0, bytes.length, refusal.status !== 400);
+    stream.sendData(bytes, 0, bytes.length, isWhole);
   }
 
   onSettings(): void {}

@@ -10,6 +10,7 @@ import { NO_HANDLER } from "../http2/stream.ts";
 import type { Downstream, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
+import { inTermsOf } from "./grpc.ts";
 import { connectText, HTTP1_KINDS } from "./http2-heads.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
 import { readResponseText, trailersText } from "./http2-text.ts";
@@ -224,7 +225,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
   /** The head breaks a rule that HTTP/2 itself has not. */
   #refuse(): void {
     const { refusal } = this.#decoder;
-    const cause = failure(refusal?.reason ?? "bad-request", refusal?.detail, refusal?.status);
+    const cause = inTermsOf(failure(refusal?.reason ?? "bad-request", refusal?.detail, refusal?.status), this.#fields);
     this.#state = "answering";
     refuseHead(this, this.#path, this.#exchange.direction, cause);
     this.onExchangeDone();
