@@ -17,6 +17,8 @@ import { linger } from "./linger.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 
 const NOTHING = Buffer.alloc(0);
+/** How long a connection may be idle while its listener drains: the drain's own look at them may be over (drain.ts). */
+const DRAINING_IDLE_MS = 1_000;
 const ignore = (): void => {};
 
 /**
@@ -57,7 +59,7 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
     this.#socket.on("drain", () => this.#seat?.onDrain());
     this.#socket.on("end", () => this.#onEnd());
     this.#socket.on("close", () => this.#onClose());
-    this.#timer.arm("idle", path.limits.clientIdleTimeoutMs);
+    this.#awaitRequest(0);
     this.#socket.resume();
   }
 
@@ -162,7 +164,13 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
 
   onSeatLeft(quietMs: number): void {
     this.#seat = undefined;
-    if (this.#state === "http1") this.#timer.arm("idle", this.#path.limits.clientIdleTimeoutMs - quietMs);
+    if (this.#state === "http1") this.#awaitRequest(quietMs);
+  }
+
+  /** @param quietMs how long there has been no request */
+  #awaitRequest(quietMs: number): void {
+    const leftMs = this.#path.limits.clientIdleTimeoutMs - quietMs;
+    this.#timer.arm("idle", this.isDraining ? Math.min(leftMs, DRAINING_IDLE_MS) : leftMs);
   }
 
   close(): void {

@@ -28,6 +28,29 @@ test("draining ends idle connections, lets a request in progress finish with con
   expect(late.error).toBe("ECONNREFUSED");
 });
 
+test("draining ends connections that are idle later: after an answer that had begun, and without a request", async () => {
+  const app = await startEndpoint();
+  const { port, listener } = await inboundRig(app.address);
+  const client = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  const connection = await app.connection(0);
+  await connection.receives("\r\n\r\n");
+  connection.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nla");
+  expect(await client.receives("la")).not.toMatch(/connection: close/i);
+  const idle = new Client(port);
+  await until(() => listener.connectionCount === 2);
+  const drained = listener.drain(60_000);
+  const late = new Client(port);
+  // The drain has looked for idle connections.
+  await until(() => idle.hasEnded);
+  idle.socket.end();
+  connection.socket.write("st");
+  await client.receives("last");
+  await until(() => client.hasEnded && late.hasEnded);
+  client.socket.end();
+  late.socket.end();
+  await drained;
+});
+
 test("announcing a drain: new clients are still served, and told that their connection closes", async () => {
   const app = await answering(ok("fine"));
   const { port, listener } = await inboundRig(app.address);
