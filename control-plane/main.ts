@@ -11,6 +11,7 @@ enableCompileCache();
 const { systemClock } = await import("../runtime/clock.ts");
 const { createProgram, EXIT_USAGE, flag, hostPortFlag, listFlag, parseFlags } = await import("../runtime/flags.ts");
 const { createLog, LOG_LEVELS } = await import("../runtime/log.ts");
+const { usageOf } = await import("../runtime/process-figures.ts");
 const { PROGRAM_VERSION } = await import("../runtime/version.ts");
 const { StartError, startControlPlane } = await import("./bootstrap.ts");
 const { StoreUnusableError } = await import("./store/contract.ts");
@@ -64,11 +65,6 @@ function findProtoFolder(): string {
   return candidates.find((folder) => existsSync(join(folder, "weft/v1/rules.proto"))) ?? candidates[0] ?? "proto";
 }
 
-function usage() {
-  const { user, system } = process.cpuUsage();
-  return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
-}
-
 function refuse(message: string, code: number): never {
   process.stderr.write(`${PROGRAM}: ${message}\n`);
   process.exit(code);
@@ -81,7 +77,15 @@ async function main(): Promise<void> {
   if (store === "etcd") refuse("--store etcd is not available in this version; use --store sqlite", EXIT_USAGE);
   if (etcdEndpoints !== undefined) refuse("--etcd-endpoints is only for --store etcd", EXIT_USAGE);
   const log = createLog(PROGRAM, logLevel);
-  const settings = { data, grpc, http, store, pid: process.pid, protoFolder: findProtoFolder(), usage };
+  const settings = {
+    data,
+    grpc,
+    http,
+    store,
+    pid: process.pid,
+    protoFolder: findProtoFolder(),
+    usage: usageOf(process),
+  };
   const running = await startControlPlane(settings, systemClock, log).catch((error: unknown) => {
     if (error instanceof StartError || error instanceof StoreUnusableError) refuse(error.message, 1);
     throw error;

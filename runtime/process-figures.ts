@@ -14,6 +14,26 @@ export interface Usage {
   readonly residentBytes: number;
 }
 
+/** The process, as far as its usage is asked of it. */
+interface UsageSource {
+  cpuUsage(): { readonly user: number; readonly system: number };
+  readonly memoryUsage: { rss(): number };
+}
+
+/** Tells what the process has used. Never throws: the resident size is read from a file, for which a descriptor may be missing. */
+export function usageOf(source: UsageSource): () => Usage {
+  let residentBytes = 0;
+  return () => {
+    const { user, system } = source.cpuUsage();
+    try {
+      residentBytes = source.memoryUsage.rss();
+    } catch {
+      // What was known last is told again.
+    }
+    return { cpuSeconds: (user + system) / 1e6, residentBytes };
+  };
+}
+
 export type GcKind = "minor" | "major" | "incremental" | "weakcb";
 
 /** By the constants of `perf_hooks`. */

@@ -1,6 +1,7 @@
 // Connects the sidecar to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
 import { systemClock } from "../runtime/clock.ts";
 import { createLog } from "../runtime/log.ts";
+import { usageOf } from "../runtime/process-figures.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { TextWriter } from "../runtime/text-writer.ts";
 import { bootstrap } from "./bootstrap.ts";
@@ -36,10 +37,7 @@ async function main(): Promise<void> {
     random: systemRandom,
     log,
     stdout: new TextWriter(process.stdout),
-    usage: () => {
-      const { user, system } = process.cpuUsage();
-      return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
-    },
+    usage: usageOf(process),
     env: withoutOwn(process.env),
     sendSignal: (pid, signal) => process.kill(pid, signal),
     compactMemory: () => void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),

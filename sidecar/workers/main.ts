@@ -3,6 +3,7 @@
 
 import { systemClock } from "../../runtime/clock.ts";
 import { createLog } from "../../runtime/log.ts";
+import { usageOf } from "../../runtime/process-figures.ts";
 import { systemRandom } from "../../runtime/random.ts";
 import type { ToWorker } from "./protocol.ts";
 import { sharedLines } from "./shared-lines.ts";
@@ -24,10 +25,7 @@ const worker = new Worker({
     return log.child({ worker: number });
   },
   stdout: sharedLines(process.stdout),
-  usage: () => {
-    const { user, system } = process.cpuUsage();
-    return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
-  },
+  usage: usageOf(process),
   compactMemory: () => void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),
   // A channel that has just closed is followed by "disconnect".
   send: (message) => void process.send?.(message, undefined, undefined, () => {}),
