@@ -116,6 +116,11 @@ export class AttemptRecord {
     this.spanId = "";
   }
 
+  /** The client got its answer, or as much of it as there was. */
+  get isAnswer(): boolean {
+    return this.outcome === "" || (this.status !== 0 && this.outcome !== "retried");
+  }
+
   end(outcome: string, detail: string, nowMs: number): void {
     this.outcome = outcome;
     this.detail = detail;
@@ -210,10 +215,14 @@ export class ExchangeRecord {
 
   /** The attempt whose answer the client got, or the last; undefined when none was made. */
   get lastAttempt(): AttemptRecord | undefined {
-    let index = this.attemptsKept - 1;
+    const last = this.attemptAt(this.attemptsKept - 1);
+    if (last === undefined || last.isAnswer) return last;
     // A copy that was sent later may have been given up before the attempt that it raced.
-    while (index > 0 && this.attemptAt(index)?.outcome !== "") index--;
-    return this.attemptAt(this.attemptAt(index)?.outcome === "" ? index : this.attemptsKept - 1);
+    for (let index = this.attemptsKept - 2; index >= 0; index--) {
+      const attempt = this.attemptAt(index);
+      if (attempt?.isAnswer === true) return attempt;
+    }
+    return last;
   }
 
   /** A request head is complete. Forgets the exchange before. */

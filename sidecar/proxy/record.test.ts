@@ -41,6 +41,7 @@ function copyOf(record: ExchangeRecord) {
     durationMs: record.durationMs,
     method: head.method,
     target: head.target,
+    endpoint: record.lastAttempt?.address,
     authority: head.authority,
     attempts: record.listAttempts().map((attempt) => ({ ...attempt })),
     acts: acts.slice(0, record.actsKept).map((act) => ({ ...act })),
@@ -178,6 +179,27 @@ spec:
     client.socket.destroy();
     await until(() => seen.length === 1);
     expect(seen[0]).toMatchObject({ status: 499, reason: "client-closed", attempts: [{ outcome: "aborted" }] });
+  });
+
+  test("an answer that breaks is of the endpoint that began it, whatever copy was sent after it", async () => {
+    const asked: string[] = [];
+    const one = () =>
+      startEndpoint(({ socket }) => {
+        socket.on("data", () => {
+          if (asked.push(`127.0.0.1:${socket.localPort}`) !== 2) return;
+          const [first] = [a, b].filter(({ address }) => address === asked[0]);
+          first?.connections[0]?.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+        });
+      });
+    const [a, b] = [await one(), await one()];
+    const policy = ROUND_ROBIN.replace("retry: {", "retry: { hedge: { after: 10ms }, budget: { minPerSecond: 100 },");
+    const rig = await outboundRig({ rules: serviceOf("orders", a.address, b.address) + policy });
+    const seen = watch(rig);
+    const client = new Client(rig.port).send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
+    await client.receives("half");
+    for (const { connections } of [a, b]) connections[0]?.socket.resetAndDestroy();
+    await until(() => seen.length === 1);
+    expect(seen[0]).toMatchObject({ status: 200, reason: "upstream-reset", endpoint: asked[0], attemptCount: 2 });
   });
 
   test("ids come from the head, and a request says nothing of the one before it on its connection", async () => {
