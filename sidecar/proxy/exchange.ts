@@ -17,7 +17,6 @@ import { Destination } from "./destination.ts";
 import { answerInstead, goElsewhere, writeOwnAnswer } from "./fallback.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { retryMark } from "./nearest-hop.ts";
-import { outcomeOfFailure } from "./outcome.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { beginRecord, countBug, debugLine, recordExchange } from "./record.ts";
 import type { RequestRelay } from "./request-relay.ts";
@@ -290,7 +289,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   }
 
   answer(cause: Failure, lines: string): void {
-    this.tries.abort(outcomeOfFailure(cause.reason));
+    this.tries.abort(cause.reason);
     const instead = answerInstead(cause, this, this.#path.clock);
     if (goElsewhere(this, instead.service, this.#path.metrics)) return this.#step(() => this.forward());
     this.state = "responding";
@@ -304,7 +303,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
 
   /** Bytes of the answer are out: only a reset tells the client that it is not whole, or the end that gRPC has for it. */
   #cut(cause: Failure): void {
-    this.tries.abort(outcomeOfFailure(cause.reason));
+    this.tries.abort(cause.reason);
     const isTold = this.#relay.cut(this.destination, cause);
     this.#end(this.#status, cause);
     if (isTold) this.#client.onExchangeDone(false);
@@ -316,7 +315,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     try {
       this.refuse(failure("internal-error")); // how far the request was read is not certain
     } catch {
-      this.tries.abort();
+      this.tries.abort("internal-error");
       this.#client.reset();
     }
   }
@@ -332,7 +331,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   onClientReset(): void {
     this.steps.take("finish");
     if (this.state === "idle") return;
-    this.tries.abort();
+    this.tries.abort(CLIENT_CLOSED.reason);
     this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
   }
 

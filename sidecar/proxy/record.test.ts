@@ -54,6 +54,45 @@ function watch({ path }: Rig): ReturnType<typeof copyOf>[] {
   return seen;
 }
 
+describe("an attempt that is given up is counted by why:", () => {
+  const UPGRADE = GET.replace("Connection: close", "Connection: Upgrade\r\nUpgrade: chat");
+  test.each([
+    ["the client goes before there is an answer", GET, "", "client-closed"],
+    ["the client goes during the answer", GET, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "client-closed"],
+    [
+      "the client of a tunnel goes",
+      UPGRADE,
+      "HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n",
+      "answered",
+    ],
+  ])("%s", async (_name, request, answer, outcome) => {
+    const endpoint = await startEndpoint();
+    const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address) });
+    const seen = watch(rig);
+    const client = new Client(rig.port).send(request);
+    const connection = await endpoint.connection(0);
+    await connection.receives("\r\n\r\n");
+    connection.socket.write(answer);
+    await client.receives(answer.slice(-4));
+    client.socket.resetAndDestroy();
+    await until(() => seen.length === 1);
+    expect(outcomesOf(rig)).toEqual({ [outcome]: 1 });
+  });
+
+  test("the time of the request is over", async () => {
+    const endpoint = await startEndpoint();
+    const policy = ROUND_ROBIN.replace("retry:", "timeout: { request: 50ms }\n  retry:");
+    const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address) + policy });
+    expect(await exchangeBytes(rig.port, GET)).toContain("x-weft-reason: request-timeout");
+    expect(outcomesOf(rig)).toEqual({ "request-timeout": 1 });
+  });
+});
+
+function outcomesOf({ path }: Rig): Record<string, number> {
+  const cells = [...path.metrics.attempts.cells.entries.values()];
+  return Object.fromEntries(cells.map(({ values, value }) => [values[1], value.value]));
+}
+
 describe("outbound", () => {
   test("a plain request: who called what, one attempt, no act", async () => {
     const endpoint = await answering(ok("good"));

@@ -1,8 +1,8 @@
 // The tries of one exchange: where the next attempt goes, the pause before it, copies beside it. Starts attempts and says
 // what comes of a failure; what the client gets is for the exchange to say.
+import type { ReasonName } from "../../rules/reason-names.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
-import type { AttemptOutcome } from "../cluster-state.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { AttemptKind, ExchangeRecord } from "../observe/exchange-record.ts";
@@ -17,6 +17,7 @@ import { EndpointChoice } from "./endpoint-choice.ts";
 import { type Copy, type HedgedTries, Hedges } from "./hedges.ts";
 import { hopLines } from "./hop-fields.ts";
 import { newAttempt } from "./new-attempt.ts";
+import { outcomeOfFailure } from "./outcome.ts";
 import type { Failure } from "./reasons.ts";
 import { recordAttempt } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
@@ -181,10 +182,12 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     this.retry.countOutcome(this.#exchange.destination, outcome);
   }
 
-  /** Gives up all that is under way. @param outcome what it says about the endpoint */
-  abort(outcome: AttemptOutcome = "none"): void {
+  /** Gives up all that is under way. @param reason why; it may say something about the endpoint */
+  abort(reason: ReasonName): void {
     if (this.#isPausing) this.#endPause();
-    this.attempt.abort(outcome);
+    const { attempt } = this;
+    if (!attempt.isOver) this.countOutcome(attempt.state === "tunnel" ? "answered" : reason);
+    attempt.abort(outcomeOfFailure(reason));
     this.#hedges?.cancel("none");
   }
 

@@ -1,5 +1,6 @@
 // Bytes both ways after an upgrade or a CONNECT, until both sides have ended theirs. Each side ends by itself
 // (half-close); a side that fails takes the other with it, by a reset, so that half of something never looks whole.
+import type { ReasonName } from "../../rules/reason-names.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { Cell } from "../observe/families.ts";
@@ -10,6 +11,11 @@ import type { Downstream, TunnelEnd } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { type Failure, failure } from "./reasons.ts";
+
+/** The tries of the exchange, one of which stands. */
+interface TunnelHolder extends AttemptHolder {
+  abort(reason: ReasonName): void;
+}
 
 /** The exchange, as its tunnel sees it. */
 export interface TunnelledExchange {
@@ -24,7 +30,7 @@ const NOT_TAKEN = failure("stream-idle-timeout", "the endpoint did not take the 
 
 export class Tunnel implements TunnelEnd, TimerOwner {
   readonly #client: Downstream;
-  readonly #holder: AttemptHolder;
+  readonly #holder: TunnelHolder;
   readonly #exchange: TunnelledExchange;
   readonly #path: DataPath;
   readonly #onOver: (cause: Failure) => void;
@@ -37,7 +43,7 @@ export class Tunnel implements TunnelEnd, TimerOwner {
   /** @param onOver the client went, and the endpoint did not follow in time */
   constructor(
     client: Downstream,
-    holder: AttemptHolder,
+    holder: TunnelHolder,
     exchange: TunnelledExchange,
     path: DataPath,
     onOver: (cause: Failure) => void,
@@ -99,8 +105,9 @@ export class Tunnel implements TunnelEnd, TimerOwner {
   }
 
   onTimer(): void {
-    this.#holder.attempt.abort();
-    this.#onOver(this.#isOrderly ? NOT_TAKEN : CLIENT_CLOSED);
+    const cause = this.#isOrderly ? NOT_TAKEN : CLIENT_CLOSED;
+    this.#holder.abort(cause.reason);
+    this.#onOver(cause);
   }
 
   /** The exchange is over. @returns whether it was a tunnel */
