@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // weft-sidecar: what comes before the program (program.ts) is loaded, which would otherwise be loaded twice.
+import { flushCompileCache } from "node:module";
 import { availableParallelism } from "node:os";
 import { relaunch } from "./relaunch.ts";
 
@@ -11,10 +12,16 @@ relaunch({
   env,
   cores: availableParallelism(),
   hasChannel: channel !== undefined,
-  execve: execve?.bind(process),
+  execve: execve && replace,
 });
 
 const { bundledProgram } = await import("../runtime/bundled-program.ts");
 const bundle = bundledProgram("sidecar/program");
 if (bundle === undefined) await import("./program.ts");
 else await import(bundle);
+
+/** What was compiled until here is kept, where somebody has named a folder for it: a program that ends like this keeps nothing. */
+function replace(...by: Parameters<NonNullable<typeof execve>>): void {
+  flushCompileCache();
+  execve?.call(process, ...by);
+}

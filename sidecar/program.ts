@@ -1,5 +1,7 @@
 // Connects the sidecar to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
+import { flushCompileCache } from "node:module";
 import { systemClock } from "../runtime/clock.ts";
+import { collectGarbage } from "../runtime/garbage.ts";
 import { createLog } from "../runtime/log.ts";
 import { usageOf } from "../runtime/process-figures.ts";
 import { systemRandom } from "../runtime/random.ts";
@@ -40,8 +42,12 @@ async function main(): Promise<void> {
     usage: usageOf(process),
     env: withoutOwn(process.env),
     sendSignal: (pid, signal) => process.kill(pid, signal),
-    compactMemory: () => void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),
-    print: (line) => process.stdout.write(`${line}\n`),
+    compactMemory: collectGarbage,
+    print: (line) => {
+      process.stdout.write(`${line}\n`);
+      // Now and not at the end, which may be a SIGKILL.
+      flushCompileCache();
+    },
     complain: (text) => process.stderr.write(`${text}\n`),
     onStop: (stop) => {
       for (const signal of SIGNALS) process.on(signal, () => stop(signal));

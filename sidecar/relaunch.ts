@@ -6,12 +6,11 @@ import { join } from "node:path";
 
 /**
  * A young generation of 4 MiB: what requests leave behind dies at once, and RSS after a load stays lower than with V8's
- * own 16, at the same throughput. 1 MiB is too little where many calls are under way together. `--expose-gc`: what
- * reading modules and rules left behind is given back once, at the start.
+ * own 16, at the same throughput. 1 MiB is too little where many calls are under way together.
  */
-const FLAGS = ["--max-semi-space-size=4", "--expose-gc"];
+const FLAGS = ["--max-semi-space-size=4"];
 /** Whoever sets this one, in NODE_OPTIONS or on the command line, knows better. */
-const CHOSEN = /--(max|min)-semi-space-size|--expose-gc/;
+const CHOSEN = /--(max|min)-semi-space-size/;
 
 /**
  * Threads beside the one that serves, for V8's collector and compilers: no more than there are cores beside its own. Node has

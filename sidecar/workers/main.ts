@@ -2,6 +2,7 @@
 // parent wants it to: signals are the parent's business, and a parent that is gone ends it.
 
 import { systemClock } from "../../runtime/clock.ts";
+import { collectGarbage } from "../../runtime/garbage.ts";
 import { createLog } from "../../runtime/log.ts";
 import { usageOf } from "../../runtime/process-figures.ts";
 import { systemRandom } from "../../runtime/random.ts";
@@ -26,7 +27,7 @@ const worker = new Worker({
   },
   stdout: sharedLines(process.stdout),
   usage: usageOf(process),
-  compactMemory: () => void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),
+  compactMemory: collectGarbage,
   // A channel that has just closed is followed by "disconnect".
   send: (message) => void process.send?.(message, undefined, undefined, () => {}),
 });
