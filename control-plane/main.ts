@@ -2,7 +2,7 @@
 // weft-control-plane: flags, the ready line, signals and exit codes. What it does is in bootstrap.ts. Loads everything else
 // after the compile cache is on, which halves the start-up time from the second run on.
 import { existsSync } from "node:fs";
-import { enableCompileCache } from "node:module";
+import { enableCompileCache, flushCompileCache } from "node:module";
 import { join, resolve } from "node:path";
 import type { LogLevel } from "../runtime/log.ts";
 import type { StoreKind } from "./store/open.ts";
@@ -108,6 +108,8 @@ async function main(): Promise<void> {
   const { grpc: grpcAddress, http: httpAddress, revision } = running;
   const ready = { ready: true, program: PROGRAM, grpc: grpcAddress, http: httpAddress, data: resolve(data) };
   process.stdout.write(`${JSON.stringify({ ...ready, revision, pid: process.pid })}\n`);
+  // Now and not at the end, which may be a SIGKILL.
+  flushCompileCache();
 }
 
 await main();

@@ -6,9 +6,9 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import type { Clock } from "../../runtime/clock.ts";
 import { GRPC_MESSAGE_BYTES_MAX } from "../limits.ts";
+import { Health } from "./health.ts";
 import { addReflection } from "./reflection.ts";
 
 /** Pings notice a peer that is gone without a word (gRFC A8, A9; the values of Istio's discovery). */
@@ -41,7 +41,8 @@ export function createGrpcServer(services: readonly ServedService[], protoFolder
   const server = new Server(SERVER_OPTIONS);
   for (const { definition, implementation } of services) server.addService(definition, implementation);
   const names = ["", ...services.map(({ name }) => name)];
-  const health = new HealthImplementation(Object.fromEntries(names.map((name) => [name, "NOT_SERVING" as const])));
+  const health = new Health();
+  for (const name of names) health.set(name, "NOT_SERVING");
   health.addToServer(server);
   addReflection(server, protoFolder);
   return {
@@ -52,7 +53,7 @@ export function createGrpcServer(services: readonly ServedService[], protoFolder
         );
       }),
     setServing: (isServing) => {
-      for (const name of names) health.setStatus(name, isServing ? "SERVING" : "NOT_SERVING");
+      for (const name of names) health.set(name, isServing ? "SERVING" : "NOT_SERVING");
     },
     close: (graceMs) => closeServer(server, clock, graceMs),
   };

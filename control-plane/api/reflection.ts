@@ -10,7 +10,6 @@ import {
   status,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { protoPath as healthProtoPath } from "grpc-health-check";
 
 const PROTO_FILES = [
   "weft/v1/discovery.proto",
@@ -68,6 +67,7 @@ function loadReflectors(protoFolder: string): ReadonlyMap<string, Reflector> {
   const load = createRequire(import.meta.url);
   const { loadSync } = load("@grpc/proto-loader") as typeof import("@grpc/proto-loader");
   const { ReflectionService } = load("@grpc/reflection") as typeof import("@grpc/reflection");
+  const { protoPath: healthProtoPath } = load("grpc-health-check") as typeof import("grpc-health-check");
   const options = { includeDirs: [protoFolder, join(healthProtoPath, "../../..")], keepCase: true };
   const reflectors = new Map<string, Reflector>();
   const collector = {
