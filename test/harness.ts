@@ -32,7 +32,8 @@ export interface RunResult extends Exit {
 
 /** What to start: one of our programs by name, or any script by path. */
 export interface SpawnOptions {
-  readonly env?: Readonly<Record<string, string>>;
+  /** Added to this process's own; `undefined` takes one away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   /** Written to stdin, which is then closed. */
   readonly input?: string | Uint8Array;

@@ -1,5 +1,5 @@
 // `npm start`: the shop from the keyboard. Flags, signals and what is printed; the work is in shop.ts.
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readFlags, type ShopSettings, USAGE, UsageError } from "./flags.ts";
 import { failuresOf, renderCommands, renderFigures, renderFiguresLine, renderProcesses } from "./screen.ts";
@@ -7,6 +7,8 @@ import { Shop, ShopError } from "./shop.ts";
 
 const REFRESH_MS = 1_000;
 const PARENT_CHECK_MS = 250;
+/** Of the programs that it starts: from sources, each spends 0.1 s of CPU more without. */
+const COMPILE_CACHE = join(import.meta.dirname, "../../node_modules/.cache/weft");
 const DEFAULT_SERVER = "127.0.0.1:15010";
 
 process.exitCode = await main();
@@ -43,7 +45,7 @@ async function run(settings: ShopSettings): Promise<number> {
     shop = await Shop.prepare(settings, {
       onStep: say,
       onDeath: end.resolve,
-      env: withoutWeftVariables(process.env),
+      env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...withoutWeftVariables(process.env) },
       ...(settings.verbose ? { onLine: (name, line) => process.stderr.write(`${name}: ${line}\n`) } : {}),
     });
     failure = await Promise.race([live(shop, settings, say, ended.signal), end.promise]);

@@ -2,6 +2,7 @@
 // was asked is told on `/-/seen`. Prints a ready line with its address. VERSION says which version it plays; `BEHAVE`
 // how it begins, as JSON of the same form as what is put to `/-/behave`.
 import { createServer, type ServerResponse } from "node:http";
+import { flushCompileCache } from "node:module";
 
 interface Behaviour {
   /** Share of requests answered with 500. */
@@ -51,5 +52,6 @@ server.listen(0, "127.0.0.1", () => {
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   console.log(JSON.stringify({ ready: true, address: `127.0.0.1:${port}` }));
+  flushCompileCache();
 });
 process.once("SIGTERM", () => process.exit(0));

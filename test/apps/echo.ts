@@ -1,6 +1,7 @@
 // A service for tests: answers with its version and with the rule number that the request was given on its way.
 // Prints a ready line with its address. VERSION says which version it plays.
 import { createServer } from "node:http";
+import { flushCompileCache } from "node:module";
 
 const version = process.env["VERSION"] ?? "v1";
 
@@ -23,5 +24,6 @@ server.listen(0, "127.0.0.1", () => {
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   console.log(JSON.stringify({ ready: true, address: `127.0.0.1:${port}` }));
+  flushCompileCache();
 });
 process.once("SIGTERM", () => process.exit(0));

@@ -1,5 +1,6 @@
 // A service of bytes for tests: speaks first, as mail servers and databases do, then echoes what it gets. `POUR N`
 // makes it send N bytes and end. Prints a ready line with its address. VERSION says which version it plays.
+import { flushCompileCache } from "node:module";
 import { createServer, type Socket } from "node:net";
 
 const version = process.env["VERSION"] ?? "v1";
@@ -40,5 +41,6 @@ server.listen(0, "127.0.0.1", () => {
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   console.log(JSON.stringify({ ready: true, address: `127.0.0.1:${port}` }));
+  flushCompileCache();
 });
 process.once("SIGTERM", () => process.exit(0));

@@ -76,7 +76,8 @@ async function processOf(
   }
   if (Object.hasOwn(PROGRAMS, program)) args.push(PROGRAMS[program as keyof typeof PROGRAMS]);
   for (const word of command) args.push(await namespaces.rewrite(container, word));
-  const env: NodeJS.ProcessEnv = { PATH: process.env["PATH"] };
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
+  const env: NodeJS.ProcessEnv = { PATH, NODE_COMPILE_CACHE };
   for (const [name, value] of Object.entries(container.env)) {
     const isPort = name === "PORT";
     env[name] = isPort

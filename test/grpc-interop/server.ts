@@ -1,5 +1,6 @@
 // The server of gRPC's interoperability tests, on @grpc/grpc-js, and beside it the one for messages that are compressed.
 // Prints a ready line with both addresses, and a line for each call that was cancelled.
+import { flushCompileCache } from "node:module";
 import {
   type Metadata,
   Metadata as NewMetadata,
@@ -116,6 +117,7 @@ server.bindAsync(`127.0.0.1:${process.env["PORT"] ?? "0"}`, ServerCredentials.cr
   if (error !== null) throw error;
   void startWireServer().then((wire) => {
     console.log(JSON.stringify({ ready: true, address: `127.0.0.1:${port}`, wire }));
+    flushCompileCache();
   });
 });
 process.once("SIGTERM", () => process.exit(0));
