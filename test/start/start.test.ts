@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { delimiter, join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
   cleanUp,
   eventually,
@@ -24,9 +24,8 @@ const SLOW_MS = 90_000;
 
 const blockers: Server[] = [];
 
-afterEach(async () => {
+afterEach(() => {
   for (const blocker of blockers.splice(0)) blocker.close();
-  await cleanUp();
 });
 
 interface Summary {
@@ -66,24 +65,27 @@ async function expectNothingLeft(shop: RunningProgram): Promise<void> {
   await eventually("the data folder is gone", () => !existsSync(shop.address("data")));
 }
 
-describe("npm start", () => {
+describe("npm start, left to run", () => {
+  let shop: RunningProgram;
+
+  beforeAll(async () => {
+    shop = await startShop("--rate", "100");
+  }, SLOW_MS);
+  afterAll(cleanUp);
+
   it(
     "shows a canary release from its first seconds",
     async () => {
-      const shop = await startShop("--rate", "50");
       await eventually("the release is shown", () => /release of payments-v2: progressing, step 1 of 4, 10 %/.test(shop.stderr), SLOW_MS); // biome-ignore format: one thought
       const status = await runProgram("weft", ["--server", shop.address("grpc"), "rollout", "status"]);
       expect(status.stdout).toContain("payments-v1 -> payments-v2");
-      expect((await shop.stop()).code).toBe(0);
-      expect(summaryOf(shop).failed).toBe(0);
     },
     SLOW_MS,
   );
 
   it(
-    "splits the shop's traffic 90 to 10, and follows a new rule without a failed request",
+    "splits the shop's traffic 90 to 10, and follows a new rule",
     async () => {
-      const shop = await startShop("--rate", "100");
       const server = shop.address("grpc");
       await eventually("the first figures", () => shop.stderr.includes("orders v2"), SLOW_MS);
       const before = await runProgram("weft", ["--server", server, "get", "httproutes", "-o", "json"]);
@@ -94,14 +96,27 @@ describe("npm start", () => {
       ]);
       expect(applied.code, applied.stderr).toBe(0);
       await eventually("the figures show v2 alone", () => /orders v2 100\.0 %/.test(shop.stderr), SLOW_MS);
-      expect((await shop.stop()).code).toBe(0);
-      const summary = summaryOf(shop);
-      expect(summary.failed).toBe(0);
-      expect(summary.byVersion["v1"]).toBeGreaterThan(summary.byVersion["v2"]! / 100);
-      await expectNothingLeft(shop);
     },
     SLOW_MS,
   );
+
+  it(
+    "leaves nothing behind after SIGTERM, and not one request failed",
+    async () => {
+      expect(groupsOf(shop).every(isGroupAlive)).toBe(true);
+      shop.signal("SIGTERM");
+      expect(await shop.exited).toEqual({ code: 0, signal: null });
+      await expectNothingLeft(shop);
+      const summary = summaryOf(shop);
+      expect(summary.failed).toBe(0);
+      expect(summary.byVersion["v1"]).toBeGreaterThan(summary.byVersion["v2"]! / 100);
+    },
+    SLOW_MS,
+  );
+});
+
+describe("npm start", () => {
+  afterEach(cleanUp);
 
   it(
     "ends by itself after --for, and starts again on the very same ports and the rules that it kept",
@@ -116,18 +131,6 @@ describe("npm start", () => {
         expect(summaryOf(run).sent).toBeGreaterThan(10);
         expect(existsSync(data)).toBe(true);
       }
-    },
-    SLOW_MS,
-  );
-
-  it(
-    "leaves nothing behind after SIGTERM",
-    async () => {
-      const shop = await startShop("--rate", "20");
-      expect(groupsOf(shop).every(isGroupAlive)).toBe(true);
-      shop.signal("SIGTERM");
-      expect(await shop.exited).toEqual({ code: 0, signal: null });
-      await expectNothingLeft(shop);
     },
     SLOW_MS,
   );
@@ -157,6 +160,8 @@ describe("npm start", () => {
 });
 
 describe("npm start with something in its way", () => {
+  afterEach(cleanUp);
+
   it("names every port that is taken and the flag that moves it, and starts nothing", async () => {
     const grpc = await block(0);
     // Somebody else's connection may have the port: another one will do.
