@@ -9,8 +9,11 @@ import { BUNDLES, type BundleManifest, bundledProgram } from "../runtime/bundled
 
 const ROOT = resolve(import.meta.dirname, "..");
 
-/** By the path of its source, without extension: the program, and the processes that it starts. */
-const PROGRAMS = ["sidecar/program", "sidecar/workers/main", "sidecar/discovery/stand-alone/main"];
+/** By the path of its source, without extension: programs, and the processes and threads that they start. */
+const PROGRAMS = [
+  ...["sidecar/program", "sidecar/workers/main", "sidecar/discovery/stand-alone/main"],
+  ...["control-plane/program", "control-plane/api/inspect-thread", "control-plane/cli/program"],
+];
 
 /** What stands for the folder that the programs' paths begin at. No source has such a name. */
 const FOLDER = "__bundles";

@@ -17,8 +17,9 @@ relaunch({
 
 const { bundledProgram } = await import("../runtime/bundled-program.ts");
 const bundle = bundledProgram("sidecar/program");
-if (bundle === undefined) await import("./program.ts");
-else await import(bundle);
+const program =
+  bundle === undefined ? import("./program.ts") : (import(bundle) as Promise<typeof import("./program.ts")>);
+await (await program).run();
 
 /** What was compiled until here is kept, where somebody has named a folder for it: a program that ends like this keeps nothing. */
 function replace(...by: Parameters<NonNullable<typeof execve>>): void {

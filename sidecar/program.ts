@@ -22,10 +22,8 @@ for (const [name, value] of Object.entries(process.env)) {
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
 
-// Not awaited here: what is loaded later may need modules that are loaded with this one, which would wait for it.
-void main();
-
-async function main(): Promise<void> {
+/** Called by main.ts when all is loaded: what is loaded later may need modules that are bundled with this one, and would wait for it. */
+export async function run(): Promise<void> {
   const asked = bootstrap(process.argv.slice(2));
   if (asked.outcome === "exit") {
     if (asked.message !== "") process.stderr.write(`${asked.message}\n`);

@@ -12,10 +12,11 @@ enableCompileCache();
 await main();
 
 async function main(): Promise<void> {
-  const [{ runProgram }, { foregroundClock }] = await Promise.all([
-    import("./program.ts"),
-    import("../../runtime/clock.ts"),
-  ]);
+  const { bundledProgram } = await import("../../runtime/bundled-program.ts");
+  const bundle = bundledProgram("control-plane/cli/program");
+  const program =
+    bundle === undefined ? import("./program.ts") : (import(bundle) as Promise<typeof import("./program.ts")>);
+  const [{ runProgram }, { foregroundClock }] = await Promise.all([program, import("../../runtime/clock.ts")]);
   const shell: Shell = {
     env: process.env,
     // Opening it costs time and keeps a reader on the terminal: only when asked for.
