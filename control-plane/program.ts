@@ -95,7 +95,7 @@ export async function run(protoFolder: string): Promise<void> {
   process.on("SIGINT", stop);
   const { grpc: grpcAddress, http: httpAddress, revision } = running;
   const ready = { ready: true, program: PROGRAM, grpc: grpcAddress, http: httpAddress, data: resolve(data) };
-  process.stdout.write(`${JSON.stringify({ ...ready, revision, pid: process.pid })}\n`);
-  // Now and not at the end, which may be a SIGKILL.
+  // Not at the end, which may be a SIGKILL, and before somebody is told to call, who would wait.
   flushCompileCache();
+  process.stdout.write(`${JSON.stringify({ ...ready, revision, pid: process.pid })}\n`);
 }

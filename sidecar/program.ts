@@ -42,9 +42,9 @@ export async function run(): Promise<void> {
     sendSignal: (pid, signal) => process.kill(pid, signal),
     compactMemory: collectGarbage,
     print: (line) => {
-      process.stdout.write(`${line}\n`);
-      // Now and not at the end, which may be a SIGKILL.
+      // Not at the end, which may be a SIGKILL, and before somebody sends requests, which would wait.
       flushCompileCache();
+      process.stdout.write(`${line}\n`);
     },
     complain: (text) => process.stderr.write(`${text}\n`),
     onStop: (stop) => {
