@@ -129,6 +129,7 @@ describe("the packed package", () => {
     const sidecar = await start("weft-sidecar", [
       ...["--service", "web", "--app", "127.0.0.1:1", "--control-plane", server],
       ...["--outbound", "127.0.0.1:0", "--inbound", "127.0.0.1:0", "--admin", "off", "--status", "127.0.0.1:0"],
+      ...["--drain", "1s"],
     ]);
     const rules = join(home, "rules.yaml");
     writeFileSync(

@@ -85,8 +85,8 @@ test.each([
 ])("%s is refused with its place, by validate and apply alike", async (_what, content, place) => {
   const before = await revision();
   const path = rules("bad.yaml", content);
-  for (const command of ["validate", "apply"]) {
-    const result = await weft([command, "-f", path]);
+  const results = await Promise.all(["validate", "apply"].map((command) => weft([command, "-f", path])));
+  for (const result of results) {
     expect(result).toMatchObject({ code: 2, stdout: "" });
     expect(result.stderr).toMatch(place);
   }
@@ -198,11 +198,12 @@ test("delete -f deletes what the file names, and says when it is gone already", 
 
 test("check, version and every listing answer", async () => {
   for (const argv of [["services"], ["sidecars"], ["endpoints"], ["history"], ["version"], ["get", "-A"]]) {
-    for (const format of ["table", "wide", "json", "yaml"]) {
+    const ask = async (format: string) => {
       const result = await weft([...argv, "-o", format]);
       expect([argv, format, result.code, result.stderr]).toEqual([argv, format, 0, ""]);
       if (format === "json") JSON.parse(result.stdout);
-    }
+    };
+    await Promise.all(["table", "wide", "json", "yaml"].map(ask));
   }
   const check = JSON.parse((await weft(["check", "-o", "json"])).stdout);
   expect(check.checks).toContainEqual(

@@ -173,7 +173,7 @@ request("http://" + outbound + "/", { headers: { host: "orders" } }, (response) 
   });
 
   it("is found by others for as long as it lives", async () => {
-    const { sidecar } = await startService(mesh, "stock", "v1");
+    const { sidecar } = await startService(mesh, "stock", "v1", ["--drain", "1s"]);
     const ready = await weft("endpoints", "stock", "-o", "json");
     expect(ready.stdout).toContain(sidecar.address("inbound"));
     expect((await sidecar.stop()).code).toBe(0);

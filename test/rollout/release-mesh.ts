@@ -215,7 +215,8 @@ type UnaryMethod<Request, Response> = (
 
 export async function startInstance(mesh: Mesh, version: string): Promise<Instance> {
   const app = await startProgram(APP, [], { env: { VERSION: version } });
-  const sidecar = await startSidecar(mesh, "orders", version, app.address("address"));
+  // Some are stopped in order: nobody starts the app here, so that it would be waited for.
+  const sidecar = await startSidecar(mesh, "orders", version, app.address("address"), ["--drain", "2s"]);
   return { app, sidecar };
 }
 

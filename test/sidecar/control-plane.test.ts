@@ -155,7 +155,7 @@ test("restarted with the control plane away, it starts from its cache, ready at 
   const cache = join(temporaryFolder(), "web.cache");
   const flags = ["--control-plane", controlPlane.address("grpc")];
   await startSidecar("orders", { app: orders.address, flags });
-  const before = await startSidecar("web", { flags: [...flags, "--cache", cache] });
+  const before = await startSidecar("web", { flags: [...flags, "--cache", cache, "--drain", "1s"] });
   await eventually("orders answers", answers(before.address("outbound"), "orders"));
   await eventually("the cache is written", async () => (await metric(before, "weft_cache_saved_seconds")) > 0);
   expect(await before.stop()).toEqual({ code: 0, signal: null });

@@ -74,7 +74,7 @@ metadata: { name: mesh }
 spec: { accessLog: { enabled: ${isEnabled} } }
 `;
   writeFileSync(file, serviceDocument("orders", v1) + mesh(true));
-  const sidecar = await startSidecar("web", { flags: ["--rules", file] });
+  const sidecar = await startSidecar("web", { flags: ["--rules", file, "--drain", "1s"] });
   await call(sidecar.address("outbound"), "orders", "/first");
   await eventually("the line is there", () => sidecar.stdout.includes("/first"));
   const line = JSON.parse(sidecar.stdout.split("\n")[1] ?? "") as object;

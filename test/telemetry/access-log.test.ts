@@ -233,7 +233,7 @@ describe("files that are rotated", () => {
   });
 
   test("whoever ends the sidecar right after the last request has every line", async () => {
-    const { web, file } = await startLogged({});
+    const { web, file } = await startLogged({}, ["--drain", "1s"]);
     await getMany(web, "/a", 100);
     await web.stop();
     expect(linesOf(file)).toHaveLength(100);
@@ -290,7 +290,7 @@ describe("readers that do not read", () => {
     const fifo = makeFifo();
     const still = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
     closing.push(() => closeSync(still));
-    const { web } = await startLogged({ file: fifo, headers: ["x-user"] });
+    const { web } = await startLogged({ file: fifo, headers: ["x-user"] }, ["--drain", "1s"]);
     await getMany(web, "/a", 40, LONG);
     const startedMs = performance.now();
     expect(await web.stop()).toMatchObject({ code: 0 });
@@ -318,7 +318,7 @@ describe("readers that do not read", () => {
   }
 
   test("standard output into a pipe that is full", async () => {
-    const { web, child, stopped } = await startPiped();
+    const { web, child, stopped } = await startPiped(["--drain", "1s"]);
     await answersAllTheSame(web);
     child.kill("SIGTERM");
     expect(await stopped).toBe(0);
