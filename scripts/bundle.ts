@@ -58,14 +58,24 @@ async function bundle(program: string, folder: string): Promise<string[]> {
     chunkFileNames: `${program}.[name].js`,
     codeSplitting: { groups: [{ name: "initial", tags: ["$initial"] }] },
     comments: false,
-    banner: `import { resolve as __resolve } from "node:path";\nconst ${FOLDER} = __resolve(import.meta.dirname, "${"../".repeat(depth)}");`,
+    banner: ({ moduleIds }) =>
+      [
+        `// Bundled from ${moduleIds.map(sourceOf).join(" ")}`,
+        'import { resolve as __resolve } from "node:path";',
+        `const ${FOLDER} = __resolve(import.meta.dirname, "${"../".repeat(depth)}");`,
+      ].join("\n"),
   });
   await build.close();
   const chunks = output.filter((each): each is OutputChunk => each.type === "chunk");
   // What imports others last: whoever begins to run it meanwhile finds them.
   for (const { fileName, code } of chunks.toReversed()) write(join(folder, fileName), code);
   const modules = chunks.flatMap(({ moduleIds }) => moduleIds).filter((id) => id.startsWith(ROOT));
-  return [...new Set(modules.map((id) => relative(ROOT, id)))].sort();
+  return [...new Set(modules.map(sourceOf))].sort();
+}
+
+/** From the root of the checkout. */
+function sourceOf(id: string): string {
+  return relative(ROOT, id);
 }
 
 /** Modules go by where they are. In a bundle they are where their source was, under the folder of the bundles. */
@@ -74,7 +84,7 @@ function pathsOfSources(): Plugin {
     name: "paths-of-sources",
     transform(code, id) {
       if (!code.includes("import.meta.") || !id.startsWith(ROOT)) return undefined;
-      const path = relative(ROOT, id).replace(/\.ts$/, ".js");
+      const path = sourceOf(id).replace(/\.ts$/, ".js");
       return code
         .replaceAll("import.meta.dirname", `(${FOLDER} + ${JSON.stringify(`/${dirname(path)}`)})`)
         .replaceAll("import.meta.filename", `(${FOLDER} + ${JSON.stringify(`/${path}`)})`);

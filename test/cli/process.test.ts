@@ -1,8 +1,10 @@
 // What only a real process shows: pipes that close, Ctrl-C, what is loaded at start, and completion in a shell.
 import { execFile, spawn } from "node:child_process";
-import { chmodSync, existsSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { BUNDLES } from "../../runtime/bundled-program.ts";
 import { cleanUp, PROGRAMS, runProgram, temporaryFolder } from "../harness.ts";
 import { type FakeControlPlane, startFakeControlPlane } from "./fake-control-plane.ts";
 
@@ -116,10 +118,21 @@ test.each([
     input: "{}",
   });
   expect(result.code).toBe(0);
-  const loaded = result.stderr.split("\n").filter((line) => line.startsWith("loaded "));
-  expect(loaded.some((line) => line.includes("/control-plane/cli/program.ts"))).toBe(true);
+  const urls = result.stderr.split("\n").filter((line) => line.startsWith("loaded "));
+  const loaded = urls.flatMap((line) => [line, ...bundledIn(line.slice("loaded ".length))]);
+  expect(loaded).toContain("/control-plane/cli/program.ts");
   for (const word of unwanted) expect(loaded.filter((line) => line.includes(word))).toEqual([]);
 });
+
+/** Sources in a file that was loaded, where it is a bundle: its first line names them. */
+function bundledIn(url: string): string[] {
+  if (!url.startsWith("file:") || !url.includes(`/${BUNDLES}/`)) return [];
+  const [line = ""] = readFileSync(fileURLToPath(url), "utf8").split("\n", 1);
+  return line
+    .replace(/^.* from /, "")
+    .split(" ")
+    .map((source) => `/${source}`);
+}
 
 /** What bash offers for a line that ends at the cursor. */
 async function bashCompletes(line: string): Promise<string[]> {

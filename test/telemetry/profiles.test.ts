@@ -49,9 +49,12 @@ interface HeapNode {
   readonly children: readonly HeapNode[];
 }
 
-/** Files of the data path that are in a profile. */
+/** What each request goes through, and nothing else does. */
+const DATA_PATH = new Set(["onHeldBytes", "decodeHead", "toService", "findRoute", "sendAll", "recordExchange"]);
+
+/** Calls of the data path that are in a profile. */
 function dataPathIn(profile: CpuProfile): number {
-  return profile.nodes.filter(({ callFrame }) => callFrame.url.includes("/sidecar/proxy/")).length;
+  return profile.nodes.filter(({ callFrame }) => DATA_PATH.has(callFrame.functionName)).length;
 }
 
 async function cpu(web: RunningProgram, query = ""): Promise<CpuProfile> {
