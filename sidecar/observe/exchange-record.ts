@@ -216,7 +216,7 @@ export class ExchangeRecord {
   /** The attempt whose answer the client got, or the last; undefined when none was made. */
   get lastAttempt(): AttemptRecord | undefined {
     const last = this.attemptAt(this.attemptsKept - 1);
-    if (last === undefined || last.isAnswer) return last;
+    if (last?.isAnswer === true) return last;
     // A copy that was sent later may have been given up before the attempt that it raced.
     for (let index = this.attemptsKept - 2; index >= 0; index--) {
       const attempt = this.attemptAt(index);
