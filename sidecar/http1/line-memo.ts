@@ -67,8 +67,9 @@ export class LineMemo {
     const place = this.#place;
     const kind = this.#rows.firstOf(place);
     const bounds = this.#rows.secondOf(place);
-    const [nameEnd, valueStart, valueEnd] = [bounds & BYTE, (bounds >> 8) & BYTE, bounds >> 16];
-    table.addLine(kind, mark, mark + nameEnd, mark + valueStart, mark + valueEnd, this.#lines[place] as number);
+    const nameEnd = mark + (bounds & BYTE);
+    const valueStart = mark + ((bounds >> 8) & BYTE);
+    table.addLine(kind, mark, nameEnd, valueStart, mark + (bounds >> 16), this.#lines[place] as number);
   }
 
   /** Value of a line; undefined where another has taken its place. */
