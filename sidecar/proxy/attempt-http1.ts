@@ -162,6 +162,8 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
       this.#decoder?.reset();
       return at;
     }
+    if (this.needsUpgrade && status < 300)
+      return this.#refuse(failure("bad-response", `the endpoint declined the upgrade with ${status}`));
     this.#staysOpen = head.keepAlive && framing !== "until-close";
     if (this.#connection !== undefined) learnIdleTime(this.#connection, keepAliveTimeoutSeconds);
     const body = this.#bodies.current;

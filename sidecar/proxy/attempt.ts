@@ -34,6 +34,8 @@ export abstract class Attempt implements TimerOwner {
   hasAnswered = false;
   /** The connection itself becomes the tunnel; no request is written on it. */
   isRawTunnel = false;
+  /** An answer 2xx would tell the client of a tunnel that stands (RFC 8441 section 5): the endpoint cannot decline by one. */
+  needsUpgrade = false;
   /** Who is told how it ended; undefined: nobody, because nothing is decided by it or it is a mirror's. */
   cluster: ClusterState | undefined = undefined;
   /** Who is told when no connection can be made, if nobody is told of all ends. */

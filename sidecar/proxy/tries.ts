@@ -112,6 +112,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     attempt.prepare(destination, recordAttempt(this.#exchange, member, kind, nowMs));
     // A sidecar beside the endpoint makes the last piece of the tunnel.
     if (member.endpoint.mesh) attempt.isRawTunnel = false;
+    attempt.needsUpgrade = head.upgrade && this.#client.outlet.form === "data";
     this.retry.tries++;
     attempt.start(member, head.method, head.upgrade, destination.perTryTimeoutMs, kind === "fresh");
   }

@@ -115,6 +115,15 @@ test("an app that refuses the upgrade is heard", async () => {
   expect(made.received).toBe("no");
 });
 
+test("an app that declines by a success is no tunnel, which the client would take it for", async () => {
+  const app = await upgradingApp(200);
+  const rig = await inboundRig(`127.0.0.1:${app.port}`);
+  const made = talk(await sessionTo(rig.port), WEBSOCKET);
+  await until(() => made.hasEnded);
+  expect(made.head[":status"]).toBe(502);
+  expect(made.received).toContain("declined the upgrade with 200");
+});
+
 test("extended CONNECT smuggles nothing: no h2c, behind which no framing would stand, and no Content-Length", async () => {
   const app = await upgradingApp();
   const rig = await inboundRig(`127.0.0.1:${app.port}`);
