@@ -7,6 +7,7 @@ import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
 import { ERROR } from "../http2/error-code.ts";
 import type { Http2Head } from "../http2/head.ts";
 import { NO_HANDLER } from "../http2/stream.ts";
+import { BodyLog } from "./body-log.ts";
 import type { Downstream, Router } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { Exchange } from "./exchange.ts";
@@ -14,7 +15,6 @@ import { inTermsOf } from "./grpc.ts";
 import { connectText, HTTP1_KINDS } from "./http2-heads.ts";
 import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
 import { readResponseText, trailersText } from "./http2-text.ts";
-import { copyOf } from "./outlet.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { READ_END_MAX_BYTES, ReadEnd, type ReadEnder } from "./read-end.ts";
 import { failure } from "./reasons.ts";
@@ -64,7 +64,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
   #state: SeatState = "free";
   #policyIdleMs = 0;
   /** What a tunnel's client sent before there was a tunnel; at most a stream's window. */
-  #early: Buffer[] = [];
+  #early: BodyLog | undefined = undefined;
   #hasEnded = false;
   #isPaused = false;
   /** The client takes nothing of what waits for it. */
@@ -163,8 +163,21 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
 
   /** There is no tunnel yet: the stream's window stays with us until there is one. */
   #holdEarly(bytes: Buffer, start: number, end: number): void {
-    this.#early.push(copyOf(bytes, start, end));
+    this.#early ??= new BodyLog();
+    this.#early.addBytes(bytes, start, end);
     this.#stream?.pauseReading();
+  }
+
+  #passEarly(early: BodyLog): void {
+    const { tunnel, request } = this.#exchange;
+    early.sendTo({ addBody: (bytes, start, end) => tunnel.fromClient(bytes, start, end) });
+    request.flush();
+    this.#dropEarly();
+  }
+
+  #dropEarly(): void {
+    this.#early?.clear();
+    this.#early = undefined;
   }
 
   #addContent(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
@@ -282,7 +295,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     this.#state = "tunnel";
     this.#timer.arm("stream", this.#path.limits.tunnelIdleTimeoutMs);
     if (!this.#isPaused) this.#stream?.resumeReading();
-    for (const bytes of this.#early.splice(0)) this.#exchange.tunnel.fromClient(bytes, 0, bytes.length);
+    if (this.#early !== undefined) this.#passEarly(this.#early);
     if (this.#hasEnded) this.#exchange.tunnel.onClientEnd();
     else this.#exchange.request.flush();
   }
@@ -308,7 +321,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     this.#fields = undefined;
     this.#state = "free";
     this.content.drop();
-    if (this.#early.length > 0) this.#early = [];
+    if (this.#early !== undefined) this.#dropEarly();
     this.#isPaused = false;
     this.#isStalled = false;
     this.#decoder.release();

@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, expect, test } from "vitest";
 import { DEFAULT_HTTP2_LIMITS } from "../http2/limits.ts";
 import { data, headers, ping } from "../http2/testing/frames.ts";
@@ -22,6 +24,9 @@ async function listening(server: Server): Promise<number> {
   cleanups.push(() => server.close());
   return (server.address() as AddressInfo).port;
 }
+
+setFlagsFromString("--expose-gc");
+const collect: () => void = runInNewContext("gc");
 
 const PIECE = Buffer.alloc(16_384, "x");
 
@@ -157,6 +162,32 @@ test("before there is a tunnel a client sends no more than its stream's window, 
   await until(() => connection.received.length - before === streamWindowBytes);
   await until(() => updates().includes(1));
 });
+
+test("what waits for a tunnel costs what its octets do, however small the frames are that it comes in", async () => {
+  const app = await startEndpoint();
+  const rig = await inboundRig(app.address);
+  const pseudo = Object.entries(WEBSOCKET).filter(([name]) => name.startsWith(":"));
+  const client = new RawClient(rig.port).send(headers(1, [[":method", "CONNECT"], ...pseudo]));
+  const connection = await app.connection(0);
+  await connection.receives("upgrade: websocket");
+  const octets = 200_000;
+  const digits = Buffer.concat(Array.from("0123456789", (digit) => data(1, digit)));
+  const frames = Buffer.alloc((octets / 10) * digits.length, digits);
+  const before = heldBytes();
+  client.send(frames, ping("all read"));
+  await until(() => client.log.frames.some(({ type }) => type === 6));
+  expect(heldBytes() - before).toBeLessThan(20 * octets);
+  const head = connection.received.length;
+  connection.socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  await until(() => connection.received.length - head === octets);
+  expect(connection.received.slice(head)).toBe("0123456789".repeat(octets / 10));
+});
+
+function heldBytes(): number {
+  collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
 
 test("a client's reset ends the app's side; a tunnel does not disturb the other streams", async () => {
   const app = await upgradingApp();
