@@ -91,6 +91,7 @@ for (let turn = 0; turn < 3; turn++) {
 
 class Pipe {
   readonly isEmpty = true;
+  readonly waitingBytes = 0;
   readonly #into: () => Http2Connection;
 
   constructor(into: () => Http2Connection) {

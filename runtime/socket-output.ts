@@ -33,6 +33,11 @@ export class SocketOutput implements HandleUser {
     this.#usesHandle = mode === "handle";
   }
 
+  /** Bytes of what was sent that wait in the process. */
+  get waitingBytes(): number {
+    return this.#underWay + this.#socket.writableLength;
+  }
+
   /** Nothing of what was sent waits in the process. */
   protected get isSent(): boolean {
     if (this.#underWay > 0) return false;

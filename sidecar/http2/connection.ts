@@ -155,7 +155,7 @@ export class Http2Connection
   flush(): void {
     this.#isQueued = false;
     if (!this.#isReading) this.streams.recycle();
-    this.sender.slab.flush();
+    this.sender.flush();
     if (!this.#isReading) this.#closeIfDone();
   }
 
@@ -221,8 +221,8 @@ export class Http2Connection
     this.refuse(REFUSALS["reset-flood"]);
   }
 
-  onControlQueueFull(): void {
-    this.refuse(REFUSALS["control-queue-full"]);
+  onPeerNotReading(rule: "control-queue-full" | "unread-output"): void {
+    this.refuse(REFUSALS[rule]);
   }
 
   // ---- SETTINGS ----

@@ -38,6 +38,8 @@ export interface Http2Transport {
   writeBytes(bytes: Buffer): boolean;
   /** Nothing of what was written waits in the process. */
   readonly isEmpty: boolean;
+  /** Of what was written: waits in the process. */
+  readonly waitingBytes: number;
   /** No byte follows. The peer may still send: what it does is read on, and dropped, until it ends its side. */
   end(): void;
   /** Cuts the connection now: called where the peer does not end its side in `lingerMs`. */

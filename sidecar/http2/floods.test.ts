@@ -208,6 +208,18 @@ describe("a peer that does not read", () => {
     expect(detailOf(script)).toBe("control-queue-full");
   });
 
+  it("is cut off when heads of answers pile up, which need no window", () => {
+    const script = server({ answers: true, limits: { unreadBytesMax: 2000 } });
+    script.transport.isBlocked = true;
+    script.transport.isEmpty = false;
+    for (let turn = 0; script.transport.waitingBytes <= 2000; turn++) {
+      expect(script.connection.isClosed).toBe(false);
+      script.send(lastHeaders(id(turn), GET));
+    }
+    expect(detailOf(script)).toBe("unread-output");
+    expect(script.transport.isDestroyed).toBe(true);
+  });
+
   it("holds no more than octets of unfinished frames", () => {
     const script = server();
     script.send(Buffer.concat([headers(1, POST), frame(1, 0, 3, block(GET)).subarray(0, 20)]));

@@ -48,6 +48,11 @@ export interface Http2Limits {
   readonly settingsMax: number;
   /** Own answers to PING and SETTINGS, and RST_STREAM, that wait because the peer does not read. */
   readonly controlFramesMax: number;
+  /**
+   * Bytes that wait in the process because the peer does not read. Content stops long before; heads do not, and they need
+   * no window. A peer that reads has no more of them to come than for its streams.
+   */
+  readonly unreadBytesMax: number;
   /** SETTINGS of ours without acknowledgement. */
   readonly settingsTimeoutMs: number;
   /**
@@ -122,6 +127,7 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   encoderTableBytes: 4096,
   settingsMax: 32,
   controlFramesMax: 1000,
+  unreadBytesMax: 16 * 1024 * 1024,
   settingsTimeoutMs: 10_000,
   keepAliveIntervalMs: 300_000,
   keepAliveTimeoutMs: 20_000,

@@ -103,6 +103,7 @@ const RULES = {
   "window-update-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "table-update-flood": ["connection", enhanceYourCalm, "RFC 7541 7.3"],
   "control-queue-full": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
+  "unread-output": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
 } as const satisfies Record<string, Rule>;
 
 export type RefusalDetail = keyof typeof RULES;

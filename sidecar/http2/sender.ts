@@ -26,12 +26,13 @@ export interface SenderOwner {
   onDataSent(): void;
   /** Something stands in the slab and is to be flushed. */
   onGathered(): void;
-  /** Control frames pile up because the peer does not read. */
-  onControlQueueFull(): void;
+  /** Control frames, or bytes, pile up because the peer does not read. */
+  onPeerNotReading(rule: "control-queue-full" | "unread-output"): void;
 }
 
 export class Sender {
   readonly slab: Slab;
+  readonly #transport: Http2Transport;
   readonly #owner: SenderOwner;
   readonly #limits: Http2Limits;
   readonly #peer: PeerSettings;
@@ -53,6 +54,7 @@ export class Sender {
     isServer: boolean,
   ) {
     this.#owner = owner;
+    this.#transport = transport;
     this.slab = new Slab(transport);
     this.#limits = limits;
     this.#peer = peer;
@@ -245,6 +247,15 @@ export class Sender {
     stream.backlog.end = "none";
   }
 
+  /** Writes what was gathered. */
+  flush(): void {
+    this.slab.flush();
+    if (!this.slab.isFull || this.#transport.waitingBytes <= this.#limits.unreadBytesMax) return;
+    this.#owner.onPeerNotReading("unread-output");
+    // What waits would wait on.
+    this.#transport.destroy();
+  }
+
   onTransportDrain(): void {
     this.slab.onDrain();
     this.#controlFrames = 0;
@@ -322,7 +333,8 @@ export class Sender {
   }
 
   #beginControl(type: number, flags: number, streamId: number, length: number): void {
-    if (this.slab.isFull && ++this.#controlFrames === this.#limits.controlFramesMax) this.#owner.onControlQueueFull();
+    if (this.slab.isFull && ++this.#controlFrames === this.#limits.controlFramesMax)
+      this.#owner.onPeerNotReading("control-queue-full");
     this.#reserve(FRAME_HEADER_BYTES + length);
     const slab = this.slab;
     slab.used = writeFrameHeader(slab.bytes, slab.used, length, type, flags, streamId);

@@ -43,6 +43,10 @@ export class SocketTransport implements Http2Transport {
     return this.#writer.isEmpty;
   }
 
+  get waitingBytes(): number {
+    return this.#writer.waitingBytes;
+  }
+
   end(): void {
     this.#socket.end();
   }

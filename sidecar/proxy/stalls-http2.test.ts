@@ -64,6 +64,25 @@ async function expectNothingHeld({ path }: Rig): Promise<void> {
       await until(() => activeRequests === 0 && streams.activeCount === 0);
 }
 
+test("a client that reads none of its answers is cut off, though their heads need no window", async () => {
+  const text = "x".repeat(16_000);
+  const raw = await rawAnswering((id) => [lastHeaders(id, [...OK, ["x-text", text]])]);
+  const rig = await outboundRig({ rules: serviceOf2("h2c", raw.port) });
+  const client = new RawClient(rig.port);
+  await until(() => client.log.frames.length > 0);
+  client.socket.pause();
+  const { http2Refusals } = rig.path.metrics;
+  const refused = http2Refusals.cell("outbound", "unread-output");
+  for (let sent = 1; sent < 10_000 && refused.value === 0; sent += 100) {
+    for (let count = 0; count < 100; count++) client.get(2 * (sent + count) - 1);
+    await until(() => (raw.logs[0]?.streams.size ?? 0) > sent + 99 || refused.value > 0);
+  }
+  expect(refused.value).toBe(1);
+  await expectNothingHeld(rig);
+  // It was alone in that.
+  expect((await new RawClient(rig.port).get(1).ends(1)).fields[":status"]).toBe("200");
+});
+
 describe("a client that never opens a stream's window", () => {
   const large = async (): Promise<{ port: number; raw?: RawEndpoint }> => {
     const raw = await rawAnswering((id) => [headers(id, OK), ...content(id, LARGE)]);

@@ -19,6 +19,7 @@ import { type ReadFrame, readFrames } from "./frames.ts";
 export class MemoryTransport {
   readonly written: Buffer[] = [];
   isEmpty = true;
+  waitingBytes = 0;
   isBlocked = false;
   hasEnded = false;
   isDestroyed = false;
@@ -26,6 +27,7 @@ export class MemoryTransport {
   writeBytes(bytes: Buffer): boolean {
     if (this.hasEnded) throw new Error("written after the end");
     this.written.push(Buffer.from(bytes));
+    if (this.isBlocked) this.waitingBytes += bytes.length;
     return !this.isBlocked;
   }
 

@@ -76,6 +76,9 @@ export function runOn(
       get isEmpty() {
         return socket.writableLength === 0;
       },
+      get waitingBytes() {
+        return socket.writableLength;
+      },
       end: () => socket.end(),
       destroy: () => socket.destroy(),
     },
