@@ -263,10 +263,8 @@ export class Http2Connection
   }
 
   onPing(isAck: boolean, bytes: Buffer, start: number): void {
-    if (!isAck) {
-      if (!this.floods.pings.take()) return this.refuse(REFUSALS["ping-flood"]);
-      return this.sender.sendPing(true, bytes, start);
-    }
+    if (!this.floods.pings.take()) return this.refuse(REFUSALS["ping-flood"]);
+    if (!isAck) return this.sender.sendPing(true, bytes, start);
     if (this.#state === "draining" && DRAIN_PING.compare(bytes, start, start + 8) === 0) this.#sayLastStream();
   }
 
@@ -296,6 +294,7 @@ export class Http2Connection
   // ---- GOAWAY and the end ----
 
   onGoaway(lastStreamId: number, code: number): void {
+    if (!this.floods.settings.take()) return this.refuse(REFUSALS["goaway-flood"]);
     // Section 6.8: it may name fewer streams than before, never more.
     if (lastStreamId > this.#goawayLastId) return this.refuse(REFUSALS["bad-goaway"]);
     this.#goawayLastId = lastStreamId;

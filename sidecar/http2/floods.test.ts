@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { ERROR } from "./error-code.ts";
 import { requestHead } from "./testing/echo.ts";
 import {
+  ACK,
   block,
   CLIENT_START,
   data,
@@ -11,8 +12,10 @@ import {
   END_STREAM,
   frame,
   GET,
+  goaway,
   headers,
   lastHeaders,
+  OK,
   POST,
   ping,
   rst,
@@ -21,6 +24,7 @@ import {
 } from "./testing/frames.ts";
 import { Script, type ScriptOptions } from "./testing/script.ts";
 
+const NOTHING = Buffer.alloc(0);
 const FEW = { burst: 10, perSecond: 1 };
 
 function server(options: Partial<ScriptOptions> = {}): Script {
@@ -60,19 +64,42 @@ describe("floods end the connection with ENHANCE_YOUR_CALM", () => {
     ],
     ["malformed requests", { resets: FEW }, (turn) => lastHeaders(id(turn), GET.slice(1)), "reset-flood"],
     ["PING", { pings: FEW }, () => ping("12345678"), "ping-flood"],
+    ["answers to PING that nobody sent", { pings: FEW }, () => ping("12345678", ACK), "ping-flood"],
+    [
+      "GOAWAY",
+      { settings: { burst: 11, perSecond: 1 } },
+      (turn) => Buffer.concat([turn === 0 ? headers(1, POST) : NOTHING, goaway(0, 0)]),
+      "goaway-flood",
+    ],
     ["SETTINGS", { settings: { burst: 11, perSecond: 1 } }, () => settings(), "settings-flood"],
     ["PRIORITY", { idleFrames: FEW }, () => frame(2, 0, 3, Buffer.alloc(5)), "idle-frame-flood"],
     ["unknown frames", { idleFrames: FEW }, () => frame(0x77, 0, 3), "idle-frame-flood"],
     [
+      "RST_STREAM of a stream that is over",
+      { idleFrames: FEW },
+      (turn) => Buffer.concat([turn === 0 ? Buffer.concat([headers(1, POST), rst(1, 8)]) : NOTHING, rst(1, 8)]),
+      "idle-frame-flood",
+    ],
+    [
+      "HEADERS of a stream that we have reset",
+      { idleFrames: FEW },
+      (turn) =>
+        Buffer.concat([
+          turn === 0 ? Buffer.concat([headers(1, POST), windowUpdate(1, 0)]) : NOTHING,
+          headers(1, [["a", "b"]]),
+        ]),
+      "idle-frame-flood",
+    ],
+    [
       "empty DATA (CVE-2019-9518)",
       { emptyFrames: FEW },
-      (turn) => (turn === 0 ? Buffer.concat([headers(1, POST), data(1, "")]) : data(1, "")),
+      (turn) => Buffer.concat([turn === 0 ? headers(1, POST) : NOTHING, data(1, "")]),
       "empty-frame-flood",
     ],
     [
       "DATA of nothing but padding",
       { emptyFrames: FEW },
-      (turn) => Buffer.concat([turn === 0 ? headers(1, POST) : Buffer.alloc(0), data(1, Buffer.from([3, 0, 0, 0]), 8)]),
+      (turn) => Buffer.concat([turn === 0 ? headers(1, POST) : NOTHING, data(1, Buffer.from([3, 0, 0, 0]), 8)]),
       "empty-frame-flood",
     ],
     [
@@ -109,7 +136,28 @@ describe("floods end the connection with ENHANCE_YOUR_CALM", () => {
   });
 });
 
+it("streams opened behind the last GOAWAY are refused, and counted as resets", () => {
+  const script = server({ limits: { resets: { burst: 10, perSecond: 0 } } });
+  script.send(headers(1, POST));
+  script.connection.drain();
+  script.clock.advance(1000);
+  expect(countUntilClosed(script, (turn) => lastHeaders(id(turn + 1), GET))).toBe(11);
+  expect(detailOf(script)).toBe("reset-flood");
+});
+
 describe("what is no flood", () => {
+  it("what comes late for streams that have ended, at any rate of them", () => {
+    const script = new Script({ role: "client", limits: { idleFrames: FEW } });
+    script.send(Buffer.concat([settings(), frame(4, 1, 0)]));
+    for (let turn = 0; turn < 100; turn++) {
+      const stream = script.connection.request(requestHead("GET", "/"), true, script);
+      stream?.reset(ERROR.cancel);
+      const late = stream?.id ?? 0;
+      script.send(Buffer.concat([headers(late, OK), lastHeaders(late, [["grpc-status", "1"]]), rst(late, 0)]));
+    }
+    expect(detailOf(script)).toBeUndefined();
+  });
+
   it("calls given up at any rate, while as many end well", () => {
     const script = server({ limits: { resets: FEW }, answers: true });
     let turn = 0;

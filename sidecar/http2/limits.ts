@@ -76,10 +76,14 @@ export interface Http2Limits {
    * one more, so that calls given up at a high rate of calls are no flood.
    */
   readonly resets: FloodBound;
-  /** Each DATA frame either way allows one more: gRPC peers measure the path so. */
+  /** PING, and answers to it, asked for or not. Each DATA frame either way allows one more: gRPC peers measure the path so. */
   readonly pings: FloodBound;
+  /** SETTINGS and GOAWAY, for which all streams are looked at. */
   readonly settings: FloodBound;
-  /** PRIORITY, PRIORITY_UPDATE, and frames of unknown types. */
+  /**
+   * PRIORITY, PRIORITY_UPDATE, frames of unknown types, and HEADERS and RST_STREAM of streams that are over: of these as
+   * many as streams can end at once, and each that ends allows 4 more, sent before the peer knew of it.
+   */
   readonly idleFrames: FloodBound;
   /** DATA without content and without end; HEADERS and CONTINUATION without bytes (CVE-2019-9518). */
   readonly emptyFrames: FloodBound;
@@ -137,7 +141,7 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   resets: { burst: 1000, perSecond: 33 },
   pings: { burst: 100, perSecond: 10 },
   settings: { burst: 100, perSecond: 10 },
-  idleFrames: { burst: 1000, perSecond: 100 },
+  idleFrames: { burst: 10_000, perSecond: 100 },
   emptyFrames: { burst: 100, perSecond: 10 },
   windowUpdates: { burst: 1000, perSecond: 100 },
   tableUpdates: { burst: 100, perSecond: 10 },

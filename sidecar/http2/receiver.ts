@@ -197,6 +197,7 @@ export class Receiver implements FrameSink {
     if (isServer && streamId > streams.lastPeerId)
       return this.#onRequest(streamId, isEnd, dependsOn, bytes, start, end);
     if (streams.isIdle(streamId)) return this.#refuse("frame-on-idle-stream");
+    this.#countIdle();
     if (this.#decode(passing, "trailers", bytes, start, end) === CONNECTION_REFUSED) return;
     this.#onFrameOfClosed(streamId);
   }
@@ -229,6 +230,7 @@ export class Receiver implements FrameSink {
 
   /** It crossed our last GOAWAY: nothing was done, so the client may try again elsewhere (section 8.7). */
   #turnAway(streamId: number): void {
+    if (!this.#owner.floods.resets.take()) return this.#refuse("reset-flood");
     this.#owner.streams.closed.add(streamId, false);
     this.#owner.sender.sendRstStream(streamId, ERROR.refusedStream);
   }
@@ -291,10 +293,14 @@ export class Receiver implements FrameSink {
       else this.#owner.streams.refuse(stream, REFUSALS["self-dependency"]);
       return;
     }
-    this.onUnknownFrame();
+    this.#countIdle();
   }
 
   onUnknownFrame(): void {
+    this.#countIdle();
+  }
+
+  #countIdle(): void {
     if (!this.#owner.floods.idleFrames.take()) this.#refuse("idle-frame-flood");
   }
 
@@ -307,6 +313,7 @@ export class Receiver implements FrameSink {
     const stream = streams.table.get(streamId);
     if (stream !== undefined) streams.onPeerReset(stream, code);
     else if (streams.isIdle(streamId)) this.#refuse("frame-on-idle-stream");
+    else this.#countIdle();
   }
 
   onWindowUpdate(streamId: number, increment: number): void {

@@ -98,6 +98,7 @@ const RULES = {
   "reset-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "ping-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "settings-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
+  "goaway-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "idle-frame-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "empty-frame-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],
   "window-update-flood": ["connection", enhanceYourCalm, "RFC 9113 10.5"],

@@ -14,6 +14,8 @@ import { StreamTable } from "./stream-table.ts";
 
 /** Stream objects that wait for the next requests of any connection: what is held grows with the streams at a time. */
 const SPARES_MAX = 512;
+/** Head, trailers, an interim head and RST_STREAM, sent by a peer that does not know yet that the stream is over. */
+const LATE_FRAMES_MAX = 4;
 /** Of text that one of them may keep alive: large heads are not held for a connection that may never use them again. */
 const SPARE_TEXT_MAX = 4096;
 
@@ -28,8 +30,8 @@ export interface StreamsOwner {
   readonly sender: Sender;
   readonly windows: ReceiveWindows;
   readonly peer: PeerSettings;
-  /** Of resets by the peer, or that it brought about. */
-  readonly floods: { readonly resets: FloodGuard };
+  /** Of resets by the peer, or that it brought about; of frames that mean nothing. */
+  readonly floods: { readonly resets: FloodGuard; readonly idleFrames: FloodGuard };
   onResetFlood(): void;
   onLeftWaiting(stream: Http2Stream): void;
 }
@@ -204,6 +206,7 @@ export class Streams implements StreamHost {
     stream.state = "closed";
     this.table.delete(stream.id);
     if (isWhole) owner.floods.resets.allow(1);
+    owner.floods.idleFrames.allow(LATE_FRAMES_MAX);
     owner.sender.forget(stream);
     if (stream.stalledBytes > 0) {
       owner.windows.release(stream);
