@@ -1,5 +1,7 @@
 // Time that is left travels from hop to hop, attempts are counted, and what retry-after asks is kept to.
 import { afterEach, describe, expect, test } from "vitest";
+import { data, headers, lastHeaders, OK, type Pair } from "../http2/testing/frames.ts";
+import { FRAME_TYPE, RawClient, rawEndpoint, request as requestOf, serviceOf2 } from "./testing/raw-http2.ts";
 import {
   answering,
   cleanUp,
@@ -117,6 +119,42 @@ spec:
     const request = `GET / HTTP/1.1\r\nHost: ${outside.address}\r\nConnection: close\r\n\r\n`;
     expect(await exchangeBytes(port, request)).toContain("200 OK");
     expect(outside.connections[0]!.received).not.toContain("x-envoy-");
+  });
+});
+
+describe("the time that a call is given", () => {
+  const CALL: readonly Pair[] = [["content-type", "application/grpc"]];
+  const MESSAGE = data(1, Buffer.from([0, 0, 0, 0, 0]));
+  const DEADLINE_EXCEEDED = { "grpc-status": "4", "x-weft-reason": "request-timeout" };
+
+  test.each([
+    ["nothing has been answered", []],
+    ["an answer has begun", [headers(1, [...OK, ...CALL]), MESSAGE]],
+  ])("runs from its beginning, though its messages go on: %s", async (_what, answer) => {
+    const endpoint = await rawEndpoint(({ type }, socket) => {
+      if (type === FRAME_TYPE.headers) for (const bytes of answer) socket.write(bytes);
+    });
+    const { port } = await outboundRig({ rules: serviceOf2("grpc", endpoint.port) });
+    const client = new RawClient(port).send(headers(1, requestOf("POST", ...CALL, ["grpc-timeout", "60m"])), MESSAGE);
+    const { fields, trailers } = await client.ends(1);
+    expect({ ...fields, ...trailers }).toMatchObject(DEADLINE_EXCEEDED);
+  });
+
+  test("is less for a later attempt, also while its messages come", async () => {
+    const left: number[] = [];
+    const endpoint = await rawEndpoint(({ type, streamId }, socket, log) => {
+      if (type !== FRAME_TYPE.headers) return;
+      left.push(Number.parseInt(log.stream(streamId).fields["grpc-timeout"] ?? "", 10));
+      const again: Pair[] = [...OK, ...CALL, ["grpc-status", "14"], ["grpc-retry-pushback-ms", "100"]];
+      socket.write(left.length === 1 ? lastHeaders(streamId, again) : lastHeaders(streamId, [...OK, ...CALL]));
+    });
+    const { port } = await outboundRig({
+      rules: serviceOf2("grpc", endpoint.port) + policy("  retry: { attempts: 1, on: [unavailable] }"),
+    });
+    const client = new RawClient(port).send(headers(1, requestOf("POST", ...CALL, ["grpc-timeout", "5S"])), MESSAGE);
+    await client.ends(1);
+    expect(left[0]).toBeGreaterThan(4_500);
+    expect(left[1]).toBeLessThanOrEqual((left[0] ?? 0) - 100);
   });
 });
 

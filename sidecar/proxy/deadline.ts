@@ -29,6 +29,8 @@ export class Deadline {
   readonly #timer: WheelTimer;
   /** Clock time; 0: none, or it does not run yet. */
   #endsMs = 0;
+  /** The time that runs, or has run. */
+  timeoutMs = 0;
 
   /** @param owner is told when the time is over, with `kind` */
   constructor(path: DataPath, owner: TimerOwner, kind: number) {
@@ -36,17 +38,27 @@ export class Deadline {
     this.#timer = new WheelTimer(owner, kind);
   }
 
-  /** The request is complete: its time runs from `nowMs`. */
-  run({ requestTimeoutMs }: Destination, nowMs: number): void {
-    if (requestTimeoutMs <= 0) return;
-    this.#endsMs = nowMs + requestTimeoutMs;
-    this.#path.wheel.arm(this.#timer, requestTimeoutMs, nowMs);
+  /** The head came at `nowMs`. The time that a call was given runs from there, any other from the end of the request. */
+  begin({ requestTimeoutMs, callTimeoutMs }: Destination, isComplete: boolean, nowMs: number): void {
+    this.#arm(isComplete ? requestTimeoutMs : callTimeoutMs, nowMs);
   }
 
-  /** Milliseconds that are left; Infinity without a timeout. While the request is not complete all of it is left. */
+  /** The request is complete: its time runs from `nowMs`. */
+  run({ requestTimeoutMs }: Destination, nowMs: number): void {
+    if (this.#endsMs === 0 || nowMs + requestTimeoutMs < this.#endsMs) this.#arm(requestTimeoutMs, nowMs);
+  }
+
+  #arm(timeoutMs: number, nowMs: number): void {
+    if (timeoutMs <= 0) return;
+    this.timeoutMs = timeoutMs;
+    this.#endsMs = nowMs + timeoutMs;
+    this.#path.wheel.arm(this.#timer, timeoutMs, nowMs);
+  }
+
+  /** Milliseconds that are left; Infinity without a timeout. All of a time is left that does not run yet. */
   leftMs({ requestTimeoutMs }: Destination, nowMs: number): number {
     if (requestTimeoutMs <= 0) return Number.POSITIVE_INFINITY;
-    return this.#endsMs === 0 ? requestTimeoutMs : this.#endsMs - nowMs;
+    return this.#endsMs === 0 ? requestTimeoutMs : Math.min(requestTimeoutMs, this.#endsMs - nowMs);
   }
 
   cancel(): void {
@@ -69,7 +81,8 @@ export function lowerTimeout(
   { head, destination, startedMs, record }: TimedExchange,
   clock: Clock,
 ): Failure | undefined {
-  const givenMs = givenTimeMs(head, destination.isGrpc);
+  const callMs = destination.isGrpc ? grpcTimeoutMs(head) : undefined;
+  const givenMs = givenTimeMs(head, callMs);
   if (givenMs === undefined) return undefined;
   const waitedMs = record.hasWaited ? clock.now() - startedMs : 0;
   record.note("deadline", "", givenMs);
@@ -77,12 +90,12 @@ export function lowerTimeout(
     return failure("deadline-exceeded", `the caller left ${givenMs} ms, ${Math.round(waitedMs)} ms ago`);
   const own = destination.requestTimeoutMs;
   destination.requestTimeoutMs = own > 0 ? Math.min(own, givenMs) : givenMs;
+  destination.callTimeoutMs = callMs ?? 0;
   return undefined;
 }
 
 /** The less of what the fields say; undefined: they say nothing. */
-function givenTimeMs(head: MessageHead, isCall: boolean): number | undefined {
-  const ofCall = isCall ? grpcTimeoutMs(head) : undefined;
+function givenTimeMs(head: MessageHead, ofCall: number | undefined): number | undefined {
   const given = head.known(FIELD.xEnvoyExpectedRqTimeoutMs);
   const givenMs = given === undefined ? -1 : decimal(given, GIVEN_DIGITS_MAX);
   if (givenMs < 0) return ofCall;

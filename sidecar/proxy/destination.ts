@@ -41,6 +41,8 @@ export class Destination {
   hopFields: HopFields = "none";
   /** Milliseconds; 0: none. */
   requestTimeoutMs = 0;
+  /** What the caller of gRPC gives the whole call, its messages included; 0: nothing. */
+  callTimeoutMs = 0;
   perTryTimeoutMs = 0;
   idleTimeoutMs = 0;
 
@@ -60,6 +62,7 @@ export class Destination {
     this.isHttp2 = false;
     this.hopFields = "none";
     this.requestTimeoutMs = 0;
+    this.callTimeoutMs = 0;
     this.perTryTimeoutMs = 0;
     this.idleTimeoutMs = 0;
   }

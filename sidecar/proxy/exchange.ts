@@ -146,7 +146,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     if (refusal !== undefined) return this.answer(refusal, "");
     this.tries.begin(this.#heads, this.snapshot);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
-    if (this.isRequestComplete) this.deadline.run(this.destination, this.startedMs);
+    this.deadline.begin(this.destination, this.isRequestComplete, this.startedMs);
     if (this.steps.areShared) this.steps.wait("send");
     else this.#tryNext(undefined);
   }
@@ -271,7 +271,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
 
   /** The time of the whole request is over. */
   onTimer(): void {
-    this.#guard(() => this.fail(failure("request-timeout", `after ${this.destination.requestTimeoutMs} ms`)));
+    this.#guard(() => this.fail(failure("request-timeout", `after ${this.deadline.timeoutMs} ms`)));
   }
 
   /** Ends the exchange with this answer, or by a reset where an answer has begun. */
