@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { data, goaway, headers, lastHeaders, OK, rst, SETTINGS_ACK, settings } from "../http2/testing/frames.ts";
 import { RawClient, rawAnswering, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
-import { cleanUp, exchangeBytes, ok, outboundRig, serviceOf, startEndpoint, until } from "./testing/rig.ts";
+import { cleanUp, exchangeBytes, inboundRig, ok, outboundRig, serviceOf, startEndpoint, until } from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -216,6 +216,24 @@ spec: { targetRef: { kind: Service, name: orders }, retry: { attempts: 0 } }
     const last = [...(log?.streams.entries() ?? [])].filter(([id]) => id > 0).at(-1)?.[1];
     expect(last).toMatchObject({ body: "body", trailers: { "x-last": "1" } });
   });
+
+  test.each<[string, (id: number) => Buffer]>([
+    ["GOAWAY", () => goaway(0, 0)],
+    ["RST_STREAM", (id) => rst(id, 7)],
+  ])(
+    "an app that refuses a call by %s gets it again from its own sidecar, whatever its method",
+    async (_how, refuse) => {
+      const app = await rawAnswering((id, index) => [index === 0 ? refuse(id) : lastHeaders(id, OK)]);
+      const rig = await inboundRig(app.address);
+      const client = new RawClient(rig.port).send(
+        headers(1, request("POST", ["content-type", "application/grpc"])),
+        data(1, "a message", END),
+      );
+      expect((await client.ends(1)).fields).toEqual(expect.objectContaining({ ":status": "200" }));
+      const bodies = app.logs.flatMap((log) => [...log.streams.values()].map(({ body }) => body));
+      expect(bodies.filter((body) => body !== "")).toEqual(["a message", "a message"]);
+    },
+  );
 
   test("refused for good: 503, after as many tries as the policy has", async () => {
     const endpoint = await rawAnswering((id) => [rst(id, 7)]);

@@ -31,7 +31,8 @@ export function startInbound(options: InboundOptions): Promise<Listener> {
 
 /**
  * The way to the app has bounds of its own, far above those of callers: who may send how much is for limits to say.
- * No whole-request timeout: the caller has one, and knows why. No retries: the caller's sidecar is nearer to a choice.
+ * No whole-request timeout: the caller has one, and knows why. No retries, because the caller's sidecar is nearer to a
+ * choice, but of what the app has not looked at (RFC 9113 section 8.7): of that the caller only hears an answer.
  */
 function appPolicy(): TrafficPolicyResource {
   const defaults = compilePolicy(undefined);
@@ -44,7 +45,7 @@ function appPolicy(): TrafficPolicyResource {
       maxRequests: APP_CONNECTIONS_MAX,
     },
     timeout: { ...defaults.timeout, requestMs: 0, grpcRequestMs: 0, perTryMs: 0 },
-    retry: { ...defaults.retry, attempts: 0 },
+    retry: { ...defaults.retry, on: ["refused-stream"] },
     // There is one app, and nobody to go to instead.
     outlierDetection: undefined,
   };
