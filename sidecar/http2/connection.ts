@@ -95,7 +95,7 @@ export class Http2Connection
     };
     this.sender = new Sender(this, options.transport, limits, this.peer, this.isServer);
     this.windows = new ReceiveWindows(limits, this.sender);
-    this.streams = new Streams(this);
+    this.streams = new Streams(this, clock);
     this.#receiver = new Receiver(this);
     this.#reader = new FrameReader(this.#receiver, limits, this.isServer);
   }

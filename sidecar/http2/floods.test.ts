@@ -168,6 +168,21 @@ describe("what is no flood", () => {
     expect(script.connection.isClosed).toBe(false);
   });
 
+  it("calls given up when they have lasted a second, and none of them ends well", () => {
+    const script = server({ limits: { resets: FEW, lastingStreamMs: 1000, idleFrames: FEW } });
+    const ids = (round: number): number[] => Array.from({ length: 100 }, (_, index) => id(round * 100 + index));
+    for (let round = 0; round < 10; round++) {
+      script.send(Buffer.concat(ids(round).map((stream) => lastHeaders(stream, GET))));
+      script.clock.advance(1000);
+      script.send(Buffer.concat(ids(round).map((stream) => rst(stream, ERROR.cancel))));
+    }
+    expect(detailOf(script)).toBeUndefined();
+    script.send(Buffer.concat(ids(10).map((stream) => lastHeaders(stream, GET))));
+    script.clock.advance(999);
+    script.send(Buffer.concat(ids(10).map((stream) => rst(stream, ERROR.cancel))));
+    expect(detailOf(script)).toBe("reset-flood");
+  });
+
   it("PING and WINDOW_UPDATE for each DATA frame", () => {
     const script = server({ limits: { pings: FEW, windowUpdates: FEW }, answers: true });
     for (let turn = 0; turn < 200; turn++) {

@@ -72,10 +72,12 @@ export interface Http2Limits {
   // ---- floods: past one of these the connection ends with ENHANCE_YOUR_CALM ----
 
   /**
-   * Streams that a client resets, or makes us reset (CVE-2023-44487, CVE-2025-8671). Each stream that ends well allows
+   * Streams that a client resets soon, or makes us reset (CVE-2023-44487, CVE-2025-8671). Each stream that ends well allows
    * one more, so that calls given up at a high rate of calls are no flood.
    */
   readonly resets: FloodBound;
+  /** A client may reset a stream that has been open for so long, as in Envoy: so many at a time are no flood. */
+  readonly lastingStreamMs: number;
   /** PING, and answers to it, asked for or not. Each DATA frame either way allows one more: gRPC peers measure the path so. */
   readonly pings: FloodBound;
   /** SETTINGS and GOAWAY, for which all streams are looked at. */
@@ -139,6 +141,7 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   goawayGraceMs: 1_000,
   lingerMs: 1_000,
   resets: { burst: 1000, perSecond: 33 },
+  lastingStreamMs: 1_000,
   pings: { burst: 100, perSecond: 10 },
   settings: { burst: 100, perSecond: 10 },
   idleFrames: { burst: 10_000, perSecond: 100 },

@@ -60,6 +60,8 @@ const NO_HOST: StreamHost = {
 export class Http2Stream implements Http2StreamView {
   #host: StreamHost = NO_HOST;
   id = 0;
+  /** By the clock. */
+  openedMs = 0;
   state: StreamState = "idle";
   handler: StreamHandler = NO_HANDLER;
   isReceived = false;

@@ -1,9 +1,11 @@
 // The streams of one connection: their ids, their states (RFC 9113 section 5.1), how they end, and their objects, which
 // are given out again. Not frames: it is told what came, and says what goes to the sender.
+import type { Clock } from "../../runtime/clock.ts";
 import type { Http2ConnectionHandler, ResetCause } from "./contract.ts";
 import { ERROR } from "./error-code.ts";
 import type { FloodGuard } from "./flood.ts";
 import type { Http2Head } from "./head.ts";
+import type { Http2Limits } from "./limits.ts";
 import type { ReceiveWindows } from "./receive-windows.ts";
 import { REFUSALS, type Refusal } from "./refusal.ts";
 import { ResetMemory } from "./reset-memory.ts";
@@ -27,6 +29,7 @@ const clientSpares: Http2Stream[] = [];
 export interface StreamsOwner {
   readonly handler: Http2ConnectionHandler;
   readonly isServer: boolean;
+  readonly limits: Http2Limits;
   readonly sender: Sender;
   readonly windows: ReceiveWindows;
   readonly peer: PeerSettings;
@@ -43,12 +46,14 @@ export class Streams implements StreamHost {
   lastPeerId = 0;
   nextOwnId = 1;
   readonly #owner: StreamsOwner;
+  readonly #clock: Clock;
   readonly #spares: Http2Stream[];
   /** Closed and released within this turn: somebody up the stack may still look at them. */
   readonly #retired: Http2Stream[] = [];
 
-  constructor(owner: StreamsOwner) {
+  constructor(owner: StreamsOwner, clock: Clock) {
     this.#owner = owner;
+    this.#clock = clock;
     this.#spares = owner.isServer ? serverSpares : clientSpares;
   }
 
@@ -71,6 +76,7 @@ export class Streams implements StreamHost {
   open(id: number): Http2Stream {
     const stream = this.#spares.pop() ?? new Http2Stream();
     stream.open(this, id, this.#owner.windows.initialWindow, this.#owner.peer.initialWindow);
+    stream.openedMs = this.#clock.now();
     this.table.add(stream);
     return stream;
   }
@@ -155,12 +161,18 @@ export class Streams implements StreamHost {
   }
 
   onPeerReset(stream: Http2Stream, code: number): void {
-    if (this.#owner.isServer && !this.#owner.floods.resets.take()) this.#owner.onResetFlood();
+    if (this.#isHasty(stream) && !this.#owner.floods.resets.take()) this.#owner.onResetFlood();
     if (stream.isClosed) return;
     this.closed.add(stream.id, true);
     stream.isUnprocessed = code === ERROR.refusedStream;
     this.#close(stream);
     this.#tell(stream, "peer", code);
+  }
+
+  /** Does a client give it up that can hardly have waited for it? Calls that last are mostly ended by a reset. */
+  #isHasty(stream: Http2Stream): boolean {
+    const { isServer, limits } = this.#owner;
+    return isServer && this.#clock.now() - stream.openedMs < limits.lastingStreamMs;
   }
 
   /** Client: the peer says that it has not looked at streams above this id. */
