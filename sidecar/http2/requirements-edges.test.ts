@@ -20,6 +20,7 @@ import {
   PRIORITY,
   padded,
   ping,
+  readFrames,
   rst,
   SERVER_START,
   SETTINGS_ACK,
@@ -664,6 +665,24 @@ describe("a client", () => {
     const script = new Script({ role: "client", requests: ["GET"] });
     script.send(Buffer.concat([SERVER_START, goaway(WINDOW_MAX, 0)]));
     expect(script.connection.canOpenStream).toBe(false);
+  });
+
+  it("6.5.3, HPACK 4.2 a table that SETTINGS empty and enlarge again at once is said to be empty first", () => {
+    const script = new Script({ role: "server", answers: true });
+    script.send(CLIENT_START);
+    const answerTo = (bytes: Buffer): Buffer => {
+      script.connection.receive(bytes, 0, bytes.length);
+      script.flushes.flushAll();
+      const blocks = readFrames(script.transport.take()).filter(({ type }) => type === 1);
+      return blocks.at(-1)?.payload ?? Buffer.alloc(0);
+    };
+    answerTo(lastHeaders(1, GET));
+    answerTo(lastHeaders(3, GET));
+    const known = answerTo(lastHeaders(5, GET));
+    const emptied = answerTo(Buffer.concat([settings([1, 0], [1, 4096]), lastHeaders(7, GET)]));
+    expect(known.toString("hex")).not.toMatch(/^20/);
+    expect(emptied.toString("hex")).toMatch(/^203fe11f/);
+    expect(answerTo(Buffer.concat([settings([4, 1000]), lastHeaders(9, GET)])).toString("hex")).not.toMatch(/^[23]/);
   });
 
   it("6.7, 6.5.3 answers PING and SETTINGS before anything else that waits", () => {

@@ -291,7 +291,9 @@ export class Sender {
   // ---- control frames ----
 
   onPeerSettings(): void {
-    this.#encoder.setPeerTableSize(this.#peer.headerTableSize);
+    const { headerTableLeast, headerTableSize } = this.#peer;
+    this.#encoder.setPeerTableSize(Math.min(headerTableLeast, headerTableSize));
+    this.#encoder.setPeerTableSize(headerTableSize);
   }
 
   sendPreface(windowIncrement: number): void {

@@ -22,6 +22,8 @@ const UNLIMITED = 0xffffffff;
 
 export class PeerSettings {
   headerTableSize = 4096;
+  /** The smallest that the last SETTINGS frame has said on the way there: its table has lost what does not fit into that. */
+  headerTableLeast = 4096;
   streamsMax = STREAMS_BEFORE_SETTINGS;
   initialWindow = WINDOW_DEFAULT;
   frameBytesMax = FRAME_BYTES_DEFAULT;
@@ -37,6 +39,7 @@ export class PeerSettings {
       this.isKnown = true;
       this.streamsMax = UNLIMITED;
     }
+    this.headerTableLeast = UNLIMITED;
     for (let at = start; at < end; at += ENTRY_BYTES) {
       const id = ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
       const fault = this.#set(id, readUint32(bytes, at + 2), isFromServer);
@@ -49,6 +52,7 @@ export class PeerSettings {
     switch (id) {
       case SETTING.headerTableSize:
         this.headerTableSize = value;
+        this.headerTableLeast = Math.min(this.headerTableLeast, value);
         return undefined;
       case SETTING.enablePush:
         // A server must not say 1 (section 6.5.2); nothing is pushed here either way.
