@@ -377,8 +377,9 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
         this.#state = "closing";
         return this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
       case "half-closed":
-      case "linger":
         return this.#giveUp();
+      case "linger":
+        return this.#close();
     }
   }
 

@@ -18,8 +18,12 @@ metadata: { name: app }
 spec: { ports: [{ port: 25, protocol: tcp }], endpoints: [{ address: "${address}" }] }
 `;
 
-/** Ends its side at once, and reads nothing for a while. @returns what came, once the connection is over */
-async function readLate(port: number, first: string): Promise<{ bytes: number; error: string }> {
+/**
+ * Reads nothing for a while.
+ * @param ends its side at once; otherwise when the other has
+ * @returns what came, once the connection is over
+ */
+async function readLate(port: number, first: string, ends = true): Promise<{ bytes: number; error: string }> {
   const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
   const got = { bytes: 0, error: "" };
   let isClosed = false;
@@ -29,7 +33,8 @@ async function readLate(port: number, first: string): Promise<{ bytes: number; e
   socket.on("close", () => {
     isClosed = true;
   });
-  socket.end(first);
+  if (ends) socket.end(first);
+  else socket.on("end", () => socket.end()).write(first);
   setTimeout(() => {
     socket.on("data", (chunk: Buffer) => {
       got.bytes += chunk.length;
@@ -71,6 +76,20 @@ test("in an answer that ends its connection", async () => {
   const { bytes, error } = await readLate(port, "GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n");
   expect(error).toBe("");
   expect(bytes).toBeGreaterThan(TOTAL);
+});
+
+test("in an answer that came before the end of the request, of which nothing follows", async () => {
+  const head = `HTTP/1.1 200 OK\r\nContent-Length: ${TOTAL}\r\n\r\n`;
+  const endpoint = await startEndpoint(({ socket }) => {
+    socket.once("data", () => {
+      socket.write(head);
+      socket.write(Buffer.alloc(TOTAL));
+    });
+  });
+  const { port } = await inboundRig(endpoint.address, { limits: LIMITS });
+  const begun = "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 9\r\n\r\nabc";
+  const got = await readLate(port, begun, false);
+  expect(got).toEqual({ bytes: TOTAL + head.length, error: "" });
 });
 
 test("and so does an endpoint that ended its own side long before", async () => {
