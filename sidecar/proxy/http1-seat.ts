@@ -209,8 +209,7 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
 
   setIdleTimeout(idleMs: number): void {
     this.#policyIdleMs = idleMs;
-    if (this.body.isDone && idleMs !== this.#timer.delayMs)
-      this.#timer.arm("stream", idleMs, this.#path.wheel.recentMs);
+    if (this.body.isDone) this.#timer.changeStream(idleMs, this.#path.wheel.recentMs);
   }
 
   onExchangeDone(mayKeepAlive: boolean): void {

@@ -271,7 +271,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
 
   setIdleTimeout(idleMs: number): void {
     this.#policyIdleMs = idleMs;
-    if (this.#state !== "body" && idleMs !== this.#timer.delayMs) this.#timer.arm("stream", idleMs);
+    if (this.#state !== "body") this.#timer.changeStream(idleMs);
   }
 
   /** The answer was given to the codec. What of it waits for the client still goes out. */

@@ -229,6 +229,18 @@ describe("faults", () => {
     await until(() => path.metrics.requestsActive.cell("inbound").value === 0);
     expect(app.connections).toHaveLength(0);
   });
+
+  test("a client that ends its side while it is delayed, and says no more, is given up in its grace", async () => {
+    const app = await startEndpoint();
+    const { port, path } = await inboundRig(app.address, {
+      rules: fault("  delay: { percent: 100, duration: 200ms }"),
+      limits: { halfClosedGraceMs: 400 },
+    });
+    new Client(port).socket.end(GET);
+    await (await app.connection(0)).receives("\r\n\r\n");
+    await until(() => path.metrics.requestsActive.cell("inbound").value === 0);
+    await until(() => app.connections[0]?.hasEnded === true);
+  });
 });
 
 test("shedding refuses low priorities first", async () => {

@@ -33,6 +33,11 @@ export class PhaseTimer implements TimerOwner {
     this.#wheel.arm(this.#timer, delayMs, nowMs);
   }
 
+  /** A stream that is waited for has another time; a client that has ended its side meanwhile keeps its own. */
+  changeStream(delayMs: number, nowMs?: number): void {
+    if (this.phase === "stream" && this.delayMs !== delayMs) this.arm("stream", delayMs, nowMs);
+  }
+
   /** Waits for nothing. */
   cancel(): void {
     this.phase = "idle";
