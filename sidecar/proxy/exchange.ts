@@ -327,12 +327,13 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.rest();
   }
 
-  /** The client gave the request up; others may follow. */
+  /** The client gave the request up; others may follow. The status that opened a tunnel stays true of it. */
   onClientReset(): void {
     this.steps.take("finish");
     if (this.state === "idle") return;
+    const status = this.state === "tunnel" ? this.#status : statusOf(CLIENT_CLOSED);
     this.tries.abort(CLIENT_CLOSED.reason);
-    this.#end(statusOf(CLIENT_CLOSED), CLIENT_CLOSED);
+    this.#end(status, CLIENT_CLOSED);
   }
 
   /** Stands in no wheel any more, until it is used again. */

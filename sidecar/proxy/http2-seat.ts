@@ -343,16 +343,11 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     if (this.#stream?.takeProgress() === true || isMoving) return this.#timer.arm("stream", this.#timer.delayMs);
     this.#isStalled = (this.#stream?.queuedBytes ?? 0) > 0;
     this.#guard(() => {
-      if (this.#state === "tunnel" || this.#state === "answered") this.#cut();
+      if (this.#state === "answered") this.reset();
       else if (this.#state === "body" && !this.#isPaused)
         this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
       else this.#exchange.fail(failure("stream-idle-timeout"));
     });
-  }
-
-  #cut(): void {
-    if (this.#exchange.state !== "idle") this.#exchange.onClientReset();
-    this.reset();
   }
 
   #guard(step: () => void): void {

@@ -6,10 +6,21 @@ import { type AddressInfo, createServer as createTcpServer, type Server, type So
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, expect, test } from "vitest";
+import { ERROR } from "../http2/error-code.ts";
 import { DEFAULT_HTTP2_LIMITS } from "../http2/limits.ts";
 import { data, headers, ping } from "../http2/testing/frames.ts";
+import type { DataPathLimits } from "../limits.ts";
 import { RawClient } from "./testing/raw-http2.ts";
-import { applyRules, cleanUp, inboundRig, outboundRig, startEndpoint, until } from "./testing/rig.ts";
+import {
+  applyRules,
+  cleanUp,
+  endings,
+  inboundRig,
+  outboundRig,
+  serviceOf,
+  startEndpoint,
+  until,
+} from "./testing/rig.ts";
 
 const cleanups: (() => unknown)[] = [];
 
@@ -199,6 +210,43 @@ test("a client's reset ends the app's side; a tunnel does not disturb the other 
   await until(() => app.sockets.filter((socket) => socket.destroyed).length === 1);
   second.stream.write("still here");
   await until(() => second.received === "hello still here");
+});
+
+/** A service of bytes on this port. */
+function bytesOn(port: number): string {
+  const ports = "ports: [{ port: 25, protocol: tcp }]";
+  return `{ apiVersion: weft.mesh/v1, kind: Service, metadata: { name: mail }, spec: { ${ports}, endpoints: [{ address: "127.0.0.1:${port}" }] } }
+---
+`;
+}
+
+/** A tunnel of each kind through one sidecar, and the app's end of each. */
+async function tunnelsOfBothKinds(limits: Partial<DataPathLimits> = {}) {
+  const app = await upgradingApp();
+  const mail = await startEndpoint();
+  const rules = serviceOf("orders", `127.0.0.1:${app.port}`) + bytesOn(mail.port);
+  const rig = await outboundRig({ rules, limits });
+  const session = await sessionTo(rig.port);
+  const seen = endings(rig.path);
+  const plain = talk(session, { ":authority": "mail:25" });
+  const extended = talk(session, WEBSOCKET);
+  await until(() => extended.received === "hello " && plain.head[":status"] === 200);
+  const ends = [(await mail.connection(0)).socket, app.sockets[0] as Socket];
+  return { plain: plain.stream, extended: extended.stream, ends, seen };
+}
+
+test("a client's reset is told beside the status that opened the tunnel", async () => {
+  const { plain, extended, seen } = await tunnelsOfBothKinds();
+  plain.close(ERROR.cancel);
+  extended.close(ERROR.cancel);
+  await until(() => seen.length === 2);
+  expect(seen.sort()).toEqual(["101 client-closed", "200 client-closed"]);
+});
+
+test("a tunnel in which nothing moves is reset on both sides, and said to have been idle", async () => {
+  const { plain, extended, ends, seen } = await tunnelsOfBothKinds({ tunnelIdleTimeoutMs: 100 });
+  await until(() => plain.closed && extended.closed && ends.every((end) => end.closed));
+  expect(seen.sort()).toEqual(["101 stream-idle-timeout", "200 stream-idle-timeout"]);
 });
 
 test("a service of bytes: its server speaks first, behind a tunnel to its name, through both sidecars", async () => {
