@@ -287,8 +287,13 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
 
   reset(): void {
     if (this.#isStalled) this.#stream?.giveUp();
-    else this.#stream?.reset(ERROR.internalError);
+    else this.#stream?.reset(this.#state === "tunnel" ? this.#tunnelError : ERROR.internalError);
     this.#leave();
+  }
+
+  /** What stands for a reset of TCP: RFC 9113 section 8.5, for what CONNECT was extended to RFC 8441 section 5. */
+  get #tunnelError(): number {
+    return this.head.isConnect ? ERROR.connectError : ERROR.cancel;
   }
 
   startTunnel(): void {

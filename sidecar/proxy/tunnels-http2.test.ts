@@ -235,6 +235,15 @@ async function tunnelsOfBothKinds(limits: Partial<DataPathLimits> = {}) {
   return { plain: plain.stream, extended: extended.stream, ends, seen };
 }
 
+test("an endpoint's reset is CONNECT_ERROR where CONNECT opened the tunnel, CANCEL where it was extended", async () => {
+  const { plain, extended, ends, seen } = await tunnelsOfBothKinds();
+  for (const end of ends) end.resetAndDestroy();
+  await until(() => plain.closed && extended.closed);
+  expect(plain.rstCode).toBe(ERROR.connectError);
+  expect(extended.rstCode).toBe(ERROR.cancel);
+  expect(seen.sort()).toEqual(["101 upstream-reset", "200 upstream-reset"]);
+});
+
 test("a client's reset is told beside the status that opened the tunnel", async () => {
   const { plain, extended, seen } = await tunnelsOfBothKinds();
   plain.close(ERROR.cancel);
