@@ -13,7 +13,8 @@ export class KeepAlive {
   }
 
   isAllowed({ head, isDraining, isRequestComplete }: Downstream): boolean {
-    if (this.mustClose || !head.keepAlive || isDraining) return false;
+    // Bytes that came for a refused tunnel may be anybody's: none of them is a request (RFC 9931).
+    if (this.mustClose || !head.keepAlive || isDraining || head.isConnect) return false;
     // A client that waits for 100 and gets a final answer may or may not send the body (RFC 9110 section 10.1.1).
     return !head.expectContinue || isRequestComplete || this.hasContinued;
   }

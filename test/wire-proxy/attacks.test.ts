@@ -96,6 +96,20 @@ describe("a tunnel", () => {
     await client.receives("GET /2");
   });
 
+  it("that CONNECT asked for is refused with the end of the connection: what came for it is no request", async () => {
+    const app = await answering("HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n");
+    for (const address of [app.address, undefined]) {
+      const { port } = await inboundRig(address);
+      const client = new Client(port).send(
+        "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\nGET /inner HTTP/1.1\r\nHost: a\r\n\r\n",
+      );
+      expect(await client.ends()).toBe("end");
+      expect(client.received.match(/HTTP\/1.1 /g)).toHaveLength(1);
+      expect(client.received.toLowerCase()).toContain("\r\nconnection: close\r\n");
+    }
+    expect(app.connections.map(({ received }) => received).join("")).not.toContain("inner");
+  });
+
   it("is refused when nobody asked for one", async () => {
     const app = await answering(`${SWITCH}HTTP/1.1 200 OK\r\n\r\n`);
     const { port } = await inboundRig(app.address);
