@@ -1,10 +1,13 @@
 // The one timer of a client connection: what it waits for changes, only one wait is on at a time. Waiting for a
-// stream, or for one whose client has ended its side, starts anew whenever a byte has moved: that is noted in a field
-// and looked at when the time is over.
+// stream, or for one whose client has ended its side, starts anew whenever a byte has moved: that is noted in a field,
+// because bytes are many, and looked at a few times while the time runs.
 import { type TimerOwner, type TimerWheel, WheelTimer } from "../../runtime/timer-wheel.ts";
 
 /** What is waited for; each has its own consequence. */
 export type Phase = "idle" | "head" | "stream" | "half-closed" | "linger";
+
+/** As often is looked within one time: it ends by an eighth late at the most, and never early. */
+const LOOKS = 8;
 
 export interface PhaseOwner {
   onTimeout(phase: Phase): void;
@@ -12,10 +15,12 @@ export interface PhaseOwner {
 
 export class PhaseTimer implements TimerOwner {
   phase: Phase = "idle";
-  /** A byte moved since it was armed. */
+  /** A byte moved since this was last looked at. */
   hasMoved = false;
   /** Of the phase. */
   delayMs = 0;
+  /** Clock time from which on no byte was seen to move. */
+  #quietSinceMs = 0;
   readonly #owner: PhaseOwner;
   readonly #wheel: TimerWheel;
   readonly #timer = new WheelTimer(this);
@@ -26,11 +31,17 @@ export class PhaseTimer implements TimerOwner {
   }
 
   /** Waits for something else, or anew. @param nowMs the clock's time, where it is known */
-  arm(phase: Phase, delayMs: number, nowMs?: number): void {
+  arm(phase: Phase, delayMs: number, nowMs: number = this.#wheel.now()): void {
     this.phase = phase;
     this.hasMoved = false;
     this.delayMs = delayMs;
-    this.#wheel.arm(this.#timer, delayMs, nowMs);
+    this.#quietSinceMs = nowMs;
+    this.#wheel.arm(this.#timer, this.#startsAnew ? delayMs / LOOKS : delayMs, nowMs);
+  }
+
+  /** Bytes that move begin the time anew. */
+  get #startsAnew(): boolean {
+    return this.phase === "stream" || this.phase === "half-closed";
   }
 
   /** A stream that is waited for has another time; a client that has ended its side meanwhile keeps its own. */
@@ -50,8 +61,12 @@ export class PhaseTimer implements TimerOwner {
   }
 
   onTimer(): void {
-    const isStream = this.phase === "stream" || this.phase === "half-closed";
-    if (isStream && this.hasMoved) this.arm(this.phase, this.delayMs);
+    if (!this.#startsAnew) return this.#owner.onTimeout(this.phase);
+    const nowMs = this.#wheel.now();
+    if (this.hasMoved) this.#quietSinceMs = nowMs;
+    this.hasMoved = false;
+    const leftMs = this.#quietSinceMs + this.delayMs - nowMs;
+    if (leftMs > 0) this.#wheel.arm(this.#timer, Math.min(leftMs, this.delayMs / LOOKS), nowMs);
     else this.#owner.onTimeout(this.phase);
   }
 }
