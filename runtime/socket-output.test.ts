@@ -139,6 +139,33 @@ describe.each(["handle", "shared"] as const)("%s", (mode) => {
     expect(text).toBe("early and later");
   });
 
+  test.each(["nothing", "all that the kernel takes, and more"])(
+    "a reset right behind the end, which %s stands before, is one, and the descriptor is given back",
+    async (before) => {
+      const { near, far, whole } = await pair();
+      whole.catch(() => {});
+      const writer = new SocketWriter(near, mode, BUFFER_BYTES);
+      if (before !== "nothing") fill(writer);
+      writer.end();
+      writer.reset();
+      await once(near, "close");
+      // Who has read an end hears of a reset when it writes.
+      while (far.errored === null) {
+        far.write("?");
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+  );
+
+  test("the end goes behind what the kernel did not take", async () => {
+    const { near, far, whole } = await pair();
+    const writer = new SocketWriter(near, mode, BUFFER_BYTES);
+    const count = fill(writer);
+    writer.end();
+    far.resume();
+    expect((await whole).length).toBe(PIECE.length * count);
+  });
+
   test("one kind of writes overtakes no other", async () => {
     const { near, far, whole } = await pair();
     const writer = new SocketWriter(near, mode, BUFFER_BYTES);

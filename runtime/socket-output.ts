@@ -25,6 +25,10 @@ export class SocketOutput implements HandleUser {
   #isAwaited = false;
   /** Something was given to the stream, and may wait there. */
   #mayWait = false;
+  /** The end is due as soon as nothing is under way. */
+  #endIsDue = false;
+  /** A reset follows the end that is on its way: whoever destroyed the socket before would end it in order. */
+  isResetting = false;
 
   /** @param bufferBytes as much as may wait in the process before a write says false */
   constructor(socket: Socket, mode: SocketMode, bufferBytes: number) {
@@ -92,12 +96,33 @@ export class SocketOutput implements HandleUser {
     return false;
   }
 
+  /** No more is sent; the peer may still send. The end goes behind what was sent. */
+  end(): void {
+    // An end that waits within libuv could not be made a reset any more.
+    if (this.#underWay > 0) this.#endIsDue = true;
+    else this.#socket.end();
+  }
+
+  /**
+   * Resets the connection; bytes that wait in the process are lost. Where its end was asked for within this turn it first has
+   * to get to the kernel: until then libuv refuses a reset, and Node gives the socket up with its descriptor open.
+   */
+  reset(): void {
+    const socket = this.#socket;
+    const isEnding = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
+    if (!isEnding) return void socket.resetAndDestroy();
+    if (this.isResetting) return;
+    this.isResetting = true;
+    socket.once("finish", () => socket.resetAndDestroy());
+  }
+
   /** @see HandleUser */
   onWritten(status: number): void {
     const isAwaited = this.#isAwaited && status >= 0;
     this.#underWay = 0;
     this.#isAwaited = false;
     if (status < 0) this.#socket.destroy(new Error(`write ${getSystemErrorName(status)}`));
+    else if (this.#endIsDue) this.#socket.end();
     if (!isAwaited) return;
     // Where the stream has too much as well it tells so itself.
     if (!this.#socket.writableNeedDrain) this.#socket.emit("drain");

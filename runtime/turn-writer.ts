@@ -110,6 +110,12 @@ export class TurnWriter extends SocketOutput implements Flushable {
     this.sendText(text);
   }
 
+  /** The same, behind all that was written. */
+  override end(): void {
+    this.sendNow();
+    super.end();
+  }
+
   #sendRead(): void {
     const length = this.#to - this.#from;
     const isSent = this.isSent;

@@ -79,7 +79,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     // A socket that was paused for a slow client must read again, or its close would never be seen.
     if (connection.socket.isPaused()) connection.socket.resume();
     // A tunnel that is given up before its end: an orderly close would tell the endpoint that all has come.
-    if (this.state === "tunnel" && connection.state === "leased") connection.socket.resetAndDestroy();
+    if (this.state === "tunnel" && connection.state === "leased") connection.reset();
     member.state.pool.release(connection, isReusable);
   }
 

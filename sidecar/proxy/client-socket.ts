@@ -148,13 +148,12 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
   }
 
   endWrites(): void {
-    this.#writer.sendNow();
-    this.#socket.end();
+    this.#writer.end();
   }
 
   reset(): void {
     this.#writer.sendNow();
-    this.#socket.resetAndDestroy();
+    this.#writer.reset();
   }
 
   cut(): void {
@@ -176,8 +175,7 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
   close(): void {
     if (this.#state === "closing" || this.#state === "closed") return;
     this.#state = "closing";
-    this.#writer.sendNow();
-    this.#socket.end();
+    this.#writer.end();
     linger(this.#socket, !this.#writer.isEmpty, this.#timer, this.#path.limits);
   }
 

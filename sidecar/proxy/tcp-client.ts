@@ -135,7 +135,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   }
 
   endTunnelWrites(): void {
-    this.#socket.end();
+    this.#writer.end();
   }
 
   /** Without a tunnel there is nothing to say: the client's connection is reset. */
@@ -149,7 +149,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
   reset(): void {
     if (this.#state === "closed") return;
     this.#state = "closing";
-    this.#socket.resetAndDestroy();
+    this.#writer.reset();
   }
 
   // ---- ends ----
@@ -164,7 +164,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.outlet.flush();
     this.#state = "closing";
     this.#intake.detach();
-    this.#socket.end();
+    this.#writer.end();
     linger(this.#socket, !this.#writer.isEmpty, this.#timer, this.#path.limits);
   }
 
@@ -183,7 +183,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
 
   destroy(): void {
     this.#guard(() => this.#exchange.fail(DRAINING));
-    this.#socket.destroy();
+    if (!this.#writer.isResetting) this.#socket.destroy();
   }
 
   onTimeout(phase: Phase): void {

@@ -8,7 +8,7 @@ import { runInNewContext } from "node:vm";
 import { afterEach, expect, test } from "vitest";
 import { ERROR } from "../http2/error-code.ts";
 import { DEFAULT_HTTP2_LIMITS } from "../http2/limits.ts";
-import { data, headers, ping } from "../http2/testing/frames.ts";
+import { data, headers, ping, rst } from "../http2/testing/frames.ts";
 import type { DataPathLimits } from "../limits.ts";
 import { RawClient } from "./testing/raw-http2.ts";
 import {
@@ -39,6 +39,7 @@ async function listening(server: Server): Promise<number> {
 setFlagsFromString("--expose-gc");
 const collect: () => void = runInNewContext("gc");
 
+const END_STREAM = 1;
 const PIECE = Buffer.alloc(16_384, "x");
 
 /** Takes upgrades to any protocol, or refuses them, and echoes. */
@@ -250,6 +251,42 @@ test("a client's reset is told beside the status that opened the tunnel", async 
   extended.close(ERROR.cancel);
   await until(() => seen.length === 2);
   expect(seen.sort()).toEqual(["101 client-closed", "200 client-closed"]);
+});
+
+test("a client that ends its side and resets at once resets the endpoint, and holds no place of its pool", async () => {
+  const mail = await startEndpoint();
+  const policy = `
+apiVersion: weft.mesh/v1
+kind: TrafficPolicy
+metadata: { name: mail }
+spec: { targetRef: { kind: Service, name: mail }, connectionPool: { maxConnections: 1 } }
+`;
+  const rig = await outboundRig({ rules: bytesOn(mail.port) + policy });
+  const client = new RawClient(rig.port);
+  for (let round = 0; round < 3; round++) {
+    const id = 1 + 2 * round;
+    client.send(
+      headers(id, [
+        [":method", "CONNECT"],
+        [":authority", "mail:25"],
+      ]),
+    );
+    const { socket } = await mail.connection(round);
+    let error = "";
+    socket.on("error", ({ code = "" }: NodeJS.ErrnoException) => {
+      error = code;
+    });
+    // Otherwise a peer that has read an end hears of no reset any more.
+    socket.pause();
+    await until(() => client.log.stream(id).fields[":status"] === "200");
+    client.send(data(id, "half of it", END_STREAM), rst(id, ERROR.cancel));
+    await until(() => rig.path.metrics.tunnels.cell("outbound", "default/mail", "default/mail").value === 0);
+    await until(() => {
+      socket.write("who is there?");
+      return error !== "";
+    });
+    expect(error).toMatch(/ECONNRESET|EPIPE/);
+  }
 });
 
 test("a tunnel in which nothing moves is reset on both sides, and said to have been idle", async () => {

@@ -101,8 +101,12 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
 
   /** No more is written; the endpoint may still send. */
   end(): void {
-    this.#writer.sendNow();
-    this.socket.end();
+    this.#writer.end();
+  }
+
+  /** Cuts the connection so that the endpoint takes nothing that came for all that there is. */
+  reset(): void {
+    this.#writer.reset();
   }
 
   onBytes(bytes: Buffer, length: number): void {
@@ -122,7 +126,7 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   /** Cuts the connection at once; whoever uses or owns it is told by its close. */
   destroy(error = ""): void {
     if (error !== "" && this.#error === "") this.#error = error;
-    this.socket.destroy();
+    if (!this.#writer.isResetting) this.socket.destroy();
   }
 
   #onEnd(): void {
