@@ -250,17 +250,17 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     if (this.state === "responding") return this.#cut(cause);
     if (this.tries.isReplaced()) return;
     if (this.retry.isKeepAliveRace(cause, this.attempt, this.request.isWhole)) return this.#tryAgain(member);
-    const verdict = this.tries.verdictOn(cause);
-    if (verdict === undefined) this.#pause(cause.reason);
-    else this.answer(verdict, "");
+    this.#goOn(this.tries.verdictOn(cause), cause.reason);
   }
 
   onRetryableAnswer(status: number): void {
     this.tries.countOutcome("answered");
-    if (!this.tries.isReplaced()) this.#pause(String(status));
+    if (!this.tries.isReplaced()) this.#goOn(this.tries.told, String(status));
   }
 
-  #pause(why: string): void {
+  /** @param verdict what to answer; undefined: another attempt follows */
+  #goOn(verdict: Failure | undefined, why: string): void {
+    if (verdict !== undefined) return this.answer(verdict, "");
     this.state = "backing-off";
     this.tries.pause(why);
   }

@@ -1,9 +1,12 @@
 // What answers when a service cannot: the fallback of its policy. Says which failures it is for; where the exchange goes
 // then is the conductor's work.
+import { REASON_NAMES, type ReasonName } from "../../rules/reason-names.ts";
 import type { FallbackResource, RouteRule } from "../../rules/resource.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { membersFor } from "../cluster.ts";
 import { ownResponseHead } from "../http1/encoder.ts";
+import { FIELD } from "../http1/field.ts";
+import type { MessageHead } from "../http1/head.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { keyOf } from "../policy/last-good.ts";
 import { NO_FILTERS } from "../route/rule-plan.ts";
@@ -11,7 +14,7 @@ import type { MessageOutlet, RoutedExchange } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
 import { isHttp2Hop, namedPort } from "./protocol.ts";
-import type { Failure } from "./reasons.ts";
+import { type Failure, failure } from "./reasons.ts";
 import type { RequestRelay } from "./request-relay.ts";
 import { type AnswerOptions, commonLines, type OwnAnswer, ownAnswer, sendAnswer, statusOf } from "./respond.ts";
 import type { RetryState } from "./retry-state.ts";
@@ -44,6 +47,22 @@ export function answerInstead(cause: Failure, exchange: FailedExchange, clock: C
     exchange.record.note("fallback", kept === undefined ? "answer" : "stale");
   const service = kept === undefined && cause.reason !== "request-timeout" ? fallback.service : "";
   return { kept, service, answer };
+}
+
+const NAMES: ReadonlySet<string> = new Set(REASON_NAMES);
+
+/**
+ * Why an app could not answer, as the sidecar beside it says in its place. The caller's deadline goes with the request, so
+ * which of the two sidecars notices first that it is over is chance.
+ * @returns undefined when this is an answer of the service, or nothing stands in for it
+ */
+export function failureTold(head: MessageHead, destination: Destination): Failure | undefined {
+  if (!head.has(FIELD.xWeftReason)) return undefined;
+  const told = head.known(FIELD.xWeftReason) ?? "";
+  if (!NAMES.has(told)) return undefined;
+  const reason = told === "deadline-exceeded" ? "request-timeout" : (told as ReasonName);
+  const cause = failure(reason, "as the sidecar of the endpoint says");
+  return fallbackOf(cause, destination) === undefined ? undefined : cause;
 }
 
 function fallbackOf(cause: Failure, destination: Destination): FallbackResource | undefined {

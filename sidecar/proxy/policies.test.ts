@@ -6,6 +6,7 @@ import {
   Client,
   cleanUp,
   exchangeBytes,
+  inboundRig,
   ok,
   outboundRig,
   REFUSING_ADDRESS,
@@ -253,6 +254,33 @@ describe("a fallback", () => {
       rules: serviceOf("orders", bad.address) + policy(`${NO_RETRY}  fallback: { body: "{}" }\n`),
     });
     expect(bodyOf(await exchangeBytes(port, get()))).toBe("bad");
+  });
+
+  test("is for what the sidecar of an endpoint says in place of its app", async () => {
+    const { listener } = await inboundRig(REFUSING_ADDRESS);
+    const spare = await answering(ok("spare"));
+    const rules = serviceOf("orders", listener.address) + serviceOf("spare", spare.address);
+    const { port, path } = await outboundRig({ rules: rules + policy(`${NO_RETRY}  fallback: { body: "{}" }\n`) });
+    const answer = await exchangeBytes(port, get());
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n[\s\S]*x-weft-reason: connect-failure\r\n[\s\S]*\r\n\r\n\{\}$/);
+    applyRules(path, rules + policy(`${NO_RETRY}  fallback: { service: spare }\n`));
+    expect(bodyOf(await exchangeBytes(port, get()))).toBe("spare");
+    applyRules(path, rules + policy("  retry: { attempts: 1 }\n  fallback: { body: late }\n"));
+    expect(bodyOf(await exchangeBytes(port, get()))).toBe("late");
+    expect(path.metrics.retries.cell("default/orders", "503").value).toBe(1);
+  });
+
+  test.each([
+    ["request-timeout", "{}"],
+    ["deadline-exceeded", "{}"],
+    ["rate-limited", "told"],
+    ["fault-injected", "told"],
+    ["no word of the mesh", "told"],
+  ])("of a sidecar that says %s is %s", async (reason, body) => {
+    const told = await answering(`HTTP/1.1 504 Told\r\nx-weft-reason: ${reason}\r\nContent-Length: 4\r\n\r\ntold`);
+    const rules = serviceOf("orders", told.address) + policy(`${NO_RETRY}  fallback: { body: "{}" }\n`);
+    const { port } = await outboundRig({ rules });
+    expect(bodyOf(await exchangeBytes(port, get()))).toBe(body);
   });
 });
 

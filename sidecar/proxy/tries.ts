@@ -14,6 +14,7 @@ import type { DataPath } from "./data-path.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Destination } from "./destination.ts";
 import { EndpointChoice } from "./endpoint-choice.ts";
+import { failureTold } from "./fallback.ts";
 import { type Copy, type HedgedTries, Hedges } from "./hedges.ts";
 import { hopLines } from "./hop-fields.ts";
 import { newAttempt } from "./new-attempt.ts";
@@ -40,6 +41,8 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   readonly retry: RetryState;
   readonly choice: EndpointChoice;
   readonly request: RequestRelay;
+  /** The failure that the last answer told of, where a fallback stands in for it. */
+  told: Failure | undefined = undefined;
   readonly #client: Downstream;
   readonly #path: DataPath;
   readonly #exchange: TriedExchange;
@@ -133,8 +136,15 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     return context + hopLines(destination.hopFields, this.retry.tries, leftMs, destination.isGrpc);
   }
 
-  /** Should this answer be given up, for another attempt or for a copy that is under way? */
+  /** Should this answer be given up, for another attempt, for a copy that is under way, or for a fallback? */
   wantsAnother(head: MessageHead): boolean {
+    this.told = undefined;
+    if (this.#wantsRetry(head)) return true;
+    this.told = failureTold(head, this.#exchange.destination);
+    return this.told !== undefined;
+  }
+
+  #wantsRetry(head: MessageHead): boolean {
     const { retry } = this;
     if (!retry.isUnwanted(head)) return false;
     if (this.#hedges?.isRacing === true) return true;
@@ -253,6 +263,6 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   }
 
   isUnwanted(head: MessageHead): boolean {
-    return this.retry.isUnwanted(head);
+    return this.retry.isUnwanted(head) || failureTold(head, this.#exchange.destination) !== undefined;
   }
 }
