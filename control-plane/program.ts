@@ -2,7 +2,16 @@
 import { flushCompileCache } from "node:module";
 import { resolve } from "node:path";
 import { systemClock } from "../runtime/clock.ts";
-import { createProgram, EXIT_USAGE, flag, hostPortFlag, listFlag, parseFlags } from "../runtime/flags.ts";
+import {
+  createProgram,
+  dropEmptyVariables,
+  EXIT_USAGE,
+  flag,
+  hostPortFlag,
+  listFlag,
+  parseFlags,
+  pathFlag,
+} from "../runtime/flags.ts";
 import { createLog, LOG_LEVELS, type LogLevel } from "../runtime/log.ts";
 import { usageOf } from "../runtime/process-figures.ts";
 import { PROGRAM_VERSION } from "../runtime/version.ts";
@@ -38,7 +47,7 @@ function program() {
       },
     ],
   })
-    .addOption(flag("--data <dir>", "folder of the embedded store").default("./weft-data"))
+    .addOption(flag("--data <dir>", "folder of the embedded store").argParser(pathFlag).default("./weft-data"))
     .addOption(
       flag("--grpc <host:port>", "where sidecars and the CLI connect")
         .argParser(hostPortFlag)
@@ -59,6 +68,7 @@ function refuse(message: string, code: number): never {
 
 /** @param protoFolder where the .proto files are */
 export async function run(protoFolder: string): Promise<void> {
+  dropEmptyVariables(process.env);
   const parsed = parseFlags<Flags>(program(), process.argv.slice(2));
   if (parsed.outcome === "exit") process.exit(parsed.code);
   const { data, grpc, http, store, etcdEndpoints, logLevel } = parsed.flags;

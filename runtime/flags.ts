@@ -49,6 +49,13 @@ export function environmentName(longFlag: string): string {
     .toUpperCase()}`;
 }
 
+/** Takes variables of flags that are empty out of `environment`: in containers an empty one means "not set". */
+export function dropEmptyVariables(environment: Record<string, string | undefined>): void {
+  for (const [name, value] of Object.entries(environment)) {
+    if (name.startsWith("WEFT_") && value === "") delete environment[name];
+  }
+}
+
 /**
  * Parses `argv` (without node and script). Problems were already written to stderr, help and version to stdout,
  * when the outcome is "exit".
@@ -67,6 +74,12 @@ export function parseFlags<Flags>(program: Command, argv: readonly string[]): Pa
 export function hostPortFlag(text: string): string {
   if (parseHostPort(text) === undefined)
     throw new InvalidArgumentError("Expected HOST:PORT, such as 127.0.0.1:15010 (port 0 chooses a free one).");
+  return text;
+}
+
+/** Argument parser: a file or folder. An empty one would be the current folder. */
+export function pathFlag(text: string): string {
+  if (text === "") throw new InvalidArgumentError("Expected a path.");
   return text;
 }
 

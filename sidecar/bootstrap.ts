@@ -11,6 +11,7 @@ import {
   hostPortOrOffFlag,
   keyValueFlag,
   parseFlags,
+  pathFlag,
 } from "../runtime/flags.ts";
 import { LOG_LEVELS, type LogLevel } from "../runtime/log.ts";
 import { PROGRAM_VERSION } from "../runtime/version.ts";
@@ -184,8 +185,16 @@ function program(): Command {
         "where others reach --inbound (default: its address, as the control plane sees it)",
       ).argParser(targetFlag),
     )
-    .addOption(flag("--cache <file>", "last good configuration, used when the control plane is away at start"))
-    .addOption(flag("--rules <path>", "rules from a file or folder instead of a control plane, read again on change"))
+    .addOption(
+      flag("--cache <file>", "last good configuration, used when the control plane is away at start").argParser(
+        pathFlag,
+      ),
+    )
+    .addOption(
+      flag("--rules <path>", "rules from a file or folder instead of a control plane, read again on change").argParser(
+        pathFlag,
+      ),
+    )
     .addOption(
       flag("--drain <duration>", "longest time for requests to finish at the end")
         .argParser(durationFlag)

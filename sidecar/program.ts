@@ -1,6 +1,7 @@
 // Connects the sidecar to its process. What it does is in run.ts, what it was asked for in bootstrap.ts.
 import { flushCompileCache } from "node:module";
 import { systemClock } from "../runtime/clock.ts";
+import { dropEmptyVariables } from "../runtime/flags.ts";
 import { collectGarbage } from "../runtime/garbage.ts";
 import { createLog } from "../runtime/log.ts";
 import { usageOf } from "../runtime/process-figures.ts";
@@ -14,10 +15,7 @@ const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** Passed on to the app as they are. */
 const APP_SIGNALS = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 
-// Manifests set variables to nothing where they mean "not set".
-for (const [name, value] of Object.entries(process.env)) {
-  if (name.startsWith("WEFT_") && value === "") delete process.env[name];
-}
+dropEmptyVariables(process.env);
 // Whoever read our output has gone: that is no reason to stop carrying traffic.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});

@@ -196,6 +196,14 @@ describe("flags", () => {
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining("WEFT_GRPC") });
   });
 
+  it("count as not set where their variables are empty, and are no paths where they are empty themselves", async () => {
+    const cwd = temporaryFolder();
+    const env = { WEFT_DATA: "", WEFT_STORE: "", WEFT_LOG_LEVEL: "", WEFT_ETCD_ENDPOINTS: "" };
+    const { ready } = await startProgram("weft-control-plane", FREE, { env, cwd });
+    expect(ready).toMatchObject({ data: join(cwd, "weft-data") });
+    expect(await run("--data", "")).toMatchObject({ code: 2, stderr: expect.stringContaining("--data") });
+  });
+
   it("explain themselves", async () => {
     const { code, stdout } = await run("--help");
     expect(code).toBe(0);
