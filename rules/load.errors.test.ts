@@ -374,3 +374,12 @@ test("a diagnostic of a document names it", () => {
   });
   expect(diagnostics[0]?.document).toEqual({ kind: "Mesh", namespace: "team", name: "orders" });
 });
+
+test("a namespace from outside, which documents go by that name none, is held to the rule of namespaces", () => {
+  const content = `${yamlDocument("Service", "{}")}---\n${yamlDocument("Service", "{}").replace("metadata:", "metadata:\n  namespace: shop")}`;
+  const { documents, diagnostics } = loadDocuments([{ name: "r.yaml", content }], { defaultNamespace: "a/b" });
+  expect(documents.map(({ document }) => document.metadata.namespace)).toEqual(["shop"]);
+  expect(diagnostics.map(formatDiagnostic)).toEqual([
+    `r.yaml:4:3: metadata.namespace: "a/b" is not a valid name; expected at most 63 lower-case letters, digits and '-', starting and ending with a letter or digit`,
+  ]);
+});

@@ -8,6 +8,7 @@ import { findKind, KIND_FACTS, KINDS } from "./kinds.ts";
 import { type ParsedValue, type Position, parseSource } from "./parse.ts";
 import { quote } from "./schema/field.ts";
 import { DIAGNOSTICS_MAX, SOURCE_BYTES_MAX } from "./schema/limits.ts";
+import { NAMESPACE } from "./schema/metadata.ts";
 import { documentSchema } from "./schema.ts";
 import { suggest } from "./suggest.ts";
 
@@ -50,10 +51,14 @@ class Loading {
   readonly #diagnostics: Diagnostic[] = [];
   readonly #byTitle = new Map<string, LoadedDocument>();
   readonly #defaultNamespace: string;
+  /** What is wrong with it, for documents that go by it. */
+  readonly #ofDefaultNamespace: readonly Finding[];
   #dropped = 0;
 
   constructor(defaultNamespace: string) {
     this.#defaultNamespace = defaultNamespace;
+    const path = ["metadata", "namespace"];
+    this.#ofDefaultNamespace = findProblems(NAMESPACE, defaultNamespace, 1).map((finding) => ({ ...finding, path }));
   }
 
   addSource({ name, content }: SourceText): void {
@@ -140,6 +145,7 @@ class Loading {
     const schema = documentSchema(kind);
     if (schema === undefined) return;
     const findings = findProblems(schema, value, DIAGNOSTICS_MAX * 10);
+    if (!namesNamespace(value)) findings.push(...this.#ofDefaultNamespace);
     const document = toDocument(value, this.#defaultNamespace);
     for (const finding of findings) this.#find(unread, finding, looseKey(value, this.#defaultNamespace));
     if (findings.length > 0 || document === undefined) return;
@@ -195,6 +201,10 @@ function diagnostic(facts: Partial<Diagnostic> & { readonly file: string; readon
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function namesNamespace({ metadata }: Record<string, unknown>): boolean {
+  return isObject(metadata) && typeof metadata["namespace"] === "string";
 }
 
 /** The document without what is accepted and dropped. Called for values that fit the schema of their kind. */

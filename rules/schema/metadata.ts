@@ -35,8 +35,11 @@ const annotations = checked(z.record(labelKey, z.string({ error: "text" })), (ma
     : { message: `has ${characters} characters`, expected: `at most ${ANNOTATION_CHARACTERS_MAX}` };
 });
 
+/** Also what documents that name none are put in. */
+export const NAMESPACE = dnsLabel("Namespace (default: default).");
+
 const fields = {
-  namespace: dnsLabel("Namespace (default: default).").optional(),
+  namespace: NAMESPACE.optional(),
   labels: z.record(labelKey, labelValue).nullish().meta({ description: "Labels." }),
   annotations: annotations.nullish().meta({ description: "Annotations." }),
   creationTimestamp: timestamp.nullish(),
