@@ -1,5 +1,6 @@
 // Copies of requests have bounds of their own, and requests never feel them.
 import { afterEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../runtime/clock.ts";
 import {
   answering,
   applyRules,
@@ -7,6 +8,7 @@ import {
   exchangeBytes,
   ok,
   outboundRig,
+  type RigOptions,
   serviceOf,
   startEndpoint,
   until,
@@ -32,13 +34,14 @@ function post(body: string): string {
   return `POST / HTTP/1.1\r\nHost: orders:80\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`;
 }
 
-async function rig(shadowAddress: string, more = "") {
+async function rig(shadowAddress: string, more = "", options: RigOptions = {}) {
   const orders = await startEndpoint((connection) => {
     connection.socket.on("data", () => {
       if (connection.received.endsWith("end")) connection.socket.write(ok("orders"));
     });
   });
   return outboundRig({
+    ...options,
     rules: serviceOf("orders", orders.address) + serviceOf("shadow", shadowAddress) + ROUTE + more,
   });
 }
@@ -73,6 +76,22 @@ test("a copy of a request that was held for its service has the content that cam
   };
   expect(await exchangeBytes(port, post("all of it"))).toContain("orders");
   expect(await (await shadow.connection(0)).receives("all of it")).toContain("Content-Length: 9\r\n");
+});
+
+test("a copy has its time from when it is sent, however long the sidecar has run", async () => {
+  const clock = { ...systemClock, now: () => systemClock.now() + 3_600_000 };
+  const shadow = await startEndpoint();
+  const { port, path } = await rig(shadow.address, "", { clock });
+  expect(await exchangeBytes(port, post("end"))).toContain("orders");
+  const copy = await shadow.connection(0);
+  await copy.receives("end");
+  expect(clock.now() - path.wheel.recentMs).toBeLessThan(60_000);
+  // Timers that were due are told within two ticks.
+  const receivedMs = clock.now();
+  await until(() => clock.now() > receivedMs + 50);
+  copy.socket.write(ok("late"));
+  await until(() => mirrored(path, "answered") + mirrored(path, "failed") > 0);
+  expect(mirrored(path, "answered")).toBe(1);
 });
 
 test("a target that never answers costs requests nothing, whatever its number of copies", async () => {

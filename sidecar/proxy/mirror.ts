@@ -123,9 +123,16 @@ export class Mirror implements AttemptOwner {
     this.#trailers = trailers;
     this.#path.clock.after(0, () => {
       this.#sentMs = this.#path.clock.now();
-      if (!this.#isOver) this.#attempt.start(this.#member, this.#method, false, MIRROR_TIMEOUT_MS, false);
+      if (!this.#isOver) this.#start();
       this.#attempt.outlet.flush();
     });
+  }
+
+  #start(): void {
+    const { address, endpoint } = this.#member;
+    // Its time runs from there.
+    this.#attempt.record.begin("mirror", this.#service, address, endpoint.version, this.#sentMs);
+    this.#attempt.start(this.#member, this.#method, false, MIRROR_TIMEOUT_MS, false);
   }
 
   /** The request came to an end before its body did. */

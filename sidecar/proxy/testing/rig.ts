@@ -6,7 +6,7 @@ import { compileInbound, compileMesh, compileService, indexDocuments, serviceNam
 import { compileEndpoints, impliedServices, impliedVersions, type WorkloadFacts } from "../../../rules/endpoints.ts";
 import { loadDocuments } from "../../../rules/load.ts";
 import { type Resource, resourceName } from "../../../rules/resource.ts";
-import { systemClock } from "../../../runtime/clock.ts";
+import { type Clock, systemClock } from "../../../runtime/clock.ts";
 import { silentLog } from "../../../runtime/log.ts";
 import { seededRandom } from "../../../runtime/random.ts";
 import type { SocketMode } from "../../../runtime/socket-output.ts";
@@ -33,6 +33,8 @@ export async function cleanUp(): Promise<void> {
 }
 
 export interface RigOptions {
+  /** Default: the machine's own. */
+  readonly clock?: Clock;
   readonly limits?: Partial<DataPathLimits>;
   readonly http1Limits?: Partial<Http1Limits>;
   readonly socketMode?: SocketMode;
@@ -44,7 +46,7 @@ export interface RigOptions {
 
 export async function createPath(options: RigOptions = {}): Promise<DataPath> {
   return createDataPath({
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     random: seededRandom(42),
     log: silentLog(),
     namespace: "default",
