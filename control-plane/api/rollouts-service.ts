@@ -87,17 +87,14 @@ async function start(
       throw new ApiError(status.INVALID_ARGUMENT, "a release begins with one Rollout document and nothing else");
     const message = `release of ${change.key.name}`;
     await rulebook.commit([change], { author, message, cause: "apply" });
-    return {
-      problems: plan.diagnostics,
-      key: qualifiedName(change.key.namespace, change.key.name),
-      operation: change.operation,
-    };
+    return { problems: plan.diagnostics, key: qualifiedName(change.key.namespace, change.key.name) };
   });
   const findings = findingsOf(applied.problems);
   if (applied.key === undefined) return { rollout: undefined, ...findings };
   await controller.sync();
   const release = controller.release(applied.key);
-  const isOver = applied.operation === "unchanged" && hasEnded(release.state);
+  // An edit alone leaves a release that has ended where it is.
+  const isOver = hasEnded(release.state);
   return { rollout: describe(isOver ? await told(controller.restart(applied.key, author)) : release), ...findings };
 }
 

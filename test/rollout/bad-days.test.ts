@@ -106,6 +106,17 @@ describe("people", () => {
     await mesh.weft("delete", "httproute", "orders");
   });
 
+  it("who start one that was rolled back again have it begin anew, with what they changed", async () => {
+    await mesh.release(LONG);
+    await mesh.say("abort", "ann");
+    await mesh.release("{ weight: 10, hold: 10m }, { weight: 100 }");
+    expect(await mesh.status()).toMatchObject({ phase: "progressing", step: 1, weight: 10 });
+    await mesh.say("abort", "ann");
+    const flags = ["--service", "orders", "--stable", "orders-v1", "--canary", "orders-v2", "--steps", "15,100"];
+    expect((await mesh.weft("rollout", "start", ...flags)).code).toBe(0);
+    expect(await mesh.status()).toMatchObject({ phase: "progressing", step: 1, wantedWeight: 15 });
+  });
+
   it("who edit the steps find the release at what it has reached; steps that go down are refused", async () => {
     await mesh.release("{ weight: 20, hold: 10m }, { weight: 60, hold: 10m }, { weight: 100 }");
     await mesh.say("promote");
