@@ -2,6 +2,7 @@
 // itself (load.ts). Mostly warnings, since rules may come before the services they name.
 import { checkConflicts } from "./check/conflicts.ts";
 import type { CheckFinding } from "./check/finding.ts";
+import { checkInert } from "./check/inert.ts";
 import { checkReferences } from "./check/references.ts";
 import { checkRoute } from "./check/route.ts";
 import { byTitle, checkAttached } from "./check/shadow.ts";
@@ -24,7 +25,7 @@ export interface CheckContext {
 
 /**
  * Findings about the changed documents, in their order, at most DIAGNOSTICS_MAX and one that counts the rest.
- * Warnings: services and ports that do not exist, matches that never win, weights that are all zero, fields without
+ * Warnings: services and ports that do not exist, matches that never win, weights that are all zero, fields and kinds without
  * effect, two TrafficPolicies for a service. Errors: a second Mesh, a second Rollout for a service.
  */
 export function checkDocuments(context: CheckContext): Diagnostic[] {
@@ -36,7 +37,11 @@ export function checkDocuments(context: CheckContext): Diagnostic[] {
   const known = { documents: index.services, implied: context.impliedServices };
   const titles = byTitle(routes);
   const findings = [
-    ...changed.flatMap((document) => [...checkReferences(document, known), ...checkConflicts(document, index)]),
+    ...changed.flatMap((document) => [
+      ...checkInert(document),
+      ...checkReferences(document, known),
+      ...checkConflicts(document, index),
+    ]),
     ...routes.flatMap(checkRoute),
     ...[...attached].flatMap((service) => checkAttached(index, service, titles)),
   ];
