@@ -3,12 +3,13 @@
 import { connect } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
+import { isLocalFailure } from "../../runtime/local-failure.ts";
 
 export const PROBE_UNTIL_UP_MS = 250;
 export const PROBE_WHILE_UP_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 
-/** "refused" is certain; "silent" (no answer in time) may be a host that is merely busy. */
+/** "refused" is certain; "silent" (no answer in time, or no socket to ask with) may be a host that is merely busy. */
 export type ConnectOutcome = "accepted" | "refused" | "silent";
 
 /** Opens and closes one connection. Never throws. */
@@ -22,7 +23,7 @@ export function tryConnect(address: HostPort, clock: Clock): Promise<ConnectOutc
       else socket.destroy();
       settle(outcome);
     };
-    socket.on("error", () => finish("refused"));
+    socket.on("error", (error) => finish(isLocalFailure(error) ? "silent" : "refused"));
     socket.once("connect", () => finish("accepted"));
     // What the app says unasked is of no interest, but has to be read for the socket to close.
     socket.resume();

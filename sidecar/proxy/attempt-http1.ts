@@ -90,8 +90,8 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     });
   }
 
-  onLeaseFailed(error: string): void {
-    this.fail(failure("connect-failure", error));
+  onLeaseFailed(error: string, isLocal: boolean): void {
+    this.failToConnect(error, isLocal);
   }
 
   onUpstreamBytes(bytes: Buffer, start: number, end: number): void {

@@ -90,8 +90,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     });
   }
 
-  onLeaseFailed(error: string): void {
-    this.guard(() => this.fail(failure("connect-failure", error)));
+  onLeaseFailed(error: string, isLocal: boolean): void {
+    this.guard(() => this.failToConnect(error, isLocal));
   }
 
   readText(text: string, into: Http2Head): void {

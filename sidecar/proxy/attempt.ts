@@ -216,6 +216,11 @@ export abstract class Attempt implements TimerOwner {
     this.owner.onRetryableAnswer(status);
   }
 
+  /** No connection could be made. @param isLocal for want of something that the sidecar itself needs */
+  protected failToConnect(error: string, isLocal: boolean): void {
+    this.fail(failure(isLocal ? "overloaded" : "connect-failure", error));
+  }
+
   /** @param isBlamed it speaks against the endpoint */
   protected fail(reason: Failure, isBlamed = true): void {
     if (this.isOver) return;

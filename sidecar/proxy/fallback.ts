@@ -77,6 +77,7 @@ function fallbackOf(cause: Failure, destination: Destination): FallbackResource 
     case "per-try-timeout":
     case "request-timeout":
     case "pool-overflow":
+    case "overloaded":
     case "retry-budget-exhausted":
       return destination.cluster?.policy.fallback;
     default:

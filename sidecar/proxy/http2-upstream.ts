@@ -2,6 +2,7 @@
 // know of both. Attempts open streams on it.
 import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
+import { isLocalFailure } from "../../runtime/local-failure.ts";
 import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import { Http2Connection } from "../http2/connection.ts";
@@ -24,6 +25,7 @@ type State = "connecting" | "greeting" | "open" | "draining" | "closed";
 
 export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, ByteReader, TimerOwner {
   requests = 0;
+  failedLocally = false;
   readonly readEnd = new ReadEnd();
   readonly #owner: StreamConnectionOwner;
   readonly #socket: Socket;
@@ -75,6 +77,7 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error) => {
       this.#error = error.message;
+      this.failedLocally = isLocalFailure(error);
     });
     socket.on("close", () => this.#onClose());
   }

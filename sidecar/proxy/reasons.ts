@@ -91,7 +91,12 @@ export const REASONS = {
     text: "the request failed and the retry budget is spent",
   },
   draining: { status: 503, side: "mesh", retry: "never", text: "the sidecar is shutting down" },
-  overloaded: { status: 503, side: "mesh", retry: "never", text: "the sidecar has too many connections or requests" },
+  overloaded: {
+    status: 503,
+    side: "mesh",
+    retry: "if-unsent",
+    text: "the sidecar has too many connections or requests",
+  },
   redirect: { status: 302, side: "mesh", retry: "never", text: "the rule redirects this request" },
   "cors-preflight": { status: 200, side: "mesh", retry: "never", text: "the rule answers CORS preflight requests" },
   tunnel: { status: 200, side: "mesh", retry: "never", text: "a tunnel to the host stands" },

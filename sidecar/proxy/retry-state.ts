@@ -147,6 +147,8 @@ export class RetryState {
       return cause;
     }
     if (this.#isMove(cause, destination)) return undefined;
+    // What the sidecar lacks towards this endpoint it would lack again, and that is what to say.
+    if (cause.reason === "overloaded") return cause;
     if (!this.#takeBudget(destination)) return failure("retry-budget-exhausted", `${cause.reason} ${cause.detail}`);
     return undefined;
   }
@@ -186,7 +188,7 @@ export class RetryState {
    */
   #isMove(cause: Failure, destination: Destination): boolean {
     if (cause.reason === "refused-stream") return true;
-    return cause.reason === "connect-failure" && this.#hasOthers(destination);
+    return (cause.reason === "connect-failure" || cause.reason === "overloaded") && this.#hasOthers(destination);
   }
 
   /** Is there an endpoint that was not tried? */
@@ -247,6 +249,7 @@ function isWorthRetrying(plan: RetryPlan, cause: Failure): boolean {
   switch (cause.reason) {
     case "connect-failure":
     case "pool-overflow":
+    case "overloaded":
       return plan.onConnectFailure;
     case "upstream-reset":
       return plan.onReset;

@@ -2,6 +2,7 @@
 // nothing of messages.
 import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
+import { isLocalFailure } from "../../runtime/local-failure.ts";
 import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { HeldReader, HeldReads } from "../../runtime/turn.ts";
@@ -44,6 +45,8 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   requests = 0;
   /** The idle time the endpoint announced (`Keep-Alive: timeout`), less a margin; Infinity when it did not. */
   learntIdleMs = Number.POSITIVE_INFINITY;
+  /** What ended it is no fault of the endpoint. */
+  failedLocally = false;
   /** The connect timeout, later the idle timeout: never both. */
   readonly timer: WheelTimer;
   readonly #owner: ConnectionOwner;
@@ -69,6 +72,7 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error) => {
       this.#error = error.message;
+      this.failedLocally = isLocalFailure(error);
     });
     socket.on("close", () => this.#onClose());
   }

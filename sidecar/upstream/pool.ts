@@ -26,8 +26,8 @@ export interface PoolSettings {
 /** An attempt that waits for a connection. Told exactly one of the two, never from within `enqueue`. */
 export interface PoolWaiter extends ConnectionUser {
   onLeased(connection: UpstreamConnection): void;
-  /** The connection that was opened for it failed. */
-  onLeaseFailed(error: string): void;
+  /** The connection that was opened for it failed. @param isLocal by no fault of the endpoint */
+  onLeaseFailed(error: string, isLocal: boolean): void;
 }
 
 /** Off what the endpoint announced, so that its clock and the wire have time: a second, or half of a short one. */
@@ -146,7 +146,7 @@ export class Pool implements ConnectionOwner {
     if (wasConnecting) {
       this.#connecting--;
       const waiter = this.#takeWaiter();
-      waiter?.onLeaseFailed(error === "" ? "closed while connecting" : error);
+      waiter?.onLeaseFailed(error === "" ? "closed while connecting" : error, connection.failedLocally);
     }
     this.#openForWaiters();
   }

@@ -22,6 +22,7 @@ class Line implements StreamConnection {
   canOpen = false;
   openStreams = 0;
   requests = 0;
+  failedLocally = false;
   isDrained = false;
   readonly owner: StreamConnectionOwner;
 

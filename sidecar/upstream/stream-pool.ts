@@ -12,6 +12,8 @@ export interface StreamConnection {
   readonly openStreams: number;
   /** Requests that were sent on it. */
   readonly requests: number;
+  /** What ended it is no fault of the endpoint. */
+  readonly failedLocally: boolean;
   /** Takes no new requests and closes when those under way are done. */
   drain(): void;
   /** Cuts it; the owner is told by `onGone`. */
@@ -43,7 +45,8 @@ export type ConnectStreams = (
 /** An attempt that waits for a stream. Told exactly one of the two, never from within `enqueue`. */
 export interface StreamWaiter {
   onStreamLeased(connection: StreamConnection): void;
-  onLeaseFailed(error: string): void;
+  /** @param isLocal by no fault of the endpoint */
+  onLeaseFailed(error: string, isLocal: boolean): void;
 }
 
 export class StreamPool implements StreamConnectionOwner {
@@ -149,7 +152,7 @@ export class StreamPool implements StreamConnectionOwner {
 
   onShut(connection: StreamConnection, error: string): void {
     this.#forget(connection);
-    if (this.#open.length === 0 && this.#connecting === 0) this.#failWaiters(error);
+    if (this.#open.length === 0 && this.#connecting === 0) this.#failWaiters(error, false);
     else this.#connectForWaiters();
   }
 
@@ -160,17 +163,17 @@ export class StreamPool implements StreamConnectionOwner {
       this.#connecting--;
       // All of them waited for this one; where others stand they may get room there.
       if (this.#open.length === 0 && this.#connecting === 0)
-        this.#failWaiters(error === "" ? "closed while connecting" : error);
+        this.#failWaiters(error === "" ? "closed while connecting" : error, connection.failedLocally);
       // Another one at once would fail as this one did: what stands is waited for.
       else return;
     }
     this.#connectForWaiters();
   }
 
-  #failWaiters(error: string): void {
+  #failWaiters(error: string, isLocal: boolean): void {
     const waiters = [...this.#waiters];
     this.#waiters.clear();
-    for (const waiter of waiters) waiter.onLeaseFailed(error);
+    for (const waiter of waiters) waiter.onLeaseFailed(error, isLocal);
   }
 
   #serve(connection: StreamConnection): void {

@@ -69,10 +69,11 @@ export class HealthChecker<Host extends ProbedHost> {
     let abandon = (): void => {};
     let timer: Timer = clock.after(random.next() * intervalMs * FIRST_PROBE_SHARE, () => probe());
     const probe = (): void => {
-      abandon = this.#probe(target, (error) => {
+      abandon = this.#probe(target, (error, isLocal) => {
         // Armed before anybody is told, so that a listener that stops the checks finds the timer.
         timer = clock.after(this.#nextDelayMs(), probe);
-        this.#record(host, error);
+        // One that could not be sent says nothing about the endpoint.
+        if (!isLocal) this.#record(host, error);
       });
     };
     return {

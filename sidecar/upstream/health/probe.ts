@@ -5,6 +5,7 @@ import type { Client } from "undici";
 import type { HostPort } from "../../../runtime/address.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import { nodeHttp2 } from "../../../runtime/lazy-modules.ts";
+import { isLocalFailure } from "../../../runtime/local-failure.ts";
 
 export type ProbeKind =
   | {
@@ -18,20 +19,27 @@ export type ProbeKind =
   | { readonly type: "tcp" }
   | { readonly type: "grpc"; readonly service: string };
 
-/** Calls back once with why it failed, "" when it passed. Abandoned by calling what it returns. */
-export type Probe = (target: HostPort, done: (error: string) => void) => () => void;
+/** Why it failed, "" when it passed. @param isLocal it could not be made, by no fault of the endpoint */
+type ProbeDone = (error: string, isLocal: boolean) => void;
+
+/** Calls back once. Abandoned by calling what it returns. */
+export type Probe = (target: HostPort, done: ProbeDone) => () => void;
+
+/** Calls back with how it ended; an error says by itself whose it was. */
+type Attempt = (target: HostPort, done: (end: string | Error) => void) => () => void;
 
 /** The probe of this kind, which takes at most `timeoutMs`. */
 export function buildProbe(kind: ProbeKind, timeoutMs: number, clock: Clock): Probe {
   const start = startOf(kind);
   return (target, done) => {
     let isDone = false;
-    const finish = (error: string): void => {
+    const finish = (end: string | Error): void => {
       if (isDone) return;
       isDone = true;
       timer.cancel();
       stop();
-      done(error);
+      if (typeof end === "string") done(end, false);
+      else done(end.message, isLocalFailure(end));
     };
     const timer = clock.after(timeoutMs, () => finish(`no answer in ${timeoutMs} ms`));
     const stop = start(target, finish);
@@ -43,7 +51,7 @@ export function buildProbe(kind: ProbeKind, timeoutMs: number, clock: Clock): Pr
   };
 }
 
-function startOf(kind: ProbeKind): Probe {
+function startOf(kind: ProbeKind): Attempt {
   switch (kind.type) {
     case "http":
       return (target, done) => getStatus(kind, target, done);
@@ -54,7 +62,11 @@ function startOf(kind: ProbeKind): Probe {
   }
 }
 
-function getStatus(kind: ProbeKind & { type: "http" }, target: HostPort, done: (error: string) => void): () => void {
+function getStatus(
+  kind: ProbeKind & { type: "http" },
+  target: HostPort,
+  done: (end: string | Error) => void,
+): () => void {
   const headers = {
     "user-agent": "weft-health-check",
     ...(kind.host !== "" && { host: kind.host }),
@@ -72,7 +84,7 @@ function getStatus(kind: ProbeKind & { type: "http" }, target: HostPort, done: (
       expectedStatuses.length === 0 ? status >= 200 && status <= 299 : expectedStatuses.includes(status);
     done(isExpected ? "" : `status ${status}`);
   };
-  ask().catch((error: unknown) => done(error instanceof Error ? error.message : String(error)));
+  ask().catch((error: unknown) => done(error instanceof Error ? error : String(error)));
   return () => {
     isStopped = true;
     client?.destroy().catch(() => {});
@@ -83,10 +95,10 @@ function authorityOf({ host, port }: HostPort): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function openConnection(target: HostPort, done: (error: string) => void): () => void {
+function openConnection(target: HostPort, done: (end: string | Error) => void): () => void {
   const socket = connect(target.port, target.host);
   socket.on("connect", () => done(""));
-  socket.on("error", (error) => done(error.message));
+  socket.on("error", done);
   return () => socket.destroy();
 }
 
@@ -95,9 +107,9 @@ const SERVING = Buffer.from([0x08, 0x01]);
 const GRPC_FRAME_HEAD_BYTES = 5;
 const ANSWER_BYTES_MAX = 1_024;
 
-function callHealth(service: string, target: HostPort, done: (error: string) => void): () => void {
+function callHealth(service: string, target: HostPort, done: (end: string | Error) => void): () => void {
   const session = nodeHttp2().connect(`http://${authorityOf(target)}`);
-  session.on("error", (error) => done(error.message));
+  session.on("error", done);
   const call = session.request({
     ":method": "POST",
     ":path": "/grpc.health.v1.Health/Check",
@@ -108,7 +120,7 @@ function callHealth(service: string, target: HostPort, done: (error: string) => 
   call.on("data", (bytes: Buffer) => {
     if (answer.length < ANSWER_BYTES_MAX) answer = Buffer.concat([answer, bytes]);
   });
-  call.on("error", (error) => done(error.message));
+  call.on("error", done);
   call.on("close", () => done(isServing(answer) ? "" : "not SERVING"));
   call.end(healthRequest(service));
   return () => session.destroy();
