@@ -4,6 +4,8 @@
 export interface DataPathLimits {
   /** Client connections per listener; one more is closed at once and counted. */
   readonly clientConnectionsMax: number;
+  /** Files and sockets that the process may have open; what sockets get of it is in runtime/socket-budget.ts. */
+  readonly descriptorsMax: number;
   /** From the first byte of a request head to its end; then 408. Envoy leaves it open, nginx 60 s, Node 60 s. */
   readonly headTimeoutMs: number;
   /** Silence between two reads of a request body that is not complete; then 408. */
@@ -34,6 +36,7 @@ export interface DataPathLimits {
 
 export const DEFAULT_LIMITS: DataPathLimits = {
   clientConnectionsMax: 16_384,
+  descriptorsMax: Number.POSITIVE_INFINITY,
   headTimeoutMs: 15_000,
   bodyIdleTimeoutMs: 60_000,
   clientIdleTimeoutMs: 3_600_000,

@@ -6,6 +6,7 @@ import { resourceName } from "../rules/resource.ts";
 import { silentLog } from "../runtime/log.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { seededRandom } from "../runtime/random.ts";
+import { SocketBudget } from "../runtime/socket-budget.ts";
 import { TimerWheel } from "../runtime/timer-wheel.ts";
 import { Turn } from "../runtime/turn.ts";
 import { Metrics } from "./observe/metrics.ts";
@@ -23,6 +24,7 @@ function empty() {
   const pool = {
     clock,
     wheel,
+    sockets: new SocketBudget(Number.POSITIVE_INFINITY),
     socketMode: "shared",
     writeBufferBytes: 65_536,
     flushes,

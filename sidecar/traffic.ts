@@ -4,6 +4,7 @@
 import type { Resource } from "../rules/resource.ts";
 import type { HostPort } from "../runtime/address.ts";
 import { every, type Timer } from "../runtime/clock.ts";
+import { descriptorsMax } from "../runtime/descriptors.ts";
 import type { LogLevel } from "../runtime/log.ts";
 import { ProcessFigures, type Usage } from "../runtime/process-figures.ts";
 import type { AccessLog, LineSink } from "./access-log.ts";
@@ -111,7 +112,15 @@ export class LocalTraffic implements Traffic {
   }
 
   static async create(options: DataPathOptions & SharedTraffic, stdout: LineSink): Promise<LocalTraffic> {
-    return new LocalTraffic(await createDataPath(options), stdout, options);
+    const limits = { descriptorsMax: descriptorsMax(), ...options.limits };
+    const path = await createDataPath({ ...options, limits });
+    const { clientsMax } = path.sockets;
+    if (clientsMax < path.limits.clientConnectionsMax)
+      path.log.info(
+        { descriptors: limits.descriptorsMax, clientsMax },
+        "the file descriptors are enough for fewer client connections",
+      );
+    return new LocalTraffic(path, stdout, options);
   }
 
   publish(resources: ReadonlyMap<string, Resource>, revision: number): void {

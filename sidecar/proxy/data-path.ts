@@ -5,6 +5,7 @@ import type { Log } from "../../runtime/log.ts";
 import { ProcessLoad } from "../../runtime/process-load.ts";
 import type { Random } from "../../runtime/random.ts";
 import { chooseSocketMode } from "../../runtime/shared-socket.ts";
+import { SocketBudget } from "../../runtime/socket-budget.ts";
 import type { SocketMode } from "../../runtime/socket-output.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { type HeldReads, type Stage, Turn } from "../../runtime/turn.ts";
@@ -54,6 +55,8 @@ export interface DataPath {
   readonly http1Limits: Http1Limits;
   readonly http2: Http2Tools;
   readonly socketMode: SocketMode;
+  /** Of all listeners and pools. */
+  readonly sockets: SocketBudget;
   readonly wheel: TimerWheel;
   /** What is done for all requests of one turn together. */
   readonly turn: TurnStages;
@@ -112,7 +115,8 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const stages = turnStages(turn);
   const { answers } = stages;
   const { flushes } = turn;
-  const base = { clock, wheel, socketMode, writeBufferBytes: limits.writeBufferBytes, flushes, answers };
+  const sockets = new SocketBudget(limits.descriptorsMax);
+  const base = { clock, wheel, sockets, socketMode, writeBufferBytes: limits.writeBufferBytes, flushes, answers };
   const http2: Http2Tools = {
     ...base,
     turn,
@@ -160,6 +164,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     http1Limits: { ...DEFAULT_HTTP1_LIMITS, ...options.http1Limits },
     http2,
     socketMode,
+    sockets,
     wheel,
     turn: stages,
     metrics,

@@ -7,12 +7,12 @@ import { SocketWriter } from "../../runtime/socket-writer.ts";
 import type { TimerWheel } from "../../runtime/timer-wheel.ts";
 import type { Http2Transport } from "../http2/contract.ts";
 import type { Http2Limits } from "../http2/limits.ts";
+import type { SocketTools } from "../upstream/endpoint-socket.ts";
 
 /** One per process. */
-export interface Http2Tools {
+export interface Http2Tools extends SocketTools {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
-  readonly socketMode: SocketMode;
   /** Bytes queued in one socket before data waits in the codec. */
   readonly writeBufferBytes: number;
   readonly limits: Http2Limits;

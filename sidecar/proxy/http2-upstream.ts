@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import { isLocalFailure } from "../../runtime/local-failure.ts";
-import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
+import type { ByteReader } from "../../runtime/shared-socket.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import { Http2Connection } from "../http2/connection.ts";
 import type { CloseCause, Http2ConnectionHandler, Http2StreamView, StreamHandler } from "../http2/contract.ts";
@@ -11,7 +11,7 @@ import { ERROR } from "../http2/error-code.ts";
 import type { Http2Head } from "../http2/head.ts";
 import { type Http2Limits, type KeepAliveTimes, MESH_KEEP_ALIVE } from "../http2/limits.ts";
 import type { Refusal } from "../http2/refusal.ts";
-import { TCP_KEEP_ALIVE } from "../upstream/connection.ts";
+import { connectToEndpoint } from "../upstream/endpoint-socket.ts";
 import { type PoolSettings, TCP_KEEP_ALIVE_MS } from "../upstream/pool.ts";
 import type { StreamConnection, StreamConnectionOwner } from "../upstream/stream-pool.ts";
 import { type Http2Tools, SocketTransport } from "./http2-transport.ts";
@@ -53,7 +53,7 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
     this.#tools = tools;
     this.#settings = settings;
     this.#keepAlive = settings.keepAlive ?? (isMesh ? MESH_KEEP_ALIVE : keepAliveOf(tools.limits));
-    this.#socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, this, tools.socketMode);
+    this.#socket = connectToEndpoint(target, this, tools);
     this.#connection = new Http2Connection({
       role: "client",
       transport: new SocketTransport(this.#socket, tools.socketMode, tools.writeBufferBytes),

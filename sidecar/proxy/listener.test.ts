@@ -106,6 +106,22 @@ test("idle client connections close after their time", async () => {
   expect(await new Client(port).ends()).toBe("end");
 });
 
+test("clients get half of the file descriptors that are there for sockets, whatever the listener, and endpoints the rest", async () => {
+  const app = await startEndpoint();
+  const { port, path } = await inboundRig(app.address, { limits: { descriptorsMax: 1 } });
+  const { sockets } = path;
+  const clients = Array.from({ length: sockets.clientsMax }, () => new Client(port));
+  await until(() => sockets.clients === clients.length);
+  const late = new Client(port);
+  await until(() => late.hasEnded || late.isClosed);
+  expect(path.metrics.clientConnections.cell("inbound", "refused").value).toBe(1);
+  for (const client of clients) client.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  await until(() => app.connections.length === clients.length);
+  expect(sockets.takesEndpoint).toBe(false);
+  for (const client of clients) client.socket.destroy();
+  await until(() => sockets.clients === 0 && sockets.endpoints === 0);
+});
+
 test("one connection past the bound is closed at once", async () => {
   const app = await answering(ok("x"));
   const { port, listener, path } = await inboundRig(app.address, { limits: { clientConnectionsMax: 2 } });

@@ -106,7 +106,8 @@ class PortListener implements Listener, LinkOwner, Drainable {
   #onConnection(socket: Socket): void {
     this.acceptedCount++;
     const direction = this.#router.direction;
-    const isFull = this.#connections.size >= this.#path.limits.clientConnectionsMax;
+    const { limits, sockets } = this.#path;
+    const isFull = this.#connections.size >= limits.clientConnectionsMax || !sockets.takesClient;
     this.#path.metrics.clientConnections.cell(direction, isFull ? "refused" : "accepted").value++;
     if (isFull) {
       socket.destroy();
@@ -115,6 +116,7 @@ class PortListener implements Listener, LinkOwner, Drainable {
     try {
       this.#connections.add(this.#newLink(socket, this));
       this.#path.metrics.clientConnectionsActive.cell(direction).value++;
+      sockets.clients++;
     } catch (error) {
       this.#path.log.error({ err: error }, "a connection could not be taken over");
       socket.destroy();
@@ -127,7 +129,10 @@ class PortListener implements Listener, LinkOwner, Drainable {
   }
 
   onLinkClosed(link: ClientLink): void {
-    if (this.#connections.delete(link)) this.#path.metrics.clientConnectionsActive.cell(this.#router.direction).value--;
+    if (this.#connections.delete(link)) {
+      this.#path.metrics.clientConnectionsActive.cell(this.#router.direction).value--;
+      this.#path.sockets.clients--;
+    }
     this.#drain?.onConnectionClosed();
   }
 

@@ -3,14 +3,12 @@
 import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import { isLocalFailure } from "../../runtime/local-failure.ts";
-import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
+import type { ByteReader } from "../../runtime/shared-socket.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { HeldReader, HeldReads } from "../../runtime/turn.ts";
 import { TurnWriter } from "../../runtime/turn-writer.ts";
+import { connectToEndpoint } from "./endpoint-socket.ts";
 import type { PoolTools } from "./tools.ts";
-
-/** An endpoint that vanished without a word, behind a tunnel say, is noticed by TCP after this. */
-export const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
 
 /** The attempt that a connection works for. */
 export interface ConnectionUser {
@@ -61,7 +59,7 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
     this.target = target;
     this.timer = new WheelTimer(this);
     this.#answers = tools.answers;
-    this.socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, this, tools.socketMode);
+    this.socket = connectToEndpoint(target, this, tools);
     this.#writer = new TurnWriter(this.socket, tools.socketMode, tools.writeBufferBytes, tools.flushes);
     this.#listen(this.socket);
   }

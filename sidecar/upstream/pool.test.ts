@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { afterEach, expect, test } from "vitest";
 import { systemClock } from "../../runtime/clock.ts";
 import { latin1 } from "../../runtime/latin1.ts";
+import { SocketBudget } from "../../runtime/socket-budget.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { Turn } from "../../runtime/turn.ts";
 import type { UpstreamConnection } from "./connection.ts";
@@ -39,12 +40,13 @@ async function listen(onConnection: (socket: Socket) => void = () => {}) {
   return { server, sockets, port: (server.address() as AddressInfo).port };
 }
 
-function tools(): PoolTools {
+function tools(sockets = new SocketBudget(Number.POSITIVE_INFINITY)): PoolTools {
   const turn = new Turn(setImmediate);
   const wheel = new TimerWheel(systemClock);
   return {
     clock: systemClock,
     wheel,
+    sockets,
     socketMode: "shared",
     writeBufferBytes: 65_536,
     flushes: turn.flushes,
@@ -84,9 +86,9 @@ class Waiter implements PoolWaiter {
     this.isSettled = true;
     this.#lease(connection);
   }
-  onLeaseFailed(error: string): void {
+  onLeaseFailed(error: string, isLocal: boolean): void {
     this.isSettled = true;
-    this.#fail(new Error(error));
+    this.#fail(new Error(isLocal ? `local: ${error}` : error));
   }
   onUpstreamBytes(bytes: Buffer, start: number, end: number): void {
     this.text += latin1(bytes, start, end);
@@ -123,6 +125,20 @@ test("a released connection is leased again, the last one first", async () => {
   expect((await lease(pool)).connection).toBe(second.connection);
   expect((await lease(pool)).connection).toBe(first.connection);
   expect(sockets).toHaveLength(2);
+});
+
+test("a connection that the process has no socket for fails by no fault of the endpoint", async () => {
+  const { port } = await listen();
+  const sockets = new SocketBudget(0);
+  const pool = new Pool({ host: "127.0.0.1", port }, SETTINGS, tools(sockets));
+  cleanups.push(() => pool.destroy());
+  sockets.clients = sockets.socketsMax - 1;
+  await lease(pool);
+  await expect(lease(pool)).rejects.toThrow("local: EMFILE");
+  expect([sockets.endpoints, pool.connectingCount, pool.leasedCount]).toEqual([1, 0, 1]);
+  pool.destroy();
+  await until(() => sockets.endpoints === 0);
+  await lease(pool);
 });
 
 test("bytes, end and close reach the one who leased it", async () => {
