@@ -252,10 +252,10 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
 
   /** Goes on with what came early, now that there is somebody for it. */
   #takeHeld(): void {
-    const { held } = this.#intake;
-    if (held !== undefined && (this.#state === "head" || this.#state === "tunnel" || this.#state === "discarding")) {
-      this.#intake.held = undefined;
-      this.#consume(held, 0, held.length);
+    const { held, heldAt, hasHeld } = this.#intake;
+    if (hasHeld && (this.#state === "head" || this.#state === "tunnel" || this.#state === "discarding")) {
+      this.#intake.hasHeld = false;
+      this.#consume(held, heldAt, held.length);
     } else if (this.#hasEnded) this.#afterEnd();
     else this.#settle();
   }
@@ -263,7 +263,7 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
   /** What was read is dealt with. */
   #settle(): void {
     const isSpare = this.#room.areMany && this.isIdle && !this.#decoder.isInEmptyLine;
-    if (this.#state === "over" || (isSpare && this.#intake.held === undefined)) this.#leave(0);
+    if (this.#state === "over" || (isSpare && !this.#intake.hasHeld)) this.#leave(0);
     else this.#intake.update();
   }
 
@@ -303,7 +303,7 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
     this.#guard(() => {
       this.content.take();
       this.#hasEnded = true;
-      if (this.#intake.held === undefined || this.#state === "answering") this.#afterEnd();
+      if (!this.#intake.hasHeld || this.#state === "answering") this.#afterEnd();
     });
   }
 

@@ -127,9 +127,9 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.#state = "tunnel";
     this.outlet.open();
     this.#timer.arm("stream", this.#path.limits.tunnelIdleTimeoutMs);
-    const { held } = this.#intake;
-    this.#intake.held = undefined;
-    if (held !== undefined) this.#pass(held, held.length);
+    const { held, hasHeld } = this.#intake;
+    this.#intake.hasHeld = false;
+    if (hasHeld) this.#pass(held, held.length);
     if (this.#hasEnded) this.#exchange.tunnel.onClientEnd();
     this.#intake.update();
   }
