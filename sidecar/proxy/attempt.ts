@@ -25,6 +25,8 @@ export interface AttemptHolder {
 export abstract class Attempt implements TimerOwner {
   state: AttemptState = "idle";
   member: EndpointMember | undefined = undefined;
+  /** Which attempt of its request it is, from 1 on, in the order in which they began. */
+  number = 0;
   abstract readonly outlet: MessageOutlet;
   /** In which form answers' bodies can be had. */
   abstract readonly form: BodyForm;

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import {
   answering,
+  Client,
   cleanUp,
   type Endpoint,
   type EndpointConnection,
@@ -83,6 +84,29 @@ describe("a request whose answer is late", () => {
     const { states, state } = path.snapshots.current.services.get(SERVICE)!.cluster;
     await until(() => [...states.values()].every(({ activeRequests }) => activeRequests === 0));
     expect([state.activeRequests, state.activeRetries]).toEqual([0, 0]);
+  });
+
+  test("the first attempt says that it is the first, though it is sent after the copy", async () => {
+    const [a, b] = [await startEndpoint(), await startEndpoint()];
+    const pool = "  connectionPool: { maxConnections: 1 }\n";
+    const rules = serviceOf("orders", a.address, b.address) + policy(`${HEDGE}${pool}`);
+    const { port } = await outboundRig({ rules });
+    // One that is never copied has the only connection of its endpoint, and one the other's for a moment.
+    const post = new Client(port).send("POST /1 HTTP/1.1\r\nHost: orders\r\nContent-Length: 0\r\n\r\n");
+    await until(() => a.connections.length + b.connections.length === 1);
+    const [busy, free] = a.connections.length === 1 ? [a, b] : [b, a];
+    const second = new Client(port).send("POST /2 HTTP/1.1\r\nHost: orders\r\nContent-Length: 0\r\n\r\n");
+    const other = await free.connection(0);
+    await other.receives("/2");
+    other.socket.write(ok("done"));
+    await second.receives("done");
+    new Client(port).send("GET /3 HTTP/1.1\r\nHost: orders\r\n\r\n");
+    expect(await other.receives("GET /3 ")).toContain("x-envoy-attempt-count: 2\r\n");
+    const waited = await busy.connection(0);
+    waited.socket.write(ok("done"));
+    await post.receives("done");
+    const received = await waited.receives("GET /3 ");
+    expect(received.slice(received.indexOf("GET /3 "))).toContain("x-envoy-attempt-count: 1\r\n");
   });
 
   test("takes the first attempt's answer when that comes after all, and cancels the copy", async () => {

@@ -116,7 +116,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     // A sidecar beside the endpoint makes the last piece of the tunnel.
     if (member.endpoint.mesh) attempt.isRawTunnel = false;
     attempt.needsUpgrade = head.upgrade && this.#client.outlet.form === "data";
-    this.retry.tries++;
+    attempt.number = ++this.retry.tries;
     attempt.start(member, head.method, head.upgrade, destination.perTryTimeoutMs, kind === "fresh");
   }
 
@@ -133,7 +133,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     // It goes out when it began, or as soon as it has a connection: no look at the clock.
     const nowMs = attempt.record.connectedMs || attempt.record.startedMs;
     const leftMs = deadline.leftMs(destination, nowMs);
-    return context + hopLines(destination.hopFields, this.retry.tries, leftMs, destination.isGrpc);
+    return context + hopLines(destination.hopFields, attempt.number, leftMs, destination.isGrpc);
   }
 
   /** Should this answer be given up, for another attempt, for a copy that is under way, or for a fallback? */
