@@ -44,6 +44,8 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
   #http2: ByteReader | undefined = undefined;
   /** A beginning that may still become the preface. */
   #held: Buffer = NOTHING;
+  /** Since when, by the clock. */
+  #heldSinceMs = 0;
 
   constructor(accepted: Socket, owner: LinkOwner, path: DataPath, seats: Http1Seats, streamSeats: Http2Seats) {
     this.#owner = owner;
@@ -88,8 +90,11 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
     if (matched === PREFACE.length) this.#speakHttp2(bytes, length);
     // "P" alone may also be the first byte of POST: either way the rest is waited for.
     else if (matched === length) {
+      if (this.#held === NOTHING) {
+        this.#heldSinceMs = this.#path.clock.now();
+        this.#timer.arm("head", this.#path.limits.headTimeoutMs, this.#heldSinceMs);
+      }
       this.#held = Buffer.from(bytes.subarray(0, length));
-      if (this.#timer.phase !== "head") this.#timer.arm("head", this.#path.limits.headTimeoutMs);
     } else this.#speakHttp1(bytes, length);
   }
 
@@ -106,8 +111,8 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
 
   #speakHttp1(bytes: Buffer, length: number): void {
     this.#state = "http1";
-    this.#held = NOTHING;
     this.#sit().onBytes(bytes, 0, length);
+    this.#held = NOTHING;
   }
 
   #sit(): Http1Seat {
@@ -121,6 +126,12 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
 
   get isDraining(): boolean {
     return this.#owner.isDraining;
+  }
+
+  get headLeftMs(): number {
+    const { clock, limits } = this.#path;
+    if (this.#held === NOTHING) return limits.headTimeoutMs;
+    return Math.max(0, limits.headTimeoutMs - (clock.now() - this.#heldSinceMs));
   }
 
   write(text: string): boolean {

@@ -55,6 +55,8 @@ export interface ByteSink {
 export interface SeatedLink extends ByteSink {
   readonly remoteAddress: string;
   readonly isDraining: boolean;
+  /** Time for a head that begins now, less what its first bytes have waited already. */
+  readonly headLeftMs: number;
   pauseReading(): void;
   resumeReading(): void;
   /** Ends the sidecar's side alone. */

@@ -129,8 +129,7 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
   #readHead(bytes: Buffer, start: number, end: number): number {
     const at = this.#decoder.decodeHead(bytes, start, end);
     if (at === NEEDS_MORE) {
-      if (this.#decoder.hasBegun && this.#timer.phase !== "head")
-        this.#timer.arm("head", this.#path.limits.headTimeoutMs);
+      if (this.#decoder.hasBegun && this.#timer.phase !== "head") this.#timer.arm("head", this.#link?.headLeftMs ?? 0);
       return end;
     }
     if (at === REFUSED) return this.#refuse(this.#decoder.refusal, end);

@@ -177,6 +177,7 @@ test("free seats wait for as many connections as there were, and go when nobody 
   const link: SeatedLink = {
     remoteAddress: "",
     isDraining: false,
+    headLeftMs: 1_000,
     isEmpty: true,
     write: () => true,
     writeBytes: () => true,

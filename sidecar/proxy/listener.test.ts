@@ -100,6 +100,17 @@ test("a head that begins like the preface of HTTP/2 and stops has the time of on
   expect(path.clock.now() - beganMs).toBeLessThan(1.9 * headTimeoutMs);
 });
 
+test("and so has one that turns out to be none after a while", async () => {
+  const app = await startEndpoint();
+  const headTimeoutMs = 1_000;
+  const { port, path } = await inboundRig(app.address, { limits: { headTimeoutMs } });
+  const beganMs = path.clock.now();
+  const client = new Client(port).send("P");
+  await until(() => path.clock.now() - beganMs > 0.9 * headTimeoutMs);
+  expect(await client.send("O").receives("x-weft-reason: client-timeout")).toContain("HTTP/1.1 408 ");
+  expect(path.clock.now() - beganMs).toBeLessThan(1.8 * headTimeoutMs);
+});
+
 test("idle client connections close after their time", async () => {
   const app = await startEndpoint();
   const { port } = await inboundRig(app.address, { limits: { clientIdleTimeoutMs: 40 } });
