@@ -83,12 +83,20 @@ async function counted(web: RunningProgram, outcome: string): Promise<number> {
 describe("which requests, and what a line says", () => {
   test("errors, what is slow, and a share of the rest", async () => {
     const { web, file } = await startLogged({ filter: { errors: true, slowerThan: "100ms", sampling: 0 } });
-    await get(web, "/good");
+    // On a busy machine any request may be slow: asked until one was seen to be fast.
+    let fast = 0;
+    await eventually("a fast answer", async () => {
+      const startedMs = performance.now();
+      await get(web, `/good${++fast}`);
+      return performance.now() - startedMs < 100;
+    });
     await get(web, "/broken");
     await get(web, "/slow");
     await get(web, "/nowhere", { host: "nobody" });
     await web.interrupt();
-    expect(targetsOf(file)).toEqual(["/broken", "/slow", "/nowhere"]);
+    const targets = targetsOf(file);
+    expect(targets.slice(-3)).toEqual(["/broken", "/slow", "/nowhere"]);
+    expect(targets).not.toContain(`/good${fast}`);
   });
 
   test("a share of the rest", async () => {
