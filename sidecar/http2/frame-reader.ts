@@ -293,8 +293,10 @@ export class FrameReader {
       const whole = this.#partial;
       this.#partial = undefined;
       this.#partialBytes = 0;
-      if (this.#blockStreamId === 0) this.finishedCount++;
+      const wasInBlock = this.#blockStreamId !== 0;
       this.#dispatch(whole, 0, length);
+      // A header block that goes on is the same unfinished head.
+      if (!wasInBlock && this.#blockStreamId === 0) this.finishedCount++;
     }
     return start + taken;
   }

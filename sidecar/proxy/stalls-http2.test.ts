@@ -246,6 +246,21 @@ describe("a head that is not finished", () => {
     },
   );
 
+  test("its frames share its time", async () => {
+    const headTimeoutMs = 1_000;
+    const endpoint = await rawAnswering((id) => [headers(id, OK), data(id, "fine", END)]);
+    const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port), limits: { headTimeoutMs } });
+    const client = new RawClient(rig.port).get(1);
+    await client.ends(1);
+    const beganMs = performance.now();
+    client.send(beginning.subarray(0, 100));
+    await until(() => performance.now() - beganMs > 0.9 * headTimeoutMs);
+    client.send(beginning.subarray(100));
+    await until(() => client.isClosed);
+    expect(client.log.goawayText).toBe("unfinished-head");
+    expect(performance.now() - beganMs).toBeLessThan(1.8 * headTimeoutMs);
+  });
+
   test("many that are cut and finished are none of it", async () => {
     const endpoint = await rawAnswering((id) => [headers(id, OK), data(id, "fine", END)]);
     const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port), limits: { headTimeoutMs: 500 } });
