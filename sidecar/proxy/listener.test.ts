@@ -81,7 +81,7 @@ test("the drain deadline cuts what is left", async () => {
 
 test.each([
   ["head", "GET / HTTP/1.1\r\nHo", { headTimeoutMs: 50 }, "HTTP/1.1 408 "],
-  ["body", "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nab", { bodyIdleTimeoutMs: 50 }, "HTTP/1.1 408 "],
+  ["body", "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nab", { bodyIdleTimeoutMs: 300 }, "HTTP/1.1 408 "],
 ])("a %s that stops is timed out", async (_name, bytes, limits, expected) => {
   const app = await startEndpoint();
   const { port, path } = await inboundRig(app.address, { limits });
