@@ -89,6 +89,7 @@ export class Http2Connection
       pings: new FloodGuard(limits.pings, clock),
       settings: new FloodGuard(limits.settings, clock),
       idleFrames: new FloodGuard(limits.idleFrames, clock),
+      lateFrames: new FloodGuard(limits.lateFrames, clock),
       emptyFrames: new FloodGuard(limits.emptyFrames, clock),
       windowUpdates: new FloodGuard(limits.windowUpdates, clock),
       tableUpdates: new FloodGuard(limits.tableUpdates, clock),

@@ -76,13 +76,13 @@ describe("floods end the connection with ENHANCE_YOUR_CALM", () => {
     ["unknown frames", { idleFrames: FEW }, () => frame(0x77, 0, 3), "idle-frame-flood"],
     [
       "RST_STREAM of a stream that is over",
-      { idleFrames: FEW },
+      { lateFrames: FEW },
       (turn) => Buffer.concat([turn === 0 ? Buffer.concat([headers(1, POST), rst(1, 8)]) : NOTHING, rst(1, 8)]),
       "idle-frame-flood",
     ],
     [
       "HEADERS of a stream that we have reset",
-      { idleFrames: FEW },
+      { lateFrames: FEW },
       (turn) =>
         Buffer.concat([
           turn === 0 ? Buffer.concat([headers(1, POST), windowUpdate(1, 0)]) : NOTHING,
@@ -147,7 +147,7 @@ it("streams opened behind the last GOAWAY are refused, and counted as resets", (
 
 describe("what is no flood", () => {
   it("what comes late for streams that have ended, at any rate of them", () => {
-    const script = new Script({ role: "client", limits: { idleFrames: FEW } });
+    const script = new Script({ role: "client", limits: { lateFrames: FEW } });
     script.send(Buffer.concat([settings(), frame(4, 1, 0)]));
     for (let turn = 0; turn < 100; turn++) {
       const stream = script.connection.request(requestHead("GET", "/"), true, script);
@@ -169,7 +169,7 @@ describe("what is no flood", () => {
   });
 
   it("calls given up when they have lasted a second, and none of them ends well", () => {
-    const script = server({ limits: { resets: FEW, lastingStreamMs: 1000, idleFrames: FEW } });
+    const script = server({ limits: { resets: FEW, lastingStreamMs: 1000, lateFrames: FEW } });
     const ids = (round: number): number[] => Array.from({ length: 100 }, (_, index) => id(round * 100 + index));
     for (let round = 0; round < 10; round++) {
       script.send(Buffer.concat(ids(round).map((stream) => lastHeaders(stream, GET))));

@@ -82,11 +82,10 @@ export interface Http2Limits {
   readonly pings: FloodBound;
   /** SETTINGS and GOAWAY, for which all streams are looked at. */
   readonly settings: FloodBound;
-  /**
-   * PRIORITY, PRIORITY_UPDATE, frames of unknown types, and HEADERS and RST_STREAM of streams that are over: of these as
-   * many as streams can end at once, and each that ends allows 4 more, sent before the peer knew of it.
-   */
+  /** PRIORITY, PRIORITY_UPDATE, and frames of unknown types. */
   readonly idleFrames: FloodBound;
+  /** HEADERS and RST_STREAM of streams that are over; each that ends allows 4 more, sent before the peer knew of it. */
+  readonly lateFrames: FloodBound;
   /** DATA without content and without end; HEADERS and CONTINUATION without bytes (CVE-2019-9518). */
   readonly emptyFrames: FloodBound;
   /** WINDOW_UPDATE; each DATA frame sent allows 10 more, as in Envoy. */
@@ -144,7 +143,8 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   lastingStreamMs: 1_000,
   pings: { burst: 100, perSecond: 10 },
   settings: { burst: 100, perSecond: 10 },
-  idleFrames: { burst: 10_000, perSecond: 100 },
+  idleFrames: { burst: 1000, perSecond: 100 },
+  lateFrames: { burst: 10_000, perSecond: 100 },
   emptyFrames: { burst: 100, perSecond: 10 },
   windowUpdates: { burst: 1000, perSecond: 100 },
   tableUpdates: { burst: 100, perSecond: 10 },

@@ -40,6 +40,7 @@ export interface Floods {
   readonly pings: FloodGuard;
   readonly settings: FloodGuard;
   readonly idleFrames: FloodGuard;
+  readonly lateFrames: FloodGuard;
   readonly emptyFrames: FloodGuard;
   readonly windowUpdates: FloodGuard;
   readonly tableUpdates: FloodGuard;
@@ -197,7 +198,7 @@ export class Receiver implements FrameSink {
     if (isServer && streamId > streams.lastPeerId)
       return this.#onRequest(streamId, isEnd, dependsOn, bytes, start, end);
     if (streams.isIdle(streamId)) return this.#refuse("frame-on-idle-stream");
-    this.#countIdle();
+    this.#countLate();
     if (this.#decode(passing, "trailers", bytes, start, end) === CONNECTION_REFUSED) return;
     this.#onFrameOfClosed(streamId);
   }
@@ -300,6 +301,10 @@ export class Receiver implements FrameSink {
     this.#countIdle();
   }
 
+  #countLate(): void {
+    if (!this.#owner.floods.lateFrames.take()) this.#refuse("idle-frame-flood");
+  }
+
   #countIdle(): void {
     if (!this.#owner.floods.idleFrames.take()) this.#refuse("idle-frame-flood");
   }
@@ -313,7 +318,7 @@ export class Receiver implements FrameSink {
     const stream = streams.table.get(streamId);
     if (stream !== undefined) streams.onPeerReset(stream, code);
     else if (streams.isIdle(streamId)) this.#refuse("frame-on-idle-stream");
-    else this.#countIdle();
+    else this.#countLate();
   }
 
   onWindowUpdate(streamId: number, increment: number): void {

@@ -34,7 +34,7 @@ export interface StreamsOwner {
   readonly windows: ReceiveWindows;
   readonly peer: PeerSettings;
   /** Of resets by the peer, or that it brought about; of frames that mean nothing. */
-  readonly floods: { readonly resets: FloodGuard; readonly idleFrames: FloodGuard };
+  readonly floods: { readonly resets: FloodGuard; readonly lateFrames: FloodGuard };
   onResetFlood(): void;
   onLeftWaiting(stream: Http2Stream): void;
 }
@@ -218,7 +218,7 @@ export class Streams implements StreamHost {
     stream.state = "closed";
     this.table.delete(stream.id);
     if (isWhole) owner.floods.resets.allow(1);
-    owner.floods.idleFrames.allow(LATE_FRAMES_MAX);
+    owner.floods.lateFrames.allow(LATE_FRAMES_MAX);
     owner.sender.forget(stream);
     if (stream.stalledBytes > 0) {
       owner.windows.release(stream);
