@@ -89,10 +89,19 @@ class Talk {
     return this.received;
   }
 
-  /** The version that greeted; "" when the connection was closed instead. */
+  /** The version that greeted, or what came instead. */
   async greeting(): Promise<string> {
-    await eventually("a greeting or the end", () => this.received.includes("\n") || this.isClosed);
-    return this.received.match(/^220 (\S+) is ready\n/)?.[1] ?? "";
+    try {
+      await eventually("a greeting or the end", () => this.received.includes("\n") || this.isClosed);
+    } catch {
+      return `neither greeting nor end: ${this.#fate}`;
+    }
+    return this.received.match(/^220 (\S+) is ready\n/)?.[1] ?? `no greeting: ${this.#fate}`;
+  }
+
+  get #fate(): string {
+    const { received, error, isClosed, socket } = this;
+    return JSON.stringify({ received, error, isClosed, from: socket.localPort });
   }
 }
 
@@ -230,7 +239,7 @@ spec:
     const mesh = await startMesh();
     const client = await startClient(mesh);
     const talk = new Talk(portOf(client));
-    expect(await talk.greeting()).toBe("");
+    expect(await talk.greeting()).toMatch(/^no greeting/);
     expect(talk.error).toBe("ECONNRESET");
     expect(client.stderr).toContain("tcp connections refused");
     expect(await metric(client, "weft_requests_total", 'reason="no-such-service"')).toBe(1);
