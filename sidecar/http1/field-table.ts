@@ -1,6 +1,7 @@
 // The field lines of one section (a head or trailers) as offsets into its text. Not a map: order, case and
 // duplicates are kept as they came. All marks of all fields stand in one array: what a request looks at of each
 // connection decides what it costs.
+import { endsMediaType, isMediaType } from "../../runtime/media-type.ts";
 import { FIELD } from "./field.ts";
 import type { HeadSource } from "./head-source.ts";
 import { knownLines, NO_LINE } from "./line-memo.ts";
@@ -163,13 +164,16 @@ export class FieldTable {
     return this.valueEnd(index) - start === value.length && this.standsAt(start, value);
   }
 
-  /** Does the first value of a known kind begin so? Cuts nothing out. */
-  knownStartsWith(kind: number, beginning: string): boolean {
+  /** Is the first value of a known kind this media type? Cuts nothing out. */
+  isMediaType(kind: number, type: string): boolean {
     if ((this.present & (1 << kind)) === 0) return false;
-    if (this.source !== undefined) return this.known(kind)?.startsWith(beginning) === true;
+    if (this.source !== undefined) return isMediaType(this.known(kind), type);
     const index = this.indexOf(kind);
     const start = this.valueStart(index);
-    return this.valueEnd(index) - start >= beginning.length && this.standsAt(start, beginning);
+    const end = this.valueEnd(index);
+    const typeEnd = start + type.length;
+    if (typeEnd > end || !this.standsAt(start, type)) return false;
+    return typeEnd === end || endsMediaType(this.octetAt(typeEnd));
   }
 
   nameAt(index: number): string {

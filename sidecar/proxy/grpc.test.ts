@@ -16,7 +16,18 @@ import {
 } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "vitest";
 import { grpcStatusIn, grpcStatusLines } from "./grpc.ts";
-import { applyRules, cleanUp, inboundRig, outboundRig, type Rig, until } from "./testing/rig.ts";
+import {
+  answering,
+  applyRules,
+  Client as BytesClient,
+  cleanUp,
+  inboundRig,
+  ok,
+  outboundRig,
+  type Rig,
+  serviceOf,
+  until,
+} from "./testing/rig.ts";
 
 const cleanups: (() => unknown)[] = [];
 
@@ -332,6 +343,43 @@ spec:
     expect((await call(client, "x", { metadata })).text).toBe("b");
     expect((await call(client, "x")).text).toBe("a");
     expect((await call(client, "x", { path: "/shop.Orders/Other" })).code).toBe(Code.UNIMPLEMENTED);
+  });
+});
+
+describe("gRPC-Web is not gRPC", () => {
+  const CALL =
+    "POST /shop.Orders/Get HTTP/1.1\r\nhost: orders\r\ncontent-type: application/grpc-web+proto\r\ncontent-length: 0\r\n\r\n";
+  const ANSWER = ok("trailers", "Content-Type: application/grpc-web+proto\r\n");
+
+  test.each(["outbound", "inbound"] as const)(
+    "%s: to an endpoint of HTTP/1.1 as it came, and it fails as HTTP",
+    async (side) => {
+      const endpoint = await answering(ANSWER);
+      const rig =
+        side === "inbound"
+          ? await inboundRig(endpoint.address)
+          : await outboundRig({ rules: serviceOf("orders", endpoint.address) });
+      const client = new BytesClient(rig.port).send(CALL);
+      expect(await client.receives("trailers")).toMatch(/^HTTP\/1.1 200 OK/);
+      await endpoint.stop();
+      client.send(CALL);
+      expect(await client.receives("connect-failure")).toMatch(/HTTP\/1.1 503 /);
+      expect(client.received).not.toContain("grpc-status");
+    },
+  );
+
+  test("answers without trailers speak against nobody", async () => {
+    const endpoint = await answering(ANSWER);
+    const spec = policy("circuitBreaker: { volumeThreshold: 2 }, outlierDetection: { consecutiveErrors: 2 }");
+    const rig = await outboundRig({ rules: serviceOf("orders", endpoint.address) + spec });
+    const client = new BytesClient(rig.port);
+    for (let count = 1; count <= 6; count++) {
+      client.send(CALL.replace("grpc-web+proto", "grpc-web"));
+      await until(() => client.received.split("trailers").length === count + 1);
+    }
+    expect(client.received.match(/HTTP\/1.1 200 OK/g)).toHaveLength(6);
+    const unknown = rig.path.metrics.grpcRequests.cell("outbound", "default/orders", "default/orders", "", "UNKNOWN");
+    expect(unknown.value).toBe(0);
   });
 });
 

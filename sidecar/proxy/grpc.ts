@@ -3,6 +3,7 @@
 
 import type { ReasonName } from "../../rules/reason-names.ts";
 import { decimal } from "../../runtime/decimal.ts";
+import { GRPC, isMediaType } from "../../runtime/media-type.ts";
 import { FIELD } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { FIELD as HTTP2_FIELD } from "../http2/field.ts";
@@ -48,9 +49,9 @@ const HTTP_STATUSES: Readonly<Record<number, number>> = {
   15: 500,
 };
 
-/** `application/grpc`, also with `+proto` and the like. */
+/** `application/grpc`, also with `+proto` and the like; gRPC-Web is not: it needs no HTTP/2, and its trailers are content. */
 export function isGrpc(head: MessageHead): boolean {
-  return head.fields.knownStartsWith(FIELD.contentType, "application/grpc");
+  return head.fields.isMediaType(FIELD.contentType, GRPC);
 }
 
 /** `grpc-status` of a head: an answer without messages has it there. @returns -1 when it has none */
@@ -90,7 +91,7 @@ export function grpcCodeOf({ reason, status, grpcStatus }: Failure): number {
 
 /** `cause`, why `head` was not accepted, as who sent it understands it: in the terms of gRPC where it is a call. */
 export function inTermsOf(cause: Failure, head: Http2Head | undefined): Failure {
-  if (head?.known(HTTP2_FIELD.contentType)?.startsWith("application/grpc") !== true) return cause;
+  if (!isMediaType(head?.known(HTTP2_FIELD.contentType), GRPC)) return cause;
   return { ...cause, grpcStatus: grpcCodeOf(cause) };
 }
 

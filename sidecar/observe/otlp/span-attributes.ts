@@ -4,6 +4,7 @@
 import type { Attributes } from "@opentelemetry/api";
 import { decimal } from "../../../runtime/decimal.ts";
 import { ownCopy } from "../../../runtime/latin1.ts";
+import { GRPC, isMediaType } from "../../../runtime/media-type.ts";
 import type { AttemptRecord, ExchangeRecord, RecordedHead } from "../exchange-record.ts";
 import { GRPC_FAILURES } from "../grpc-failures.ts";
 import { safeQuery } from "../redaction.ts";
@@ -22,7 +23,7 @@ export interface RequestFacts {
 
 /** gRPC is HTTP/2 with this content type, and its method is the path. */
 export function isGrpc(head: RecordedHead): boolean {
-  return head.value("content-type")?.startsWith("application/grpc") === true;
+  return isMediaType(head.value("content-type"), GRPC);
 }
 
 /** Low in cardinality: the method, as the path is not known to be. */

@@ -1,5 +1,6 @@
 // What is known of a mirrored copy for its span. It outlives the exchange that it copies, so it holds what it needs of
 // its record. Exists only for traces that are sampled.
+import { GRPC, isMediaType } from "../../../runtime/media-type.ts";
 import type { AttemptRecord, ExchangeRecord } from "../exchange-record.ts";
 
 /** Who takes finished ones. */
@@ -48,7 +49,7 @@ export class MirrorSpan {
     this.authority = head.authority;
     this.path = head.path;
     this.query = head.query;
-    this.isGrpc = head.value("content-type")?.startsWith("application/grpc") === true;
+    this.isGrpc = isMediaType(head.value("content-type"), GRPC);
     this.service = service;
     this.address = address;
     this.version = version;
