@@ -54,8 +54,8 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
     this.#quietMs = Math.min(QUIET_MS, path.limits.clientIdleTimeoutMs);
     this.#decoder = new RequestDecoder(path.http1Limits);
     this.body = new BodyDecoder(path.http1Limits);
-    this.#timer = new PhaseTimer(this, path.wheel);
     this.#exchange = new Exchange(this, path, router);
+    this.#timer = new PhaseTimer(this, path.wheel, this.#exchange.tries);
     this.content = new TurnContent(this, this.#exchange.steps, path.turn);
   }
 

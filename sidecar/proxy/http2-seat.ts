@@ -75,7 +75,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     this.#decoder = new RequestDecoder(path.http1Limits);
     this.#exchange = new Exchange(this, path, router);
     this.content = new TurnContent(this, this.#exchange.steps, path.turn);
-    this.#timer = new PhaseTimer(this, path.wheel);
+    this.#timer = new PhaseTimer(this, path.wheel, this);
   }
 
   get head(): MessageHead {
@@ -341,11 +341,14 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     owner.giveBack(this);
   }
 
+  /** Whoever takes of what waits is slow, and no more than that. */
+  takeProgress(): boolean {
+    const isMoving = this.#exchange.tries.takeProgress();
+    return this.#stream?.takeProgress() === true || isMoving;
+  }
+
   onTimeout(phase: Phase): void {
     if (phase !== "stream") return;
-    // Whoever takes of what waits is slow, and no more than that.
-    const isMoving = this.#exchange.attempt.takeProgress();
-    if (this.#stream?.takeProgress() === true || isMoving) return this.#timer.arm("stream", this.#timer.delayMs);
     this.#isStalled = (this.#stream?.queuedBytes ?? 0) > 0;
     this.#guard(() => {
       if (this.#state === "answered") this.reset();

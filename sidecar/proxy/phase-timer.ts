@@ -13,6 +13,14 @@ export interface PhaseOwner {
   onTimeout(phase: Phase): void;
 }
 
+/** What moves without a word: bytes that wait for a window go out as the peer opens it. */
+interface Waiting {
+  /** Has something gone out since this was last asked? */
+  takeProgress(): boolean;
+}
+
+const NOTHING: Waiting = { takeProgress: () => false };
+
 export class PhaseTimer implements TimerOwner {
   phase: Phase = "idle";
   /** A byte moved since this was last looked at. */
@@ -22,11 +30,14 @@ export class PhaseTimer implements TimerOwner {
   /** Clock time from which on no byte was seen to move. */
   #quietSinceMs = 0;
   readonly #owner: PhaseOwner;
+  readonly #waiting: Waiting;
   readonly #wheel: TimerWheel;
   readonly #timer = new WheelTimer(this);
 
-  constructor(owner: PhaseOwner, wheel: TimerWheel) {
+  /** @param waiting whose bytes begin the time anew, too */
+  constructor(owner: PhaseOwner, wheel: TimerWheel, waiting: Waiting = NOTHING) {
     this.#owner = owner;
+    this.#waiting = waiting;
     this.#wheel = wheel;
   }
 
@@ -63,7 +74,7 @@ export class PhaseTimer implements TimerOwner {
   onTimer(): void {
     if (!this.#startsAnew) return this.#owner.onTimeout(this.phase);
     const nowMs = this.#wheel.now();
-    if (this.hasMoved) this.#quietSinceMs = nowMs;
+    if (this.#waiting.takeProgress() || this.hasMoved) this.#quietSinceMs = nowMs;
     this.hasMoved = false;
     const leftMs = this.#quietSinceMs + this.delayMs - nowMs;
     if (leftMs > 0) this.#wheel.arm(this.#timer, Math.min(leftMs, this.delayMs / LOOKS), nowMs);

@@ -22,7 +22,7 @@ import {
   request,
   serviceOf2,
 } from "./testing/raw-http2.ts";
-import { answering, cleanUp, ok, outboundRig, type Rig, until } from "./testing/rig.ts";
+import { answering, Client, cleanUp, ok, outboundRig, type Rig, until } from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -167,29 +167,43 @@ describe("an endpoint that never opens a stream's window", () => {
     await expectNothingHeld(rig);
   });
 
-  test("a request of which it takes a little at a time goes on", async () => {
-    let taken = 0;
-    let socket: Socket | undefined;
-    const endpoint = await rawEndpoint(({ type, flags, streamId, payload }, from) => {
-      socket = from;
-      if (type === FRAME_TYPE.data) taken += payload.length;
-      if (type === FRAME_TYPE.data && (flags & 1) === 1) from.write(lastHeaders(streamId, OK));
-    });
-    const rig = await outboundRig({
-      rules: `${serviceOf2("h2c", endpoint.port)}${idle("1s")}`,
-      limits: { bodyIdleTimeoutMs: 1_000 },
-    });
-    const client = new RawClient(rig.port).send(headers(1, request("POST")), ...content(1, LARGE.subarray(0, 120_000)));
-    await until(() => taken === 65_535);
-    for (let step = 1; step <= 12; step++) {
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      socket?.write(Buffer.concat([windowUpdate(1, 10), windowUpdate(0, 10)]));
-      await until(() => taken === 65_535 + step * 10);
-    }
-    socket?.write(Buffer.concat([windowUpdate(1, 2 ** 20), windowUpdate(0, 2 ** 20)]));
-    expect((await client.ends(1)).fields[":status"]).toBe("200");
-    expect(taken).toBe(120_000);
-  });
+  test.each(["HTTP/2", "HTTP/1.1"])(
+    "a request of %s of which it takes a little at a time goes on",
+    async (protocol) => {
+      let taken = 0;
+      let socket: Socket | undefined;
+      const endpoint = await rawEndpoint(({ type, flags, streamId, payload }, from) => {
+        socket = from;
+        if (type === FRAME_TYPE.data) taken += payload.length;
+        if (type === FRAME_TYPE.data && (flags & 1) === 1) from.write(lastHeaders(streamId, OK));
+      });
+      const rig = await outboundRig({
+        rules: `${serviceOf2("h2c", endpoint.port)}${idle("1s")}`,
+        limits: { bodyIdleTimeoutMs: 1_000 },
+      });
+      const body = LARGE.subarray(0, 120_000);
+      const head = "POST / HTTP/1.1\r\nhost: orders\r\ncontent-length: 120000\r\n\r\n";
+      const status =
+        protocol === "HTTP/2"
+          ? new RawClient(rig.port)
+              .send(headers(1, request("POST")), ...content(1, body))
+              .ends(1)
+              .then(({ fields }) => fields[":status"])
+          : new Client(rig.port)
+              .send(`${head}${body}`)
+              .receives("\r\n")
+              .then((line) => line.slice(9, 12));
+      await until(() => taken === 65_535);
+      for (let step = 1; step <= 12; step++) {
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        socket?.write(Buffer.concat([windowUpdate(1, 10), windowUpdate(0, 10)]));
+        await until(() => taken === 65_535 + step * 10);
+      }
+      socket?.write(Buffer.concat([windowUpdate(1, 2 ** 20), windowUpdate(0, 2 ** 20)]));
+      expect(await status).toBe("200");
+      expect(taken).toBe(120_000);
+    },
+  );
 
   /** Answers each request with its head, and takes what its windows say. */
   const early = (): Promise<RawEndpoint> =>

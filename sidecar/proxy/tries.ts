@@ -189,6 +189,11 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     this.#path.wheel.cancel(this.#pauseTimer);
   }
 
+  /** An endpoint that takes of what waits for it is slow, and no more than that. */
+  takeProgress(): boolean {
+    return this.attempt.takeProgress();
+  }
+
   countOutcome(outcome: string): void {
     this.retry.countOutcome(this.#exchange.destination, outcome);
   }
