@@ -58,6 +58,8 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     this.#connection?.end();
   }
 
+  endTunnel(): void {}
+
   protected lease(member: EndpointMember, method: string, upgrades: boolean, isFresh: boolean): void {
     this.#method = method;
     this.#upgradeAsked = upgrades;

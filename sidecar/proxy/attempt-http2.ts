@@ -59,6 +59,11 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     this.outlet.end("");
   }
 
+  /** The connection goes on for others; what waits for the endpoint's window still goes out. */
+  endTunnel(): void {
+    this.fail(failure("upstream-reset"));
+  }
+
   protected lease(member: EndpointMember, method: string, upgrades: boolean): void {
     this.#method = method;
     this.#upgradeAsked = upgrades;
@@ -117,6 +122,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
       if (head.framing === "tunnel") {
         this.enterTunnel(head.status);
         this.owner.onTunnelOpen(head);
+        if (isEnd) this.owner.tunnel?.onEndpointEnd();
         return;
       }
       if (isEnd) head.framing = "none";

@@ -126,6 +126,9 @@ export abstract class Attempt implements TimerOwner {
   /** The client ended its side of a tunnel. */
   abstract endTunnelWrites(): void;
 
+  /** Both sides of a tunnel have ended: it is over, unless the close of its connection tells so. */
+  abstract endTunnel(): void;
+
   onTimer(): void {
     this.fail(failure("per-try-timeout"));
   }

@@ -85,10 +85,12 @@ export class RequestRelay {
   /** The attempt's connection stands: what there is of the request goes out. @param hopLines end its head */
   sendAll(hopLines: string): void {
     const outlet = this.#holder.attempt.outlet;
-    const { isRequestComplete } = this.#client;
+    const { isRequestComplete, head } = this.#client;
     this.#sendHead(outlet, hopLines);
     this.#log.sendTo(outlet);
-    if (isRequestComplete) outlet.end(this.#trailersFor(outlet));
+    // Behind CONNECT its tunnel follows: HTTP/2 would end the client's side of it by the same flag (RFC 9113 section 8.5).
+    if (head.isConnect) outlet.flush();
+    else if (isRequestComplete) outlet.end(this.#trailersFor(outlet));
     else if (this.#fieldsFrom !== undefined) outlet.flush();
     if (this.#log.bytes > 0 && (!this.#retry.keepsBody || this.#isTooLarge())) {
       // Others may have its blocks from here on.

@@ -77,6 +77,7 @@ export class Tunnel implements TunnelEnd, TimerOwner {
     this.#hasEndpointEnded = true;
     this.#client.outlet.flush();
     this.#client.endTunnelWrites();
+    if (this.#isOrderly) this.#holder.attempt.endTunnel();
   }
 
   fromClient(bytes: Buffer, start: number, end: number): void {
@@ -89,6 +90,7 @@ export class Tunnel implements TunnelEnd, TimerOwner {
     this.#hasClientEnded = true;
     this.#holder.attempt.outlet.flush();
     this.#holder.attempt.endTunnelWrites();
+    if (this.#isOrderly) this.#holder.attempt.endTunnel();
   }
 
   /**

@@ -8,11 +8,12 @@ import { runInNewContext } from "node:vm";
 import { afterEach, expect, test } from "vitest";
 import { ERROR } from "../http2/error-code.ts";
 import { DEFAULT_HTTP2_LIMITS } from "../http2/limits.ts";
-import { data, headers, ping, rst } from "../http2/testing/frames.ts";
+import { data, headers, lastHeaders, OK, ping, rst } from "../http2/testing/frames.ts";
 import type { DataPathLimits } from "../limits.ts";
-import { RawClient } from "./testing/raw-http2.ts";
+import { FRAME_TYPE, RawClient, rawEndpoint, serviceOf2 } from "./testing/raw-http2.ts";
 import {
   applyRules,
+  Client,
   cleanUp,
   endings,
   inboundRig,
@@ -235,6 +236,52 @@ async function tunnelsOfBothKinds(limits: Partial<DataPathLimits> = {}) {
   const ends = [(await mail.connection(0)).socket, app.sockets[0] as Socket];
   return { plain: plain.stream, extended: extended.stream, ends, seen };
 }
+
+/** Takes CONNECT and echoes; says "bye" when the client's side has ended. */
+function echoingEndpoint() {
+  return rawEndpoint(({ type, flags, streamId, payload }, socket) => {
+    if (type === FRAME_TYPE.headers) socket.write(headers(streamId, OK));
+    if (type === FRAME_TYPE.data && payload.length > 0) socket.write(data(streamId, payload, 0));
+    const isContent = type === FRAME_TYPE.headers || type === FRAME_TYPE.data;
+    if (isContent && (flags & END_STREAM) !== 0) socket.write(data(streamId, "bye", END_STREAM));
+  });
+}
+
+test("CONNECT to an endpoint of HTTP/2 leaves the client's side of the tunnel open until the client ends it", async () => {
+  const endpoint = await echoingEndpoint();
+  const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
+  const seen = endings(rig.path);
+  const made = talk(await sessionTo(rig.port), { ":authority": "orders:80" });
+  made.stream.write("one");
+  await until(() => made.received === "one");
+  made.stream.end("two");
+  await until(() => made.received === "onetwobye");
+  const open = rig.path.metrics.tunnels.cell("outbound", "default/orders", "default/orders");
+  await until(() => open.value === 0);
+
+  const client = new Client(rig.port).send("CONNECT orders:80 HTTP/1.1\r\nhost: orders:80\r\n\r\n");
+  await client.receives("HTTP/1.1 200");
+  client.send("three");
+  await client.receives("three");
+  client.socket.end();
+  await client.receives("threebye");
+  expect(await client.ends()).toBe("end");
+  await until(() => open.value === 0);
+  expect(seen).toEqual(["200 ", "200 "]);
+});
+
+test("an endpoint of HTTP/2 that ends its side with the head of its answer has ended it for the client, too", async () => {
+  let taken = "";
+  const endpoint = await rawEndpoint(({ type, streamId, payload }, socket) => {
+    if (type === FRAME_TYPE.headers) socket.write(lastHeaders(streamId, OK));
+    if (type === FRAME_TYPE.data) taken += payload.toString("latin1");
+  });
+  const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
+  const client = new Client(rig.port).send("CONNECT orders:80 HTTP/1.1\r\nhost: orders:80\r\n\r\n");
+  expect(await client.ends()).toBe("end");
+  client.send("still sent");
+  await until(() => taken === "still sent");
+});
 
 test("an endpoint's reset is CONNECT_ERROR where CONNECT opened the tunnel, CANCEL where it was extended", async () => {
   const { plain, extended, ends, seen } = await tunnelsOfBothKinds();
