@@ -46,10 +46,7 @@ export function adminRoutes(sources: AdminSources): Route[] {
       path: "/clusters",
       method: "get",
       does: "services and their endpoints; ?format=json",
-      answer: async ({ query }) => {
-        const views = await clusters();
-        return query.get("format") === "json" ? jsonPage(views) : textPage(clustersText(views));
-      },
+      answer: async (request) => clustersPage(await clusters(), request),
     },
     {
       path: "/stats",
@@ -128,6 +125,12 @@ function setLogLevel(sources: AdminSources, { query }: PageRequest): Page {
   if (level === undefined) return textPage(`level "${wanted}" is none of: ${LOG_LEVELS.join(" ")}`, 400);
   sources.setLogLevel(level);
   return textPage(`level: ${level}`);
+}
+
+function clustersPage(views: readonly ClusterView[], { query }: PageRequest): Page {
+  const format = query.get("format") ?? "text";
+  if (format === "text") return textPage(clustersText(views));
+  return format === "json" ? jsonPage(views) : textPage(`format "${format}" is none of: text json`, 400);
 }
 
 /** The Prometheus samples, one line each as `name{labels}: value`, or as a JSON object. */

@@ -122,6 +122,12 @@ describe("the admin pages", () => {
     expect(await (await get(admin, "/stats?format=prometheus")).text()).toBe(METRICS);
   });
 
+  test.each(["clusters", "stats"])("/%s refuses a format that there is not", async (path) => {
+    const answer = await get(admin, `/${path}?format=x`);
+    expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining('format "x" is none of: text')]);
+    expect((await get(admin, `/${path}?format=text`)).status).toBe(200);
+  });
+
   test("change something only by POST", async () => {
     for (const path of ["/drain", "/quitquitquit"]) {
       const answer = await get(admin, path);
