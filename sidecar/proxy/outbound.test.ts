@@ -231,6 +231,17 @@ test.each([
   expect(counted.map(({ value }) => value.value)).toEqual([1]);
 });
 
+test.each([
+  ["{ name: nowhere }", "default/nowhere"],
+  ["{ name: nowhere, port: 80 }", "default/nowhere port 80"],
+  ["{ name: orders, port: 99 }", "default/orders port 99"],
+])("a backend %s that is not there is named as its rule does", async (backend, named) => {
+  const { port } = await routed(`
+    - backendRefs: [${backend}]
+`);
+  expect(await exchangeBytes(port, get("orders"))).toMatch(new RegExp(`: ${named}\n?$`));
+});
+
 test("an answer of the mesh is JSON for those who accept it, and has no body for HEAD", async () => {
   const { port } = await outboundRig();
   const json = await exchangeBytes(port, get("nobody", "/", "Accept: application/json\r\n"));

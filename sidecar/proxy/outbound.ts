@@ -8,7 +8,7 @@ import type { HostPort } from "../../runtime/address.ts";
 import { ownCopy } from "../../runtime/latin1.ts";
 import { membersFor } from "../cluster.ts";
 import type { Resolution } from "../resolver.ts";
-import { type FilterPlan, NO_FILTERS, type RulePlan } from "../route/rule-plan.ts";
+import { type BackendPlan, type FilterPlan, NO_FILTERS, type RulePlan } from "../route/rule-plan.ts";
 import { retryPlanOf, type ServiceEntry } from "../snapshot.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import type { RoutedExchange, Router } from "./contract.ts";
@@ -115,7 +115,7 @@ export class OutboundRouter implements Router {
     const target = exchange.snapshot.services.get(backend.service);
     const backendPort = target === undefined ? undefined : portOf(target, backend.port);
     if (target === undefined || backendPort === undefined)
-      return exchange.answer(failure("invalid-backend", `${backend.service} port ${backend.port}`), "");
+      return exchange.answer(failure("invalid-backend", backendInWords(backend)), "");
     exchange.destination.backendFilters = filters;
     if (!filters.isEmpty && this.#isAnswered(exchange, filters, hit, port)) return;
     this.#toCluster(exchange, entry, target, backendPort);
@@ -182,4 +182,8 @@ function portOf(entry: ServiceEntry, asked: number): number | undefined {
   if (implied) return asked;
   for (const { port } of ports) if (port === asked) return asked;
   return undefined;
+}
+
+function backendInWords({ service, port }: BackendPlan): string {
+  return port === 0 ? service : `${service} port ${port}`;
 }
