@@ -291,7 +291,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   answer(cause: Failure, lines: string): void {
     this.tries.abort(cause.reason);
     const instead = answerInstead(cause, this, this.#path.clock);
-    if (goElsewhere(this, instead.service, this.#path.metrics)) return this.#step(() => this.forward());
+    if (goElsewhere(this, cause, instead.service, this.#path.metrics)) return this.#step(() => this.forward());
     this.state = "responding";
     const closes = !this.#keepAlive.isAllowed(this.#client);
     const all = lines + retryMark(this.#path, this, statusOf(cause), true) + debugLine(this, this.#path, cause);

@@ -13,6 +13,7 @@ import { NO_FILTERS } from "../route/rule-plan.ts";
 import type { MessageOutlet, RoutedExchange } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
+import { isOwnLack } from "./outcome.ts";
 import { isHttp2Hop, namedPort } from "./protocol.ts";
 import { type Failure, failure } from "./reasons.ts";
 import type { RequestRelay } from "./request-relay.ts";
@@ -89,32 +90,37 @@ function fallbackOf(cause: Failure, destination: Destination): FallbackResource 
 interface RepeatedExchange extends RoutedExchange {
   readonly request: RequestRelay;
   readonly retry: RetryState;
+  readonly attempt: { readonly hasAnswered: boolean };
 }
 
 /**
  * Turns the exchange to another service, if all of its request is still there and may be sent again.
  * @param service "": there is none @returns whether it is to be forwarded once more
  */
-export function goElsewhere(exchange: RepeatedExchange, service: string, metrics: Metrics): boolean {
-  const { request, retry, record } = exchange;
+export function goElsewhere(exchange: RepeatedExchange, cause: Failure, service: string, metrics: Metrics): boolean {
+  const { request, retry, record, attempt } = exchange;
   const isThere = service !== "" && request.isWhole && (!retry.hasSent || retry.canRepeat);
-  if (!isThere || !redirectToFallback(exchange, service, metrics)) return false;
+  if (!isThere || !redirectToFallback(exchange, service, metrics, !isOwnLack(cause, attempt))) return false;
   retry.clear();
   record.note("fallback", service);
   return true;
 }
 
-/** Points the destination of an exchange at the service that answers instead. @returns false when the sidecar does not know it. */
+/**
+ * Points the destination of an exchange at the service that answers instead.
+ * @param isJudged the failure says something about the service @returns false when the sidecar does not know the other one
+ */
 function redirectToFallback(
   { destination, snapshot, head }: RoutedExchange,
   service: string,
   metrics: Metrics,
+  isJudged: boolean,
 ): boolean {
   const entry = snapshot.services.get(service);
   if (entry === undefined) return false;
   const { cluster } = entry;
   countFallback(metrics, destination, "service");
-  if (destination.rule?.split !== undefined) countAbandoned(metrics, destination, destination.rule.rule);
+  if (isJudged && destination.rule?.split !== undefined) countAbandoned(metrics, destination, destination.rule.rule);
   destination.isFallback = true;
   destination.cluster = cluster;
   destination.members = membersFor(cluster, 0);

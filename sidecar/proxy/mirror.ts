@@ -14,7 +14,9 @@ import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import { newAttempt } from "./new-attempt.ts";
+import { isOwnLack } from "./outcome.ts";
 import { isHttp2Hop, namedPort } from "./protocol.ts";
+import type { Failure } from "./reasons.ts";
 
 /** Copies under way together in this process, and what their bodies hold together; more are dropped. */
 const MIRRORS_MAX = 128;
@@ -48,6 +50,8 @@ export class Mirror implements AttemptOwner {
   /** When the copy went out; 0 before. */
   #sentMs = 0;
   #status = 0;
+  /** How it ended says something about who was to answer it. */
+  #isJudged = true;
   #answerBytes = 0;
 
   /**
@@ -176,7 +180,8 @@ export class Mirror implements AttemptOwner {
 
   onAttemptDrain(): void {}
 
-  onAttemptFailed(): void {
+  onAttemptFailed(cause: Failure): void {
+    this.#isJudged = !isOwnLack(cause, this.#attempt);
     this.#finish("failed");
   }
 
@@ -196,7 +201,8 @@ export class Mirror implements AttemptOwner {
     this.#attempt.dispose();
     this.#span?.end(outcome, this.#attempt.record, this.#path.clock.now());
     this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
-    if (outcome === "answered" || outcome === "failed") this.#record(outcome === "answered" ? this.#status : 502);
+    if (this.#isJudged && (outcome === "answered" || outcome === "failed"))
+      this.#record(outcome === "answered" ? this.#status : 502);
   }
 
   /** Answers of copies are judged as those of requests are, apart from them. */

@@ -1,7 +1,7 @@
 // What the end of an attempt says about its endpoint: for breakers, ejections and latency.
-
 import type { ReasonName } from "../../rules/reason-names.ts";
 import type { AttemptOutcome } from "../cluster-state.ts";
+import type { Failure } from "./reasons.ts";
 
 /** As Envoy's outlier detection: 502, 503 and 504 are failures of the way there, other 5xx of the service. */
 export function outcomeOfStatus(status: number): AttemptOutcome {
@@ -23,4 +23,12 @@ export function outcomeOfFailure(reason: ReasonName): AttemptOutcome {
       // Bounds of the sidecar itself and clients that go away are not the endpoint's doing.
       return "none";
   }
+}
+
+/**
+ * Was this for want of something that the sidecar itself needs to connect (a file descriptor, a local port, memory)? A
+ * release must not go back for it. Where there was an answer, the sidecar of the endpoint says `overloaded` of its own.
+ */
+export function isOwnLack(cause: Failure | undefined, { hasAnswered }: { readonly hasAnswered: boolean }): boolean {
+  return cause?.reason === "overloaded" && !hasAnswered;
 }

@@ -14,6 +14,7 @@ import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
 import { grpcCodeName, grpcCodeOf, httpStatusOf, isGrpc } from "./grpc.ts";
+import { isOwnLack } from "./outcome.ts";
 import type { Failure } from "./reasons.ts";
 import { countTimes, detailsOf, exemplarOf } from "./request-figures.ts";
 import { statusOf } from "./respond.ts";
@@ -33,7 +34,11 @@ interface RecordedExchange extends RoutedExchange {
   readonly direction: Direction;
   readonly startedMs: number;
   readonly endedMs: number;
-  readonly attempt: { readonly member: EndpointMember | undefined; readonly grpcStatus: number };
+  readonly attempt: {
+    readonly member: EndpointMember | undefined;
+    readonly grpcStatus: number;
+    readonly hasAnswered: boolean;
+  };
   readonly retry: { readonly tries: number };
 }
 
@@ -100,7 +105,8 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
     const { rule } = exchange.destination;
     // A release judges a call by its code.
     const judged = code < 0 ? status : Math.max(status, httpStatusOf(code));
-    if (rule?.split !== undefined) routeCellOf(path, rule, exchange, "request")?.record(judged, reason, durationMs);
+    if (rule?.split !== undefined && !isOwnLack(cause, exchange.attempt))
+      routeCellOf(path, rule, exchange, "request")?.record(judged, reason, durationMs);
     if (rule !== undefined && path.metrics.countsRoutes)
       routeCellOf(path, rule, exchange, "rule")?.record(judged, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);

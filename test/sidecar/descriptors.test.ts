@@ -28,6 +28,38 @@ spec:
 `;
 }
 
+/** Releases of two services: one whose requests are copied to the canary, one with a fallback. */
+function releaseRules(address: string): string {
+  const service = (name: string): string => `apiVersion: weft.mesh/v1
+kind: Service
+metadata: { name: ${name} }
+spec: { endpoints: [{ address: "${address}" }] }
+---
+`;
+  const release = (name: string): string => `${service(name)}${service(`${name}-v1`)}${service(`${name}-v2`)}
+apiVersion: weft.mesh/v1
+kind: Rollout
+metadata: { name: ${name} }
+spec: { service: ${name}, stable: ${name}-v1, canary: ${name}-v2, steps: [{ weight: 50 }] }
+---
+`;
+  return `${release("orders")}${release("parcels")}${service("spare")}
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: orders }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: orders }]
+  rules:
+    - filters: [{ type: RequestMirror, requestMirror: { backendRef: { name: orders-v2 } } }]
+      backendRefs: [{ name: orders }]
+---
+apiVersion: weft.mesh/v1
+kind: TrafficPolicy
+metadata: { name: parcels-v1 }
+spec: { targetRef: { kind: Service, name: parcels-v1 }, fallback: { service: spare } }
+`;
+}
+
 /** As many files and sockets as `count` may be open; what is open stays open. */
 function limitDescriptors({ pid }: RunningProgram, count: number): void {
   execFileSync("prlimit", ["--pid", String(pid), `--nofile=${count}:`]);
@@ -80,4 +112,31 @@ describe.skipIf(process.platform !== "linux")("without a file descriptor", () =>
       await Promise.all(apps.map((app) => app.close()));
     },
   );
+
+  test("no version of a release is judged by what could not be sent to it, whoever answers instead", async () => {
+    const app = await startHttpApp("spare");
+    const rules = join(temporaryFolder(), "rules.yaml");
+    writeFileSync(rules, releaseRules(app.address));
+    const sidecar = await startSidecar("web", { flags: ["--rules", rules] });
+    const client = new Client(sidecar.address("outbound"));
+    const judged = async () =>
+      (await (await page(sidecar, "status", "/metrics")).text())
+        .split("\n")
+        .filter((line) => /^weft_(rollout_requests|mirrored_requests|fallbacks)_total.* [1-9]/.test(line));
+    expect(await client.ask("nobody")).toContain("no-such-service");
+    const before = readdirSync(`/proc/${sidecar.pid}/fd`).length;
+    limitDescriptors(sidecar, 1);
+    expect(await client.ask("orders")).toContain("x-weft-reason: overloaded\r\n");
+    expect(await client.ask("parcels")).toContain("x-weft-reason: overloaded\r\n");
+    limitDescriptors(sidecar, before + 100);
+    expect(await judged()).toEqual([
+      'weft_mirrored_requests_total{service="default/orders-v2",outcome="failed"} 1',
+      'weft_fallbacks_total{service="default/parcels-v1",kind="service"} 1',
+    ]);
+    // With descriptors they are.
+    expect(await client.ask("orders")).toMatch(/^HTTP\/1.1 200 /);
+    expect(await judged()).toContainEqual(expect.stringMatching(/rollout_requests.*"default\/orders-v1".*"ok"/));
+    client.socket.destroy();
+    await app.close();
+  });
 });
