@@ -217,6 +217,20 @@ describe("a person's word", () => {
     expect(new Run(specOf()).say("promote").state).toMatchObject({ step: 1, weight: 50 });
   });
 
+  it.each([
+    ["promote", { canaryEndpoints: 1, stableEndpoints: 4 }, 25],
+    ["promote", { canaryEndpoints: 0, stableEndpoints: 4 }, 0],
+    ["resume", { canaryEndpoints: 0, stableEndpoints: 4 }, 0],
+    ["promote-full", { canaryEndpoints: 1, stableEndpoints: 4 }, 25],
+  ] as const)("%s at the last step gives all traffic only to enough endpoints", (command, endpoints, weight) => {
+    const run = new Run(specOf({ steps: [{ weight: 100, hold: "1s", pause: true }] }));
+    expect(run.pass(2).state).toMatchObject({ weight: 100, phase: { name: "paused", cause: "step" } });
+    run.facts = endpoints;
+    expect(run.pass(1).say(command).pass(5).state).toMatchObject({ weight, phase: { name: "progressing" } });
+    run.facts = { canaryEndpoints: 4, stableEndpoints: 4 };
+    expect(run.pass(1).state).toMatchObject({ weight: 100, phase: { name: "promoted" } });
+  });
+
   it("is refused when somebody else's word has ended the release", () => {
     const run = new Run(specOf()).say("abort");
     expect(() => run.say("promote")).toThrow(CommandRefusedError);
@@ -254,6 +268,8 @@ it("whatever happens, the weight keeps to what endpoints serve, steps only go up
         }
         state = step(spec, state, facts, nowMs).state;
         const isOver = state.phase.name === "promoted" || state.phase.name === "rolled-back";
+        if (before.phase.name !== "promoted" && state.phase.name === "promoted")
+          expect(capacityPercent(state, facts)).toBe(100);
         if (!isOver) expect(state.weight).toBeLessThanOrEqual(capacityPercent(state, facts));
         if (before.phase.name === "promoted" || before.phase.name === "rolled-back") expect(state).toEqual(before);
         expect(state.step).toBeGreaterThanOrEqual(before.step);

@@ -234,8 +234,8 @@ export function advance(
   author = "",
 ): Transition {
   if (state.step + 1 >= spec.steps.length) {
-    if (planStep(spec, state.step).weight === 100) return promote(state, nowMs, events, author);
-    // A last step below 100 percent: everything was good, so the rest follows.
+    if (state.weight === 100 && state.held === "") return promote(state, nowMs, events, author);
+    // The rest follows: all of it after a last step below 100 percent, else when there are endpoints for it.
     return { state: { ...state, isFull: true, phase: { name: "progressing" }, reachedAtMs: 0 }, events };
   }
   const next: RolloutState = {
