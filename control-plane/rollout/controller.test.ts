@@ -51,17 +51,17 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function commit(changes: PlannedChange[]): Promise<void> {
-  await rulebook.commit(changes, { author: "", message: "", cause: "apply" });
+async function commit(changes: PlannedChange[], author: string): Promise<void> {
+  await rulebook.commit(changes, { author, message: "", cause: "apply" });
 }
 
-async function apply(): Promise<void> {
-  const { documents } = loadDocuments([{ name: "x", content: RELEASE }], { defaultNamespace: "default" });
-  await commit(rulebook.planPut(documents.map(({ document }) => document)));
+async function apply(author = "", content = RELEASE): Promise<void> {
+  const { documents } = loadDocuments([{ name: "x", content }], { defaultNamespace: "default" });
+  await commit(rulebook.planPut(documents.map(({ document }) => document)), author);
 }
 
-async function remove(): Promise<void> {
-  await commit(rulebook.planDelete(rulebook.documents.values()));
+async function remove(author = ""): Promise<void> {
+  await commit(rulebook.planDelete(rulebook.documents.values()), author);
 }
 
 it("begins another release when its document was deleted and applied again before it looked", async () => {
@@ -75,4 +75,24 @@ it("begins another release when its document was deleted and applied again befor
   expect(controller.release(KEY).state).toMatchObject({ phase: { name: "progressing" }, step: 0 });
   const events = await store.rollouts.events(KEY, 10);
   expect(events.toReversed().map(({ type }) => type)).toEqual(["started", "paused", "deleted", "started"]);
+});
+
+it("says who began, edited and deleted a release, and takes its own revisions for nobody's word", async () => {
+  await apply("ann");
+  await controller.sync();
+  await apply("bob", RELEASE.replace("weight: 20", "weight: 30"));
+  await controller.sync();
+  await remove("cy");
+  await apply("dan");
+  await controller.sync();
+  await remove("eve");
+  await controller.sync();
+  const events = await store.rollouts.events(KEY, 10);
+  expect(events.toReversed().map(({ type, author }) => `${type} ${author}`)).toEqual([
+    "started ann",
+    "edited bob",
+    "deleted cy",
+    "started dan",
+    "deleted eve",
+  ]);
 });

@@ -7,9 +7,10 @@ import type { RolloutSpec } from "../../rules/schema/rollout.ts";
 import { type Clock, every, type Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { RolloutEventRecord, RolloutStore } from "../store/contract.ts";
-import type { Committed, Rulebook } from "../store/rulebook.ts";
+import type { Rulebook } from "../store/rulebook.ts";
 import type { TrafficDelta, TrafficLedger } from "../telemetry/traffic-ledger.ts";
 import { type Command, CommandRefusedError, obey } from "./command.ts";
+import { DocumentChanges } from "./document-changes.ts";
 import type { Surroundings } from "./facts.ts";
 import type { HttpCall } from "./http-call.ts";
 import { Notices } from "./notices.ts";
@@ -73,8 +74,7 @@ export class NoSuchRolloutError extends Error {
 export class RolloutController {
   readonly #options: ControllerOptions;
   readonly #running = new Map<string, Running>();
-  /** Deleted and not forgotten yet: who applies the same document again by then begins another release. */
-  readonly #deleted = new Set<string>();
+  readonly #changes = new DocumentChanges();
   readonly #listeners = new Set<(key: string) => void>();
   readonly #notices: Notices;
   #queue: Promise<unknown> = Promise.resolve();
@@ -97,7 +97,9 @@ export class RolloutController {
       this.#running.set(key, this.#run(state, namespaceOf(key), lastEvent));
     }
     this.#unfollow = [
-      rulebook.onCommit(({ changes }) => this.#notice(changes)),
+      rulebook.onCommit((committed) => {
+        if (this.#changes.note(committed)) this.#prompt();
+      }),
       traffic.onDelta((delta) => this.#take(delta)),
       surroundings.onEndpointsChange(() => this.#prompt()),
     ];
@@ -173,13 +175,6 @@ export class RolloutController {
     });
   }
 
-  #notice(changes: Committed["changes"]): void {
-    const ours = changes.filter(({ key }) => key.kind === "Rollout");
-    for (const { operation, key } of ours)
-      if (operation === "delete") this.#deleted.add(qualifiedName(key.namespace, key.name));
-    if (ours.length > 0) this.#prompt();
-  }
-
   #take(delta: TrafficDelta): void {
     let isNews = false;
     for (const { intake, state } of this.#running.values()) if (intake.add(delta) && !hasEnded(state)) isNews = true;
@@ -205,16 +200,18 @@ export class RolloutController {
   async #advance(document: Document<RolloutSpec>): Promise<void> {
     const key = keyOf(document);
     const { clock } = this.#options;
-    if (this.#deleted.has(key)) await this.#forget(key);
+    if (this.#changes.isDeleted(key)) await this.#forget(key);
+    const writer = this.#changes.takeWriter(key);
     const running = this.#running.get(key);
     const nowMs = clock.wall();
     if (running === undefined || !isAbout(running.state, document.spec)) {
-      await this.#settle(document, startRollout(document.spec, this.#endpoints(document), nowMs, ""));
+      await this.#settle(document, startRollout(document.spec, this.#endpoints(document), nowMs, writer));
       return;
     }
     running.webhooks = webhooksOf(document);
     const { lastAnalysis, step: index } = running.state;
-    await this.#settle(document, step(document.spec, running.state, this.#facts(document, running, nowMs), nowMs));
+    const facts = this.#facts(document, running, nowMs);
+    await this.#settle(document, step(document.spec, running.state, facts, nowMs, writer));
     const isUsed = running.state.lastAnalysis !== lastAnalysis || running.state.step !== index;
     if (isUsed && running.external.name === "answered") running.external = { name: "idle" };
   }
@@ -265,10 +262,11 @@ export class RolloutController {
   }
 
   async #forget(key: string): Promise<void> {
-    this.#deleted.delete(key);
+    const author = this.#changes.takeDeleter(key);
     const running = this.#running.get(key);
     if (running === undefined) return;
-    const deleted = event("deleted", `the Rollout is gone; ${running.state.service} goes by its own rules again`);
+    const message = `the Rollout is gone; ${running.state.service} goes by its own rules again`;
+    const deleted = event("deleted", message, author);
     const events = [{ key, atMs: this.#options.clock.wall(), ...deleted }];
     const written = await this.#options.store.write({ key, body: undefined, events, notify: running.webhooks });
     this.#running.delete(key);
@@ -342,7 +340,7 @@ export class RolloutController {
   #release(document: Document<RolloutSpec>): Release | undefined {
     const key = keyOf(document);
     const running = this.#running.get(key);
-    if (running === undefined || this.#deleted.has(key)) return undefined;
+    if (running === undefined || this.#changes.isDeleted(key)) return undefined;
     const { shown: state, intake, lastEvent, revision } = running;
     return { key, document, state, intake, lastEvent, revision };
   }

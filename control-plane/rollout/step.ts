@@ -53,9 +53,10 @@ function wantedOf(spec: RolloutSpec, state: RolloutState): StepPlan {
   return state.isFull ? { ...own, ...FULL } : own;
 }
 
-export function step(spec: RolloutSpec, before: RolloutState, facts: Facts, nowMs: number): Transition {
+/** @param writer who wrote the document since the step before; empty: nobody */
+export function step(spec: RolloutSpec, before: RolloutState, facts: Facts, nowMs: number, writer = ""): Transition {
   if (hasEnded(before)) return { state: before, events: [] };
-  if (before.steps !== stepsText(spec)) return settleCommand(spec, edit(spec, before, nowMs), facts, nowMs);
+  if (before.steps !== stepsText(spec)) return settleCommand(spec, edit(spec, before, nowMs, writer), facts, nowMs);
   const plan = planAnalysis(spec);
   const wanted = wantedOf(spec, before);
   const state = learn(before, facts, plan);
@@ -89,7 +90,7 @@ export function step(spec: RolloutSpec, before: RolloutState, facts: Facts, nowM
  * The steps are others than before: the release goes on at the last one whose weight it has reached already, so that no
  * edit moves traffic towards the canary, and begins that one again. Of steps without a weight it skips none.
  */
-function edit(spec: RolloutSpec, state: RolloutState, nowMs: number): Transition {
+function edit(spec: RolloutSpec, state: RolloutState, nowMs: number, writer: string): Transition {
   const reached = spec.steps.findLastIndex((_, index) => planStep(spec, index).weight <= state.weight);
   const index = Math.max(0, state.weight === 0 ? Math.min(reached, state.step) : reached);
   const { phase } = state;
@@ -99,7 +100,8 @@ function edit(spec: RolloutSpec, state: RolloutState, nowMs: number): Transition
     steps: stepsText(spec),
     phase: isStepsOwn ? { name: "progressing" } : phase,
   };
-  return { state: next, events: [event("edited", `the steps were edited: on at step ${stepTitle(spec, next)}`)] };
+  const message = `the steps were edited: on at step ${stepTitle(spec, next)}`;
+  return { state: next, events: [event("edited", message, writer)] };
 }
 
 function stepsText({ steps }: RolloutSpec): string {

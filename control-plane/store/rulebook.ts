@@ -43,6 +43,8 @@ export interface Committed {
   readonly atMs: number;
   /** What was really changed; never empty. */
   readonly changes: readonly PlannedChange[];
+  readonly author: string;
+  readonly cause: RevisionCause;
 }
 
 export class Rulebook {
@@ -151,7 +153,8 @@ export class Rulebook {
     });
     this.#revision = revision;
     this.#documents = applyChanges(this.#documents, changes, revision, atMs);
-    const committed: Committed = { revision, atMs: this.#clock.now(), changes };
+    const { author, cause } = details;
+    const committed: Committed = { revision, atMs: this.#clock.now(), changes, author, cause };
     for (const listener of this.#listeners) listener(committed);
     return revision;
   }
