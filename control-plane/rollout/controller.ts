@@ -212,8 +212,9 @@ export class RolloutController {
     const { lastAnalysis, step: index } = running.state;
     const facts = this.#facts(document, running, nowMs);
     await this.#settle(document, step(document.spec, running.state, facts, nowMs, writer));
-    const isUsed = running.state.lastAnalysis !== lastAnalysis || running.state.step !== index;
-    if (isUsed && running.external.name === "answered") running.external = { name: "idle" };
+    const { state } = running;
+    const isOfNoUse = state.isAlone || state.lastAnalysis !== lastAnalysis || state.step !== index;
+    if (isOfNoUse && running.external.name === "answered") running.external = { name: "idle" };
   }
 
   /** Stores a transition, then makes it true, then tells of it. */
@@ -288,7 +289,8 @@ export class RolloutController {
   #external({ metadata, spec }: Document<RolloutSpec>, running: Running, nowMs: number): Facts["external"] {
     const { analysis } = spec;
     const { external, state } = running;
-    if (!hasExternalChecks(analysis) || hasEnded(state) || nowMs < state.nextAnalysisAtMs) return [];
+    if (!hasExternalChecks(analysis) || hasEnded(state) || state.isAlone) return [];
+    if (nowMs < state.nextAnalysisAtMs) return [];
     if (external.name === "answered") return external.results;
     if (external.name === "asking") return "pending";
     const { service, stable, canary, step: index, weight } = state;
@@ -383,6 +385,7 @@ function isAbout(state: RolloutState, { service, stable, canary }: RolloutSpec):
 
 function hasOtherTraffic(before: RolloutState | undefined, after: RolloutState): boolean {
   if (before === undefined) return true;
+  if (before.isAlone !== after.isAlone) return true;
   return before.weight !== after.weight || before.step !== after.step || before.canary !== after.canary;
 }
 

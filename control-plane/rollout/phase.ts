@@ -32,6 +32,8 @@ export interface RolloutState {
   readonly stableEndpoints: number;
   /** Straight to the end, whatever the steps say. */
   readonly isFull: boolean;
+  /** Stable has no endpoints: nothing is decided, and nothing that comes meanwhile is told against the canary. */
+  readonly isAlone: boolean;
   /** Why it does not go on; empty when nothing holds it. */
   readonly held: string;
   readonly evidence: Evidence;

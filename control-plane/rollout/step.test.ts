@@ -200,6 +200,20 @@ describe("what endpoints can serve", () => {
     run.facts = { stableEndpoints: 0, canaryEndpoints: 4 };
     expect(run.pass(60, 100).state).toMatchObject({ step: 0, weight: 5 });
   });
+
+  it("decides nothing by what the canary does while stable has nobody, and goes on when it is back", () => {
+    const all = { canary: { failures: 1 }, stable: { failures: 1 } };
+    const run = new Run(specOf({ steps: [{ weight: 50, hold: "30s" }, { weight: 100 }] })).pass(10, 100);
+    run.facts = { stableEndpoints: 0, canaryEndpoints: 0 };
+    expect(run.pass(60, 100, all).state).toMatchObject({ step: 0, weight: 50, phase: { name: "progressing" } });
+    run.facts = { stableEndpoints: 0, canaryEndpoints: 1 };
+    expect(run.pass(60, 100, all).state).toMatchObject({ step: 0, weight: 50, phase: { name: "progressing" } });
+    run.facts = {};
+    // The first figures are still of the time before.
+    expect(run.pass(1, 100, all).pass(20, 100).state).toMatchObject({ step: 0, phase: { name: "progressing" } });
+    expect(run.types()).toEqual(["started", "held"]);
+    expect(run.pass(10, 100, all).state.phase.name).toBe("rolled-back");
+  });
 });
 
 describe("a person's word", () => {

@@ -33,7 +33,7 @@ export function startRollout(spec: RolloutSpec, facts: Facts, nowMs: number, aut
   const state: RolloutState = {
     ...{ service, stable, canary, phase: { name: "progressing" }, steps: stepsText(spec), startedAtMs: nowMs },
     ...{ step: 0, stepSinceMs: nowMs, reachedAtMs: 0, weight: 0, stableEndpoints: facts.stableEndpoints },
-    ...{ isFull: false, held: "", evidence: startEvidence(), failures: 0, lastAnalysis: undefined },
+    ...{ isFull: false, isAlone: false, held: "", evidence: startEvidence(), failures: 0, lastAnalysis: undefined },
     nextAnalysisAtMs: nowMs + planAnalysis(spec).intervalMs,
   };
   const message = `${canary} is released over ${stable} in ${spec.steps.length} steps`;
@@ -59,6 +59,8 @@ export function step(spec: RolloutSpec, before: RolloutState, facts: Facts, nowM
   if (before.steps !== stepsText(spec)) return settleCommand(spec, edit(spec, before, nowMs, writer), facts, nowMs);
   const plan = planAnalysis(spec);
   const wanted = wantedOf(spec, before);
+  // What came by the time that stable is back is still of the time without it.
+  if (before.isAlone || isAlone(before, wanted, facts)) return weigh(before, wanted, facts, nowMs);
   const state = learn(before, facts, plan);
   const judgement = judge(plan, state.evidence);
 
@@ -178,6 +180,7 @@ function weigh(state: RolloutState, wanted: StepPlan, facts: Facts, nowMs: numbe
     ...state,
     weight,
     held,
+    isAlone: isAlone(state, wanted, facts),
     reachedAtMs: isReached ? state.reachedAtMs || nowMs : 0,
   };
   const isNews = held !== "" && withoutNumbers(held) !== withoutNumbers(state.held);
@@ -194,7 +197,7 @@ export function capacityPercent(state: RolloutState, { canaryEndpoints }: Facts)
 function heldBecause(state: RolloutState, wanted: StepPlan, facts: Facts, capacity: number): string {
   const { canaryEndpoints, stableEndpoints } = facts;
   const needsCanary = wanted.weight > 0 || wanted.mirror !== undefined;
-  if (stableEndpoints === 0 && !state.isFull && !(state.weight === 100 && wanted.weight === 100))
+  if (isAlone(state, wanted, facts))
     return `${state.stable} has no ready endpoints; the weight stays at ${state.weight} %`;
   if (needsCanary && canaryEndpoints === 0) return `${state.canary} has no ready endpoints`;
   if (capacity < wanted.weight)
@@ -202,6 +205,11 @@ function heldBecause(state: RolloutState, wanted: StepPlan, facts: Facts, capaci
   if (wanted.weight < 100 && stableCapacity(state, facts) < 100 - wanted.weight)
     return `${state.stable} fell to ${stableEndpoints} of ${state.stableEndpoints} ready endpoints, too few for its ${100 - wanted.weight} %`;
   return "";
+}
+
+/** Nobody is on the stable side, who is not needed where the canary has and is to have everything. */
+function isAlone({ isFull, weight }: RolloutState, wanted: StepPlan, { stableEndpoints }: Facts): boolean {
+  return stableEndpoints === 0 && !isFull && !(weight === 100 && wanted.weight === 100);
 }
 
 function stableCapacity({ stableEndpoints: began }: RolloutState, { stableEndpoints }: Facts): number {
