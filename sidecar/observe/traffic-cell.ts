@@ -30,6 +30,7 @@ const BACKEND_FAILURES: ReadonlySet<string> = new Set([
   "per-try-timeout",
   "request-timeout",
   "pool-overflow",
+  "overloaded",
   "retry-budget-exhausted",
 ]);
 

@@ -292,6 +292,28 @@ describe("a fallback", () => {
   });
 });
 
+test.each(["fallback: { service: spare }", 'fallback: { body: "{}" }', "retry: { attempts: 0 }"])(
+  "a version whose own sidecar is overloaded is judged for it, with %s",
+  async (what) => {
+    const told = await answering("HTTP/1.1 503 Told\r\nx-weft-reason: overloaded\r\nContent-Length: 4\r\n\r\ntold");
+    const spare = await answering(ok("spare"));
+    const services = ["orders", "orders-v1", "orders-v2"].map((name) => serviceOf(name, told.address)).join("");
+    const release = `
+apiVersion: weft.mesh/v1
+kind: Rollout
+metadata: { name: orders }
+spec: { service: orders, stable: orders-v1, canary: orders-v2, steps: [{ weight: 50 }] }
+---
+`;
+    const rules = services + serviceOf("spare", spare.address) + release + policy(`  ${what}\n`, "orders-v1");
+    const { port, path } = await outboundRig({ rules });
+    await exchangeBytes(port, get());
+    const counted = [...path.metrics.rolloutRequests.cells.entries.values()].filter(({ value }) => value.value > 0);
+    const outcomes = counted.map(({ values }) => `${values[1]} ${values.at(-1)}`);
+    expect(outcomes).toContain("default/orders-v1 failed");
+  },
+);
+
 describe("outlier detection", () => {
   const OUTLIERS =
     "  loadBalancer: { algorithm: round-robin }\n  outlierDetection: { consecutiveErrors: 2, baseEjectionTime: 1h, maxEjectionTime: 1h }\n";
