@@ -1,5 +1,6 @@
 // A service of bytes for tests: speaks first, as mail servers and databases do, then echoes what it gets. `POUR N`
-// makes it send N bytes and end. Prints a ready line with its address. VERSION says which version it plays.
+// makes it send N bytes and end. Prints a ready line with its address. VERSION says which version it plays, PORT where
+// it listens (any free one).
 import { flushCompileCache } from "node:module";
 import { createServer, type Socket } from "node:net";
 
@@ -37,7 +38,7 @@ const server = createServer({ allowHalfOpen: true }, (socket) => {
   });
 });
 
-server.listen(0, "127.0.0.1", () => {
+server.listen(Number(process.env["PORT"] ?? 0), "127.0.0.1", () => {
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   console.log(JSON.stringify({ ready: true, address: `127.0.0.1:${port}` }));

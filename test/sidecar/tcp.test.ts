@@ -35,10 +35,15 @@ spec: { ports: [{ port: 25, protocol: tcp }] }
 ---
 `;
 
-/** A server of bytes with its sidecar. */
+/**
+ * A server of bytes with its sidecar. On ports that nobody else is given: either may be killed while it is still called,
+ * and whoever got its port next would be taken for it (a server of HTTP, say, that greets nobody).
+ */
 async function startMail(mesh: Mesh, version: string) {
-  const app = await startProgram(GREETER, [], { env: { VERSION: version } });
-  const sidecar = await startMeshSidecar(mesh, "mail", version, app.address("address"));
+  const env = { VERSION: version, PORT: String(await freePort()) };
+  const app = await startProgram(GREETER, [], { env });
+  const inbound = ["--inbound", `127.0.0.1:${await freePort()}`];
+  const sidecar = await startMeshSidecar(mesh, "mail", version, app.address("address"), inbound);
   return { app, sidecar };
 }
 
