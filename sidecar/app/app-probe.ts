@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { isLocalFailure } from "../../runtime/local-failure.ts";
+import { isSelfConnected } from "../../runtime/self-connection.ts";
 
 export const PROBE_UNTIL_UP_MS = 250;
 export const PROBE_WHILE_UP_MS = 5_000;
@@ -20,11 +21,11 @@ export function tryConnect(address: HostPort, clock: Clock): Promise<ConnectOutc
     const finish = (outcome: ConnectOutcome): void => {
       deadline.cancel();
       if (outcome === "accepted") socket.end();
-      else socket.destroy();
+      else socket.resetAndDestroy();
       settle(outcome);
     };
     socket.on("error", (error) => finish(isLocalFailure(error) ? "silent" : "refused"));
-    socket.once("connect", () => finish("accepted"));
+    socket.once("connect", () => finish(isSelfConnected(socket) ? "refused" : "accepted"));
     // What the app says unasked is of no interest, but has to be read for the socket to close.
     socket.resume();
   });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { ManualClock } from "../../runtime/manual-clock.ts";
+import { connectFromOwnPort, deadPort } from "../../runtime/testing/own-port.ts";
 import { AppProbe, PROBE_UNTIL_UP_MS, PROBE_WHILE_UP_MS, tryConnect } from "./app-probe.ts";
 import { startApp } from "./app-process.ts";
 
@@ -100,6 +101,12 @@ describe("the probe of the app's port", () => {
     expect(changes).toEqual([true, false, true]);
     probe.stop();
     expect(clock.pendingCount).toBe(0);
+  });
+
+  test("a connection that met itself was refused", async () => {
+    const port = await deadPort();
+    closing.push(connectFromOwnPort(port));
+    expect(await tryConnect({ host: "127.0.0.1", port }, new ManualClock())).toBe("refused");
   });
 
   test("an address that does not answer is silent, not refused", async () => {

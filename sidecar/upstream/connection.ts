@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import { isLocalFailure } from "../../runtime/local-failure.ts";
+import { isSelfConnected, SELF_CONNECTED } from "../../runtime/self-connection.ts";
 import type { ByteReader } from "../../runtime/shared-socket.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { HeldReader, HeldReads } from "../../runtime/turn.ts";
@@ -65,7 +66,7 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   }
 
   #listen(socket: Socket): void {
-    socket.once("connect", () => this.#owner.onConnected(this));
+    socket.once("connect", () => this.#onConnect());
     socket.on("drain", () => this.user?.onUpstreamDrain());
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error) => {
@@ -129,6 +130,12 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   destroy(error = ""): void {
     if (error !== "" && this.#error === "") this.#error = error;
     if (!this.#writer.isResetting) this.socket.destroy();
+  }
+
+  #onConnect(): void {
+    if (!isSelfConnected(this.socket)) return this.#owner.onConnected(this);
+    this.#error = SELF_CONNECTED;
+    this.reset();
   }
 
   #onEnd(): void {

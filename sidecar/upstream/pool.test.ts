@@ -5,6 +5,7 @@ import { afterEach, expect, test } from "vitest";
 import { systemClock } from "../../runtime/clock.ts";
 import { latin1 } from "../../runtime/latin1.ts";
 import { SocketBudget } from "../../runtime/socket-budget.ts";
+import { connectFromOwnPort, deadPort } from "../../runtime/testing/own-port.ts";
 import { TimerWheel } from "../../runtime/timer-wheel.ts";
 import { Turn } from "../../runtime/turn.ts";
 import type { UpstreamConnection } from "./connection.ts";
@@ -113,6 +114,17 @@ async function lease(pool: Pool): Promise<{ connection: UpstreamConnection; wait
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
+
+test("a connection that met itself was refused, and leaves the port to whoever should listen there", async () => {
+  const port = await deadPort();
+  cleanups.push(connectFromOwnPort(port));
+  const pool = poolTo(port);
+  await expect(lease(pool)).rejects.toThrow("ECONNREFUSED");
+  expect(pool.idleCount + pool.leasedCount + pool.connectingCount).toBe(0);
+  const server = createServer().listen(port, "127.0.0.1");
+  await once(server, "listening");
+  server.close();
+});
 
 test("a released connection is leased again, the last one first", async () => {
   const { port, sockets } = await listen();

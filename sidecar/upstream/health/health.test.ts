@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../runtime/clock.ts";
 import { ManualClock } from "../../../runtime/manual-clock.ts";
 import { seededRandom } from "../../../runtime/random.ts";
+import { connectFromOwnPort, deadPort } from "../../../runtime/testing/own-port.ts";
 import { ActiveHealth } from "./active-health.ts";
 import { HealthChecker, type HealthCheckSettings, type ProbedHost } from "./health-checker.ts";
 import { buildProbe, type ProbeKind } from "./probe.ts";
@@ -102,6 +103,13 @@ test.each([
 
 test("a gRPC probe fails when nothing listens", async () => {
   expect(await probe({ type: "grpc", service: "" }, closed)).toMatch(/ECONNREFUSED/);
+});
+
+test("a TCP probe that met itself fails", async () => {
+  const port = await deadPort();
+  const end = connectFromOwnPort(port);
+  expect(await probe({ type: "tcp" }, { host: "127.0.0.1", port })).toMatch(/ECONNREFUSED/);
+  end();
 });
 
 describe("a checker", () => {

@@ -6,6 +6,7 @@ import type { HostPort } from "../../../runtime/address.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import { nodeHttp2 } from "../../../runtime/lazy-modules.ts";
 import { isLocalFailure } from "../../../runtime/local-failure.ts";
+import { isSelfConnected, SELF_CONNECTED } from "../../../runtime/self-connection.ts";
 
 export type ProbeKind =
   | {
@@ -97,7 +98,11 @@ function authorityOf({ host, port }: HostPort): string {
 
 function openConnection(target: HostPort, done: (end: string | Error) => void): () => void {
   const socket = connect(target.port, target.host);
-  socket.on("connect", () => done(""));
+  socket.on("connect", () => {
+    if (!isSelfConnected(socket)) return done("");
+    socket.resetAndDestroy();
+    done(SELF_CONNECTED);
+  });
   socket.on("error", done);
   return () => socket.destroy();
 }
