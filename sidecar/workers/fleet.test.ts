@@ -5,6 +5,8 @@ import type { Resource } from "../../rules/resource.ts";
 import { silentLog } from "../../runtime/log.ts";
 import { ManualClock } from "../../runtime/manual-clock.ts";
 import { seededRandom } from "../../runtime/random.ts";
+import { CellFamily } from "../observe/families.ts";
+import { type FamilyReport, reportOf } from "../observe/report.ts";
 import type { Resolution } from "../resolver.ts";
 import { Fleet } from "./fleet.ts";
 import type { ConfigurationChange, Gives, OrderName, Takes } from "./protocol.ts";
@@ -21,6 +23,7 @@ class FakeWorker implements WorkerHandle {
   readonly onQuestion: OnQuestion;
   readonly exited: Promise<WorkerExit>;
   hasExited = false;
+  families: readonly FamilyReport[] = [];
   readonly #exit = Promise.withResolvers<WorkerExit>();
   readonly #held: (() => void)[] = [];
 
@@ -38,7 +41,8 @@ class FakeWorker implements WorkerHandle {
     if (this.hasExited) throw new WorkerGone();
     const failure = this.failing.get(order);
     if (failure !== undefined) throw failure;
-    const gives = order === "listen" ? "127.0.0.1:7777" : { families: [], outbound: { active: 0, total: 5 } };
+    const gives =
+      order === "listen" ? "127.0.0.1:7777" : { families: this.families, outbound: { active: 0, total: 5 } };
     return gives as Gives<Name>;
   }
 
@@ -253,6 +257,26 @@ test("what a worker counted is kept when it has ended", async () => {
   workers[0]?.kill();
   await turns();
   expect(fleet.outboundUse().total).toBe(10);
+});
+
+test("a sum of fractions is not less by a hair when a worker ends", async () => {
+  const { fleet, workers } = await setUp(3);
+  for (const [index, seconds] of [0.1, 0.2, 0.3].entries()) {
+    const family = new CellFamily("counter", "process_cpu_seconds_total", "", []);
+    family.cell().value = seconds;
+    const worker = workers[index];
+    if (worker !== undefined) worker.families = reportOf([family]);
+  }
+  const sum = async (): Promise<number> => {
+    const family = (await fleet.families()).find(({ name }) => name === "process_cpu_seconds_total");
+    return family instanceof CellFamily ? family.cell().value : 0;
+  };
+  const before = await sum();
+  for (const worker of workers) {
+    worker.kill();
+    await turns();
+    expect(await sum()).toBe(before);
+  }
 });
 
 test("a worker's question goes to the one resolver, and its answer back", async () => {

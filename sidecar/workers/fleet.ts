@@ -74,8 +74,8 @@ export class Fleet implements Traffic {
   #instance: string | undefined;
   #resolver: ServiceResolver | undefined;
   #ticks: Timer | undefined;
-  /** Counters of workers that have ended. */
-  #retired: readonly FamilyReport[] = [];
+  /** Counters of workers that have ended, by their seats. */
+  readonly #retired: (readonly FamilyReport[])[];
   #retiredOutbound = 0;
   /** What changes all workers goes one after the other, so that a worker that comes misses nothing. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -89,6 +89,7 @@ export class Fleet implements Traffic {
       running: () => this.#running(),
       inTime: (answers) => this.#inTime(answers),
     });
+    this.#retired = Array.from({ length: concurrency }, () => []);
     this.#seats = Array.from({ length: concurrency }, (_, index) => {
       const number = index + 1;
       return new Seat({
@@ -98,7 +99,7 @@ export class Fleet implements Traffic {
         log,
         createWorker: () => this.#createWorker(),
         welcome: (worker, serves) => this.#welcome(worker, number, serves),
-        onLost: (last) => this.#onLost(last),
+        onLost: (last) => this.#onLost(index, last),
       });
     });
   }
@@ -190,8 +191,11 @@ export class Fleet implements Traffic {
     await this.#inTime(Promise.all(this.#seats.map((seat) => seat.report())));
     this.#workers.cell().value = this.#running().length;
     this.#restarts.cell().value = this.#seats.reduce((sum, { restarts }) => sum + restarts, 0);
-    const reports = this.#seats.flatMap(({ lastReport }) => (lastReport === undefined ? [] : [lastReport.families]));
-    return [...joinReports([...reports, this.#retired, reportOf([this.#bugs])]), this.#workers, this.#restarts];
+    // Of each seat first: fractions that are added in another order are less by a hair, which Prometheus takes for a reset.
+    const reports = this.#seats.map(({ lastReport }, index) =>
+      reportOf(joinReports([lastReport?.families ?? [], this.#retired[index] ?? []])),
+    );
+    return [...joinReports([...reports, reportOf([this.#bugs])]), this.#workers, this.#restarts];
   }
 
   async clusters(): Promise<readonly ClusterView[]> {
@@ -293,9 +297,9 @@ export class Fleet implements Traffic {
     for (const seat of this.#seats) seat.tick();
   }
 
-  #onLost(last: WorkerReport | undefined): void {
+  #onLost(seat: number, last: WorkerReport | undefined): void {
     if (last === undefined) return;
-    this.#retired = reportOf(joinReports([this.#retired, countersOf(last.families)]));
+    this.#retired[seat] = reportOf(joinReports([this.#retired[seat] ?? [], countersOf(last.families)]));
     this.#retiredOutbound += last.outbound.total;
   }
 
