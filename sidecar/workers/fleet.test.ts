@@ -13,8 +13,10 @@ import type { ConfigurationChange, Gives, OrderName, Takes } from "./protocol.ts
 import { REPORT_EVERY_MS, RESTART_MAX_MS } from "./seat.ts";
 import { type OnQuestion, OrderError, type WorkerExit, WorkerGone, type WorkerHandle } from "./worker-process.ts";
 
-/** Notes its orders; carries each out at once unless `holding` names it, or `failing` says how it fails. */
+/** Notes its orders but reports, which are asked for all the time; carries each out at once unless `holding` names it, or `failing` says how it fails. */
 class FakeWorker implements WorkerHandle {
+  /** Prepares those that are made from now on. */
+  static next: ((worker: FakeWorker) => void) | undefined;
   readonly pid: number;
   readonly orders: string[] = [];
   readonly changes: ConfigurationChange[] = [];
@@ -31,11 +33,12 @@ class FakeWorker implements WorkerHandle {
     this.pid = pid;
     this.onQuestion = onQuestion;
     this.exited = this.#exit.promise;
+    FakeWorker.next?.(this);
   }
 
   async ask<Name extends OrderName>(order: Name, takes: Takes<Name>): Promise<Gives<Name>> {
     if (this.hasExited) throw new WorkerGone();
-    this.orders.push(order);
+    if (order !== "report") this.orders.push(order);
     if (order === "prepare") this.changes.push(takes as ConfigurationChange);
     if (this.holding.has(order)) await new Promise<void>((go) => this.#held.push(go));
     if (this.hasExited) throw new WorkerGone();
@@ -246,6 +249,29 @@ test("a worker that answers nothing for thirty reports is killed and replaced", 
   await turns();
   clock.advance(RESTART_MAX_MS);
   await turns();
+  expect(fleet.workers().map(({ state }) => state)).toEqual(["running", "running"]);
+});
+
+test("so is one that hangs while it starts, and rules change again", async () => {
+  const { clock, fleet, workers } = await setUp();
+  workers[0]?.kill();
+  await turns();
+  FakeWorker.next = (worker) => void worker.holding.add("prepare").add("report");
+  clock.advance(RESTART_MAX_MS);
+  FakeWorker.next = undefined;
+  await turns();
+  let isLive = false;
+  void fleet.publish(resources("default/a"), 1).then(() => {
+    isLive = true;
+  });
+  for (let tick = 0; tick < 30; tick++) {
+    clock.advance(REPORT_EVERY_MS);
+    await turns();
+  }
+  expect([workers[2]?.hasExited, isLive]).toEqual([true, true]);
+  clock.advance(RESTART_MAX_MS);
+  await turns();
+  expect(workers[3]?.changes[0]).toMatchObject({ revision: 1 });
   expect(fleet.workers().map(({ state }) => state)).toEqual(["running", "running"]);
 });
 

@@ -90,12 +90,12 @@ export class Seat {
     }
   }
 
-  /** Once per REPORT_EVERY_MS. */
+  /** Once per REPORT_EVERY_MS. A worker that does not serve yet has no figures, but an answer, or it hangs. */
   tick(): void {
-    const worker = this.worker;
+    const worker = this.#present;
     if (worker === undefined) return;
     if (!this.#isReporting) {
-      void this.report();
+      void this.#ask(worker);
       return;
     }
     if (++this.#reportsMissed < REPORTS_MISSED_MAX) return;
@@ -106,14 +106,22 @@ export class Seat {
 
   /** Asks for the figures as they are now; what is known stays when they do not come. */
   async report(): Promise<void> {
-    const worker = this.worker;
-    if (worker === undefined) return;
+    if (this.worker !== undefined) await this.#ask(this.worker);
+  }
+
+  /** The worker that serves, or comes to. */
+  get #present(): WorkerHandle | undefined {
+    const { name } = this.#state;
+    return name === "starting" || name === "running" ? this.#state.worker : undefined;
+  }
+
+  async #ask(worker: WorkerHandle): Promise<void> {
     this.#isReporting = true;
     try {
       const report = await worker.ask("report", undefined);
       if (this.#isIn("running", worker)) this.#lastReport = report;
     } catch {
-      // It has ended, which its exit says louder.
+      // It has ended, which its exit says louder, or has nothing to report yet.
     }
     this.#isReporting = false;
     this.#reportsMissed = 0;
