@@ -29,7 +29,7 @@ spec:
 `;
 }
 
-function standAlone(path: string, version = "") {
+function standAlone(path: string, version = "", clock = systemClock) {
   const configuration = new Configuration({ parse: parseResource, publish: () => {}, wall: () => 0 });
   const applied = { count: 0 };
   const rules = new StandAloneRules({
@@ -37,7 +37,7 @@ function standAlone(path: string, version = "") {
     service: "default/web",
     version,
     configuration,
-    clock: systemClock,
+    clock,
     log: silentLog(),
     onApplied: () => applied.count++,
   });
@@ -125,6 +125,29 @@ describe("reloading", () => {
     expect(configuration.holdsService("default/orders")).toBe(false);
     expect(applied.count).toBe(2);
     expect(configuration.revision).toBe(2);
+  });
+
+  test("a file that is empty is so only when it has stayed so: who writes it anew empties it first", async () => {
+    const file = join(folder, "rules.yaml");
+    writeFileSync(file, service("orders"));
+    let looks = 0;
+    const wall = (): number => {
+      looks++;
+      return systemClock.wall();
+    };
+    const clock = { ...systemClock, wall };
+    const { rules, configuration } = standAlone(file, "", clock);
+    await rules.load();
+    await rules.watch();
+    writeFileSync(file, "");
+    const begun = looks;
+    await until(() => looks >= begun + 3);
+    expect(configuration.holdsService("default/orders")).toBe(true);
+    writeFileSync(file, service("payments"));
+    await until(() => configuration.holdsService("default/payments"));
+    expect(rules.status.reloads).toBe(2);
+    writeFileSync(file, "");
+    await until(() => !configuration.holdsService("default/payments"));
   });
 
   test("an invalid edit keeps what was there, says so, and its repair is taken", async () => {

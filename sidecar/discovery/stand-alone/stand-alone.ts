@@ -5,6 +5,7 @@ import { type FSWatcher, watch } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Diagnostic, formatDiagnostic } from "../../../rules/diagnostic.ts";
+import type { SourceText } from "../../../rules/load.ts";
 import type { Clock, Timer } from "../../../runtime/clock.ts";
 import { every } from "../../../runtime/clock.ts";
 import type { Log } from "../../../runtime/log.ts";
@@ -16,6 +17,8 @@ import { findRuleFiles, type RuleFiles, readRuleFiles } from "./rule-files.ts";
 /** An editor writes a file in several steps; this much quiet ends them. */
 const QUIET_MS = 100;
 const LOOK_EVERY_MS = 2_000;
+/** A file that is written anew in its place is empty first: it is believed to be when it has been for so long. */
+const EMPTY_QUIET_MS = 2_000;
 /**
  * The times of files are coarse: one that changed less than this ago may change again without looking changed, so it is
  * read at every look. Clocks of network file systems are off by less, or else it is read more often than it need be.
@@ -99,6 +102,8 @@ export class StandAloneRules implements ServiceResolver {
     this.#look?.cancel();
     this.#watcher?.close();
     await this.#reading;
+    // What was read may have been half of it.
+    this.#quiet?.cancel();
   }
 
   resolve(service: string, callback: (resolution: Resolution) => void): void {
@@ -121,6 +126,7 @@ export class StandAloneRules implements ServiceResolver {
       const files = await findRuleFiles(path);
       if (files.state === this.#state) return;
       const { sources, digest } = await readRuleFiles(files);
+      if (this.#mayBeHalfWritten(files, sources)) return this.#schedule();
       this.#state = this.#isSettled(files) ? files.state : "";
       if (digest === this.#digest) return;
       this.#digest = digest;
@@ -137,6 +143,14 @@ export class StandAloneRules implements ServiceResolver {
       this.#state = "";
       if (this.#problems[0] !== problem) this.#fail([problem]);
     }
+  }
+
+  /** At start there is nothing to go on with. Where clocks differ, files that seem to come from the future are believed. */
+  #mayBeHalfWritten({ changedAtMs }: RuleFiles, sources: readonly SourceText[]): boolean {
+    if (this.#revision === 0) return false;
+    const ageMs = this.#options.clock.wall() - changedAtMs;
+    const isEmpty = sources.some(({ content }) => content.trim() === "");
+    return ageMs >= 0 && ageMs < (isEmpty ? EMPTY_QUIET_MS : QUIET_MS);
   }
 
   #isSettled({ changedAtMs }: RuleFiles): boolean {
