@@ -1,5 +1,6 @@
 // Consistent hashing on a ring (Karger et al., 1997; ketama's virtual nodes): an endpoint that comes or goes moves only
-// the keys next to its points. An endpoint that may not be used is passed over along the ring, so its keys spread over
+// the keys next to its points, from seven endpoints on; fewer share the least number of points, so that those of the others
+// change with their number. An endpoint that may not be used is passed over along the ring, so its keys spread over
 // all others and come back with it.
 
 import { isOverloaded } from "./bounded-load.ts";

@@ -245,6 +245,7 @@ spec:
     const client = await startClient(mesh);
     const talk = new Talk(portOf(client));
     expect(await talk.greeting()).toMatch(/^no greeting/);
+    expect(talk.received).toBe("");
     expect(talk.error).toBe("ECONNRESET");
     expect(client.stderr).toContain("tcp connections refused");
     expect(await metric(client, "weft_requests_total", 'reason="no-such-service"')).toBe(1);
