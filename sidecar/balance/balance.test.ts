@@ -143,11 +143,27 @@ describe.each(HASHING)("%s", (name) => {
   });
 });
 
-test("a ring has at least 1,024 points, and 160 for each endpoint", () => {
-  expect(buildRing(fakeMembers(2)).points.length).toBe(1_024);
-  expect(buildRing(fakeMembers(100)).points.length).toBe(16_000);
+test("a ring has 256 points for the heaviest endpoint, its share for each other, and no more than 262,144", () => {
+  expect(buildRing(fakeMembers(2)).points.length).toBe(512);
+  expect(buildRing(fakeMembers(1_024)).points.length).toBe(262_144);
+  expect(buildRing(fakeMembers(1_025)).points.length).toBe(1_025 * 128);
+  expect(buildRing([fakeMember("a", 4), fakeMember("b", 1), fakeMember("c", 0)]).points.length).toBe(256 + 64);
   const { points } = buildRing(fakeMembers(5));
   expect(points).toEqual(points.slice().sort());
+});
+
+test.each([2, 3, 4, 6, 10, 50])("of %i endpoints on a ring one leaves: only its own keys move", (size) => {
+  const balancer = build("ring-hash");
+  const members = fakeMembers(size);
+  const left = members[1];
+  const before = candidateSet(members);
+  const after = candidateSet(members.filter((member) => member !== left));
+  for (let user = 0; user < 2_000; user++) {
+    const key = hashText(`user-${user}`);
+    const place = balancer.pick(before, [], key);
+    if (place !== left) expect(balancer.pick(after, [], key)).toBe(place);
+    else expect(balancer.pick(after, [], key)).not.toBe(left);
+  }
 });
 
 test("a Maglev table gives every endpoint its places to within one in a hundred", () => {
