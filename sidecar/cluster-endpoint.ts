@@ -51,7 +51,8 @@ export class EndpointState implements ProbedHost {
     this.target = target;
     this.address = address;
     this.pool = new Pool(target, policy.connectionPool, tools.pool);
-    this.streams = new StreamPool(target, policy.connectionPool, tools.connectStreams, isMesh);
+    const streamTools = { connect: tools.connectStreams, sockets: tools.pool.sockets };
+    this.streams = new StreamPool(target, policy.connectionPool, streamTools, isMesh);
     this.outlier = new OutlierHost(address);
     this.healthySinceMs = tools.pool.clock.now();
   }

@@ -14,9 +14,12 @@ export interface SocketTools {
   readonly socketMode: SocketMode;
 }
 
-/** Connects. Past the budget the socket fails a moment later, as it would without a descriptor. */
+/**
+ * Connects. Past the budget a connection that nobody uses is closed for it; where there is none the socket fails a moment later, as it
+ * would without a descriptor.
+ */
 export function connectToEndpoint(target: HostPort, reader: ByteReader, { sockets, socketMode }: SocketTools): Socket {
-  if (!sockets.takesEndpoint) return new Socket().destroy(outOfSockets(sockets));
+  if (!sockets.makeRoom()) return new Socket().destroy(outOfSockets(sockets));
   sockets.endpoints++;
   const socket = connectSocket({ ...TCP_KEEP_ALIVE, host: target.host, port: target.port }, reader, socketMode);
   socket.once("close", () => sockets.endpoints--);

@@ -153,6 +153,28 @@ test("a connection that the process has no socket for fails by no fault of the e
   await lease(pool);
 });
 
+test("where all sockets are used, a connection that nobody uses is closed for one to another endpoint", async () => {
+  const [far, near] = [await listen(), await listen()];
+  const sockets = new SocketBudget(0);
+  const [old, pool] = [far, near].map(({ port }) => {
+    const made = new Pool({ host: "127.0.0.1", port }, SETTINGS, tools(sockets));
+    cleanups.push(() => made.destroy());
+    return made;
+  }) as [Pool, Pool];
+  const [idlest, idle, used] = [await lease(old), await lease(old), await lease(old)];
+  old.release(idlest.connection, true);
+  old.release(idle.connection, true);
+  sockets.clients = sockets.socketsMax - sockets.endpoints;
+  await lease(pool);
+  expect([old.idleCount, old.leasedCount, pool.leasedCount]).toEqual([1, 1, 1]);
+  expect([idlest.connection.isUsable, idle.connection.isUsable, used.connection.isUsable]).toEqual([false, true, true]);
+  await lease(pool);
+  await until(() => sockets.endpoints === 3);
+  await expect(lease(pool)).rejects.toThrow("local: EMFILE");
+  await expect(lease(old)).rejects.toThrow("local: EMFILE");
+  expect(sockets.clients + sockets.endpoints).toBe(sockets.socketsMax);
+});
+
 test("bytes, end and close reach the one who leased it", async () => {
   const { port } = await listen((socket) => {
     socket.on("data", () => {

@@ -9,6 +9,7 @@
 //   once there, serves the next waiter or becomes idle.
 
 import type { HostPort } from "../../runtime/address.ts";
+import type { SocketKeeper } from "../../runtime/socket-budget.ts";
 import { type ConnectionOwner, type ConnectionUser, UpstreamConnection } from "./connection.ts";
 import type { PoolTools } from "./tools.ts";
 
@@ -33,7 +34,7 @@ export interface PoolWaiter extends ConnectionUser {
 /** Off what the endpoint announced, so that its clock and the wire have time: a second, or half of a short one. */
 const LEARNT_MARGIN_MS = 1_000;
 
-export class Pool implements ConnectionOwner {
+export class Pool implements ConnectionOwner, SocketKeeper {
   readonly target: HostPort;
   #settings: PoolSettings;
   readonly #tools: PoolTools;
@@ -140,7 +141,7 @@ export class Pool implements ConnectionOwner {
 
   onUnusedClose(connection: UpstreamConnection, wasConnecting: boolean, error: string): void {
     this.#tools.wheel.release(connection.timer);
-    this.#all.delete(connection);
+    this.#remove(connection);
     const index = this.#idle.indexOf(connection);
     if (index >= 0) this.#idle.splice(index, 1);
     if (wasConnecting) {
@@ -153,26 +154,36 @@ export class Pool implements ConnectionOwner {
 
   onUsedClose(connection: UpstreamConnection): void {
     this.#tools.wheel.release(connection.timer);
-    this.#all.delete(connection);
+    this.#remove(connection);
     this.#leased--;
     this.#openForWaiters();
   }
 
-  /** True when a connection may be opened; the idlest one is closed for it if need be. */
-  #makeRoom(): boolean {
-    if (this.#all.size < this.#settings.maxConnections) return true;
+  /** The idlest connection: for one that this pool needs, or another. */
+  closeUnused(): boolean {
     const oldest = this.#idle.shift();
     if (oldest === undefined) return false;
     this.#tools.wheel.cancel(oldest.timer);
-    this.#all.delete(oldest);
+    this.#remove(oldest);
     oldest.destroy();
     return true;
+  }
+
+  /** True when a connection may be opened; the idlest one is closed for it if need be. */
+  #makeRoom(): boolean {
+    return this.#all.size < this.#settings.maxConnections || this.closeUnused();
+  }
+
+  #remove(connection: UpstreamConnection): void {
+    this.#all.delete(connection);
+    if (this.#all.size === 0) this.#tools.sockets.forget(this);
   }
 
   #open(): void {
     const connection = new UpstreamConnection(this, this.target, this.#tools);
     this.#connecting++;
     this.#all.add(connection);
+    this.#tools.sockets.keep(this);
     this.#tools.wheel.arm(connection.timer, this.#settings.connectTimeoutMs);
   }
 

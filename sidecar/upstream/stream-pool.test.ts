@@ -1,5 +1,6 @@
 // The pool of connections that carry many requests: who waits, for which connection, and who is told what.
 import { expect, test } from "vitest";
+import { SocketBudget } from "../../runtime/socket-budget.ts";
 import type { PoolSettings } from "./pool.ts";
 import {
   type ConnectStreams,
@@ -60,14 +61,17 @@ class Waiter implements StreamWaiter {
   }
 }
 
-function poolOf(settings: Partial<PoolSettings> = {}): { pool: StreamPool; lines: Line[] } {
+function poolOf(
+  settings: Partial<PoolSettings> = {},
+  sockets = new SocketBudget(1_000),
+): { pool: StreamPool; lines: Line[] } {
   const lines: Line[] = [];
   const connect: ConnectStreams = (_target, _settings, owner) => {
     const line = new Line(owner);
     lines.push(line);
     return line;
   };
-  const pool = new StreamPool({ host: "h", port: 1 }, { ...SETTINGS, ...settings }, connect, false);
+  const pool = new StreamPool({ host: "h", port: 1 }, { ...SETTINGS, ...settings }, { connect, sockets }, false);
   return { pool, lines };
 }
 
@@ -204,4 +208,20 @@ test("where all connections only finish what they have, one more is made, whatev
   (lines[1] as Line).canOpen = false;
   waiting(pool);
   expect(lines).toHaveLength(2);
+});
+
+test("a connection without requests is cut where somebody else needs its socket, one with a request is not", () => {
+  const sockets = new SocketBudget(0);
+  const { pool, lines } = poolOf({}, sockets);
+  sockets.clients = sockets.socketsMax;
+  expect(sockets.makeRoom()).toBe(false);
+  const waiter = waiting(pool);
+  expect(sockets.makeRoom()).toBe(false);
+  lines[0]!.stands();
+  expect(waiter.line).toBe(lines[0]);
+  expect(sockets.makeRoom()).toBe(false);
+  lines[0]!.openStreams = 0;
+  expect(sockets.makeRoom()).toBe(true);
+  expect([pool.lease(), pool.idleCount, lines[0]!.canOpen]).toEqual([undefined, 0, false]);
+  expect(sockets.makeRoom()).toBe(false);
 });

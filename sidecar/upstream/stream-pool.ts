@@ -2,6 +2,7 @@
 // the streams of those there are run out. Bounded, with a queue of attempts that wait for a stream. Knows no protocol:
 // connections are made by `connect`.
 import type { HostPort } from "../../runtime/address.ts";
+import type { SocketBudget, SocketKeeper } from "../../runtime/socket-budget.ts";
 import type { PoolSettings } from "./pool.ts";
 
 /** One connection with room for several requests. */
@@ -42,6 +43,12 @@ export type ConnectStreams = (
   isMesh: boolean,
 ) => StreamConnection;
 
+/** What the pool is built with. */
+export interface StreamTools {
+  readonly connect: ConnectStreams;
+  readonly sockets: SocketBudget;
+}
+
 /** An attempt that waits for a stream. Told exactly one of the two, never from within `enqueue`. */
 export interface StreamWaiter {
   onStreamLeased(connection: StreamConnection): void;
@@ -49,10 +56,10 @@ export interface StreamWaiter {
   onLeaseFailed(error: string, isLocal: boolean): void;
 }
 
-export class StreamPool implements StreamConnectionOwner {
+export class StreamPool implements StreamConnectionOwner, SocketKeeper {
   readonly target: HostPort;
   #settings: PoolSettings;
-  readonly #connect: ConnectStreams;
+  readonly #tools: StreamTools;
   readonly #isMesh: boolean;
   /** Those that stand and take requests. */
   readonly #open: StreamConnection[] = [];
@@ -62,10 +69,10 @@ export class StreamPool implements StreamConnectionOwner {
   #isDraining = false;
 
   /** @param isMesh the endpoint is a sidecar */
-  constructor(target: HostPort, settings: PoolSettings, connect: ConnectStreams, isMesh: boolean) {
+  constructor(target: HostPort, settings: PoolSettings, tools: StreamTools, isMesh: boolean) {
     this.target = target;
     this.#settings = settings;
-    this.#connect = connect;
+    this.#tools = tools;
     this.#isMesh = isMesh;
   }
 
@@ -134,6 +141,15 @@ export class StreamPool implements StreamConnectionOwner {
     for (const connection of [...this.#all]) connection.destroy();
   }
 
+  /** One without a request, cut: with a GOAWAY it would keep its descriptor until the endpoint has answered. */
+  closeUnused(): boolean {
+    const unused = this.#open.find(({ openStreams }) => openStreams === 0);
+    if (unused === undefined) return false;
+    this.#forget(unused);
+    unused.destroy();
+    return true;
+  }
+
   onReady(connection: StreamConnection): void {
     this.#connecting--;
     this.#open.push(connection);
@@ -158,6 +174,7 @@ export class StreamPool implements StreamConnectionOwner {
 
   onGone(connection: StreamConnection, wasConnecting: boolean, error: string): void {
     this.#all.delete(connection);
+    if (this.#all.size === 0) this.#tools.sockets.forget(this);
     this.#forget(connection);
     if (wasConnecting) {
       this.#connecting--;
@@ -206,7 +223,8 @@ export class StreamPool implements StreamConnectionOwner {
 
   #begin(): void {
     this.#connecting++;
-    this.#all.add(this.#connect(this.target, this.#settings, this, this.#isMesh));
+    this.#all.add(this.#tools.connect(this.target, this.#settings, this, this.#isMesh));
+    this.#tools.sockets.keep(this);
   }
 
   #forget(connection: StreamConnection): void {
