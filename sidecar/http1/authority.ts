@@ -14,8 +14,12 @@ const IPV6_BYTES_MAX = 46;
 /** Sets authority, isConnect, isAbsoluteForm and originStart. */
 export function readAuthority(head: MessageHead): RefusalDetail | undefined {
   const fields = head.fields;
+  const { section } = fields;
   if ((fields.repeated & (1 << FIELD.host)) !== 0) return "host-repeated";
-  if (head.lastHost !== "" && fields.isKnown(FIELD.host, head.lastHost)) head.authority = head.lastHost;
+  if (section !== undefined && section.authority !== "") {
+    head.authority = section.authority;
+    head.lastHost = section.authority;
+  } else if (head.lastHost !== "" && fields.isKnown(FIELD.host, head.lastHost)) head.authority = head.lastHost;
   else {
     const host = fields.known(FIELD.host);
     if (host === undefined && head.minorVersion === 1) return "host-missing";
@@ -23,6 +27,7 @@ export function readAuthority(head: MessageHead): RefusalDetail | undefined {
     head.authority = host ?? "";
     if (host !== undefined) head.lastHost = sharedText(host);
   }
+  if (section !== undefined) section.authority = head.authority;
   head.originStart = head.secondStart;
   if (head.firstEnd === 7 && head.method === "CONNECT") return readConnect(head);
   const lead = fields.octetAt(head.secondStart);

@@ -1,10 +1,10 @@
 // Bodies in: of the bytes after a head, which ones belong to the message and may be passed on, and where it ends.
 // Bytes are never copied or kept (but trailers). Not flow control: the relay decides when to read.
 
+import type { Framing } from "./body-framing.ts";
 import { ChunkScanner } from "./chunk-scanner.ts";
 import { type BodyForm, type BodyReader, NEEDS_MORE, REFUSED, type Refusal } from "./contract.ts";
 import type { FieldTable } from "./field-table.ts";
-import type { Framing } from "./head.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "./limits.ts";
 import { CR, LF } from "./octet.ts";
 import { type RefusalDetail, refusalOf, type Side } from "./refusal.ts";

@@ -20,7 +20,8 @@
 //
 // Nothing here keeps a reference to `bytes` after a call returns: callers read into one shared buffer. A complete
 // head owns its text (one latin1 string), so it may be kept across ticks, retries and mirrors until the next one begins.
-import type { Framing, MessageHead } from "./head.ts";
+import type { Framing } from "./body-framing.ts";
+import type { MessageHead } from "./head.ts";
 
 /** Returned by decoders instead of a position. */
 export const NEEDS_MORE = -1;

@@ -74,7 +74,7 @@ function encode(
   const fields = head.fields;
   const fieldsEnd = fields.length - 2;
   const dropped = (HOP_BY_HOP | (edits.dropKinds & ~FRAMING & ~HOST)) & ~(upgrades ? UPGRADE : 0);
-  const touched = dropped | FRAMING | (newHost(head, edits) === "" ? 0 : HOST);
+  const touched = dropped | (framingStays(head, edits) ? 0 : FRAMING) | (newHost(head, edits) === "" ? 0 : HOST);
   let out = line;
   let runStart = line === "" ? 0 : head.fieldsStart;
   if ((fields.present & touched) !== 0 || edits.editCount > 0) {
@@ -115,6 +115,12 @@ function newHost(head: MessageHead, edits: HeadEdits): string {
 
 /** No line begins with this, so it can stand for "copy it". */
 const KEEP = "\n";
+
+/** Is it known that its framing field is kept as it came? See replaceKnown. */
+function framingStays({ fields, framing }: MessageHead, edits: HeadEdits): boolean {
+  if (edits.framing !== "same" || (framing !== "length" && framing !== "chunked")) return false;
+  return fields.section?.meaning?.isCanonical === true;
+}
 
 /** "" leaves the line out. */
 function replaceKnown(head: MessageHead, edits: HeadEdits, index: number, dropped: number): string {

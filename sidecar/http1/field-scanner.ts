@@ -1,6 +1,6 @@
 // The byte scan over field lines (RFC 9112 section 5), of heads and of trailers alike: strict, resumable at any byte,
-// every byte looked at once, unless the line is one that came before (line-memo.ts). It fills a FieldTable with offsets;
-// what the fields mean is decided elsewhere.
+// every byte looked at once, unless all of it or the line came before (section-memo.ts, line-memo.ts). It fills a FieldTable
+// with offsets; what the fields mean is decided elsewhere.
 import { wordsOf } from "../../runtime/words.ts";
 import { NEEDS_MORE, REFUSED } from "./contract.ts";
 import { FIELD, fieldKind, isFramingLookalike } from "./field.ts";
@@ -8,6 +8,7 @@ import type { FieldTable } from "./field-table.ts";
 import { knownLines } from "./line-memo.ts";
 import { COLON, CR, HTAB, LF, OCTET, SP, TOKEN } from "./octet.ts";
 import type { RefusalDetail } from "./refusal.ts";
+import { knownSections } from "./section-memo.ts";
 import { skipValue } from "./skip-octets.ts";
 
 /** What the scan waits for. */
@@ -47,6 +48,16 @@ export class FieldScanner {
     let at = start;
     let state = this.#state;
     const words = wordsOf(bytes);
+    /** Where the section begins, if that is within these bytes. */
+    let sectionAt = ELSEWHERE;
+    if (state === NAME && table.count === 0 && at - base === this.#mark) {
+      const known = knownSections.find(words, at, end);
+      if (known !== undefined && known.count <= this.#fieldsMax) {
+        table.adopt(known, this.#mark);
+        return at + known.length;
+      }
+      sectionAt = at;
+    }
     /** Where the line being read begins, if that is within these bytes. */
     let lineAt = ELSEWHERE;
     // One loop with the states in the order in which they follow each other: a call per state cost a third more.
@@ -89,7 +100,10 @@ export class FieldScanner {
       } else {
         if (bytes[at] !== LF) return this.#refuse("bare-cr");
         at++;
-        if (state === END_LF) return at;
+        if (state === END_LF) {
+          if (sectionAt >= 0) knownSections.note(bytes, sectionAt, at - sectionAt, table, sectionAt - base);
+          return at;
+        }
         if (lineAt >= 0) knownLines.note(bytes, lineAt, at - lineAt, table);
         this.#mark = at - base;
         state = NAME;

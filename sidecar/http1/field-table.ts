@@ -4,12 +4,14 @@
 import { endsMediaType, isMediaType } from "../../runtime/media-type.ts";
 import { FIELD } from "./field.ts";
 import type { HeadSource } from "./head-source.ts";
+import type { KnownSection } from "./known-section.ts";
 import { knownLines, NO_LINE } from "./line-memo.ts";
 
 /** Room for this many fields at first; it doubles, up to the limit of the section. */
 const FIELDS_AT_FIRST = 16;
 /** Marks of a field of `text`: name start with the kind in its low bits, name end, value start, value end, its line. */
 const MARKS = 5;
+const LINE = 4;
 /** Kinds are below 32 (field.ts); above them whether a Connection option named the field. Sections are below 64 MiB. */
 const KIND_MASK = 31;
 const NOMINATED = 32;
@@ -28,8 +30,16 @@ export class FieldTable {
   /** Kinds present, and kinds present more than once: `1 << kind`. `unknown` counts for nothing. */
   present = 0;
   repeated = 0;
-  /** Value bounds are without surrounding whitespace. Of a source's fields: the kind alone, one mark each. */
-  #marks: Int32Array = new Int32Array(FIELDS_AT_FIRST * MARKS);
+  /** All of the section is one that came before (section-memo.ts). */
+  section: KnownSection | undefined = undefined;
+  #ownMarks: Int32Array = new Int32Array(FIELDS_AT_FIRST * MARKS);
+  /**
+   * Value bounds are without surrounding whitespace. Of a source's fields: the kind alone, one mark each. Of a known section they are
+   * its own, which nobody changes.
+   */
+  #marks: Int32Array = this.#ownMarks;
+  /** What the marks count from. */
+  #base = 0;
 
   /** What the offsets count in, when the section is complete; "" of one from a source. */
   get text(): string {
@@ -81,9 +91,34 @@ export class FieldTable {
     this.#text = "";
     this.#bytes = undefined;
     this.source = undefined;
+    this.section = undefined;
+    this.#marks = this.#ownMarks;
+    this.#base = 0;
     this.count = 0;
     this.present = 0;
     this.repeated = 0;
+  }
+
+  /** All fields at once: what stands at offset `base` is `section`. Nothing was read of it before. */
+  adopt(section: KnownSection, base: number): void {
+    this.section = section;
+    this.#marks = section.marks;
+    this.#base = base;
+    this.count = section.count;
+    this.present = section.present;
+    this.repeated = section.repeated;
+  }
+
+  /** The marks of all fields, counted from offset `base`, where the section begins. It stands at `at` of these bytes, up to `end`. */
+  marksFrom(base: number, words: DataView, at: number, end: number): Int32Array {
+    const marks = this.#marks.slice(0, this.count * MARKS);
+    for (let field = 0; field < marks.length; field += MARKS) {
+      const start = this.nameStart(field / MARKS) - base;
+      marks[field] = (start << KIND_SHIFT) | ((marks[field] as number) & (NOMINATED | KIND_MASK));
+      for (let mark = field + 1; mark < field + LINE; mark++) marks[mark] = (marks[mark] as number) - base;
+      marks[field + LINE] = knownLines.lineAt(words, at + start, end);
+    }
+    return marks;
   }
 
   /** Begins a field; its value bounds follow. */
@@ -92,7 +127,7 @@ export class FieldTable {
     if (at === this.#marks.length) this.#grow();
     this.#marks[at] = (nameStart << KIND_SHIFT) | kind;
     this.#marks[at + 1] = nameEnd;
-    this.#marks[at + 4] = NO_LINE;
+    this.#marks[at + LINE] = NO_LINE;
     this.#count(kind);
   }
 
@@ -112,13 +147,13 @@ export class FieldTable {
     marks[at + 1] = nameEnd;
     marks[at + 2] = valueStart;
     marks[at + 3] = valueEnd;
-    marks[at + 4] = line;
+    marks[at + LINE] = line;
     this.#count(kind);
   }
 
   /** Which known line field `index` was when it was read; NO_LINE for others. */
   lineAt(index: number): number {
-    return this.source === undefined ? (this.#marks[index * MARKS + 4] as number) : NO_LINE;
+    return this.source === undefined ? (this.#marks[index * MARKS + LINE] as number) : NO_LINE;
   }
 
   /** Instead of scanning. @param kinds kind for each of the source's */
@@ -188,7 +223,7 @@ export class FieldTable {
 
   /** Value of a line that is known. */
   #knownValue(index: number): string | undefined {
-    const line = this.#marks[index * MARKS + 4] as number;
+    const line = this.#marks[index * MARKS + LINE] as number;
     return line === NO_LINE ? undefined : knownLines.valueOf(line);
   }
 
@@ -208,6 +243,7 @@ export class FieldTable {
   /** Field `index` goes no further. */
   nominate(index: number): void {
     const at = this.source === undefined ? index * MARKS : index;
+    if (this.#marks !== this.#ownMarks) this.#own();
     this.#marks[at] = (this.#marks[at] as number) | NOMINATED;
     this.present |= 1 << FIELD.nominated;
   }
@@ -219,19 +255,19 @@ export class FieldTable {
   // Of a section with a text; a line begins with its name.
 
   nameStart(index: number): number {
-    return (this.#marks[index * MARKS] as number) >>> KIND_SHIFT;
+    return ((this.#marks[index * MARKS] as number) >>> KIND_SHIFT) + this.#base;
   }
 
   nameEnd(index: number): number {
-    return this.#marks[index * MARKS + 1] as number;
+    return (this.#marks[index * MARKS + 1] as number) + this.#base;
   }
 
   valueStart(index: number): number {
-    return this.#marks[index * MARKS + 2] as number;
+    return (this.#marks[index * MARKS + 2] as number) + this.#base;
   }
 
   valueEnd(index: number): number {
-    return this.#marks[index * MARKS + 3] as number;
+    return (this.#marks[index * MARKS + 3] as number) + this.#base;
   }
 
   /** Is this the name of field `index`? `lowerName` is lower case. */
@@ -262,7 +298,15 @@ export class FieldTable {
   #grow(): void {
     const marks = new Int32Array(this.#marks.length * 2);
     marks.set(this.#marks);
+    this.#ownMarks = marks;
     this.#marks = marks;
+  }
+
+  /** The marks are changed for this section alone. */
+  #own(): void {
+    if (this.#ownMarks.length < this.#marks.length) this.#ownMarks = new Int32Array(this.#marks.length);
+    this.#ownMarks.set(this.#marks);
+    this.#marks = this.#ownMarks;
   }
 }
 

@@ -1,11 +1,9 @@
 // One message head, request or response, as it came: its text and where things are in it. Strings are cut out of
 // the text only when asked for. Not a header map, and not the rules: those are in request-rules.ts and
 // response-rules.ts, which fill in what the fields mean.
+import type { Framing } from "./body-framing.ts";
 import { FieldTable } from "./field-table.ts";
 import type { KnownRequestLine } from "./request-line-memo.ts";
-
-/** How the end of the message is found (RFC 9112 section 6.3). "tunnel": 101, or 2xx to CONNECT: bytes until close. */
-export type Framing = "none" | "length" | "chunked" | "until-close" | "tunnel";
 
 /** What stands behind the target of a request line that is known. */
 const LINE_REST_LENGTH = " HTTP/1.1\r\n".length;

@@ -62,6 +62,11 @@ export class LineMemo {
     return this.#rows.lengthAt(place, words, at, left);
   }
 
+  /** The line at `at`, within a section that ends at `end`; NO_LINE where it is not known. */
+  lineAt(words: DataView, at: number, end: number): number {
+    return this.find(words, at, end) > 0 ? (this.#lines[this.#place] as number) : NO_LINE;
+  }
+
   /** Adds the line that was found to `table`. @param mark where it begins there */
   addTo(table: LineTable, mark: number): void {
     const place = this.#place;

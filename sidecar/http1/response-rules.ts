@@ -5,11 +5,18 @@ import { FIELD } from "./field.ts";
 import { readFraming } from "./framing.ts";
 import type { MessageHead } from "./head.ts";
 import type { RefusalDetail } from "./refusal.ts";
+import { keepMeaning, takeMeaning } from "./section-meaning.ts";
 
 /** Fills in the head. `method` is the request's; `upgradeAsked` whether the request asked for another protocol. */
 export function readResponse(head: MessageHead, method: string, upgradeAsked: boolean): RefusalDetail | undefined {
-  const fault = readFraming(head) ?? readConnection(head);
+  const fault = takeMeaning(head) ? undefined : readFields(head);
   return fault ?? readStatus(head, method, upgradeAsked);
+}
+
+function readFields(head: MessageHead): RefusalDetail | undefined {
+  const fault = readFraming(head) ?? readConnection(head);
+  if (fault === undefined) keepMeaning(head);
+  return fault;
 }
 
 /** The part that is asked of a head from another protocol too. */

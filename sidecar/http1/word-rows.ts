@@ -1,36 +1,45 @@
 // Octets that came before, as words: a fixed number of rows, each with one run of octets, to compare what comes with. Not
-// which row a run belongs to, nor what it means: line-memo.ts, target-memo.ts.
+// which row a run belongs to, nor what it means: line-memo.ts, request-line-memo.ts, section-memo.ts.
 import { wordsOf } from "../../runtime/words.ts";
 
 const ROW_SHIFT = 6;
-const ROW_WORDS = 1 << ROW_SHIFT;
 
 /** A row: length of the run, 0 where it is free, and a number of its owner's; another one; the run's last pair of words; its pairs of words. */
 const SECOND = 1;
 const LAST_PAIR = 1;
 const PAIRS = 2;
 const PAIR_BYTES = 8;
-const BYTE = 0xff;
+const LENGTH_MASK = 0xffff;
+const FIRST_SHIFT = 16;
 
-/** Runs of octets that are kept are as long as this, and no longer. */
+/** Runs of octets that are kept are as long as this, and no longer, where rows have 64 words. */
 export const RUN_MIN = PAIR_BYTES;
-export const RUN_MAX: number = ROW_WORDS * 4 - PAIRS * PAIR_BYTES;
+export const RUN_MAX: number = runMaxOf(ROW_SHIFT);
+
+function runMaxOf(rowShift: number): number {
+  return (4 << rowShift) - PAIRS * PAIR_BYTES;
+}
 
 export class WordRows {
   readonly #rows: Int32Array;
   /** The same memory. Half as many looks: 18 ns instead of 24 to compare 33 octets. */
   readonly #pairs: BigInt64Array;
+  readonly #shift: number;
+  /** Of runs that a row has room for. */
+  readonly runMax: number;
 
-  /** @param rows how many, of 256 bytes each */
-  constructor(rows: number) {
-    this.#rows = new Int32Array(rows * ROW_WORDS);
+  /** @param rows how many, of 4 << `rowShift` bytes each */
+  constructor(rows: number, rowShift: number = ROW_SHIFT) {
+    this.#shift = rowShift;
+    this.runMax = runMaxOf(rowShift);
+    this.#rows = new Int32Array(rows << rowShift);
     this.#pairs = new BigInt64Array(this.#rows.buffer);
   }
 
   /** @returns length of the run in `row` if it stands at `at`, within `left` octets; 0 if not */
   lengthAt(row: number, words: DataView, at: number, left: number): number {
-    const start = row << ROW_SHIFT;
-    const length = (this.#rows[start] as number) & BYTE;
+    const start = row << this.#shift;
+    const length = (this.#rows[start] as number) & LENGTH_MASK;
     if (length === 0 || length > left) return 0;
     const pairs = this.#pairs;
     const shift = start >> 1;
@@ -41,11 +50,11 @@ export class WordRows {
     return length;
   }
 
-  /** Keeps the run bytes[at, at + length), of RUN_MIN to RUN_MAX octets, and its owner's numbers. @param first below 2^23 */
+  /** Keeps the run bytes[at, at + length), of RUN_MIN to runMax octets, and its owner's numbers. @param first below 2^15 */
   keep(row: number, bytes: Uint8Array, at: number, length: number, first: number, second: number): void {
     const words = wordsOf(bytes);
-    const start = row << ROW_SHIFT;
-    this.#rows[start] = length | (first << 8);
+    const start = row << this.#shift;
+    this.#rows[start] = length | (first << FIRST_SHIFT);
     this.#rows[start + SECOND] = second;
     const pairs = this.#pairs;
     const shift = start >> 1;
@@ -55,10 +64,10 @@ export class WordRows {
   }
 
   firstOf(row: number): number {
-    return (this.#rows[row << ROW_SHIFT] as number) >> 8;
+    return (this.#rows[row << this.#shift] as number) >> FIRST_SHIFT;
   }
 
   secondOf(row: number): number {
-    return this.#rows[(row << ROW_SHIFT) + SECOND] as number;
+    return this.#rows[(row << this.#shift) + SECOND] as number;
   }
 }
