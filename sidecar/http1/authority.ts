@@ -30,7 +30,8 @@ export function readAuthority(head: MessageHead): RefusalDetail | undefined {
   if (section !== undefined) section.authority = head.authority;
   head.originStart = head.secondStart;
   if (head.firstEnd === 7 && head.method === "CONNECT") return readConnect(head);
-  const lead = fields.octetAt(head.secondStart);
+  // Lines that are known have a path.
+  const lead = head.knownLine === undefined ? fields.octetAt(head.secondStart) : 0x2f;
   if (lead === 0x2f) return undefined;
   if (lead === 0x2a && head.secondEnd - head.secondStart === 1) {
     return head.method === "OPTIONS" ? undefined : "bad-target";

@@ -72,9 +72,10 @@ class HeadReader {
   }
 
   /** Answers are dealt with while their bytes are there, requests are sent again when those are gone. */
-  #complete({ fields }: MessageHead, bytes: Buffer, start: number, end: number): void {
-    if (this.#isRequest) fields.text = bytes.latin1Slice(start, end);
-    else fields.lieIn(bytes, start, end);
+  #complete({ fields, knownLine }: MessageHead, bytes: Buffer, start: number, end: number): void {
+    if (!this.#isRequest) fields.lieIn(bytes, start, end);
+    else if (knownLine !== undefined && fields.section !== undefined) fields.standBehind(knownLine.text);
+    else fields.text = bytes.latin1Slice(start, end);
   }
 
   #scan(head: MessageHead, bytes: Buffer, start: number, end: number, base: number): number {

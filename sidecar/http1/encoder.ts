@@ -72,7 +72,6 @@ function encode(
   hasBytes: boolean,
 ): string {
   const fields = head.fields;
-  const fieldsEnd = fields.length - 2;
   const dropped = (HOP_BY_HOP | (edits.dropKinds & ~FRAMING & ~HOST)) & ~(upgrades ? UPGRADE : 0);
   const touched = dropped | (framingStays(head, edits) ? 0 : FRAMING) | (newHost(head, edits) === "" ? 0 : HOST);
   let out = line;
@@ -85,14 +84,14 @@ function encode(
       if (edits.editCount > 0 && replacement === KEEP) replacement = replaceNamed(head, edits, index);
       if (replacement === KEEP) continue;
       out += fields.text.slice(runStart, fields.nameStart(index)) + replacement;
-      runStart = index + 1 < fields.count ? fields.nameStart(index + 1) : fieldsEnd;
+      runStart = index + 1 < fields.count ? fields.nameStart(index + 1) : fields.length - 2;
     }
   }
   const more = added + framingLine(edits) + edits.append;
   // Most answers leave as they came.
   if (more === "" && runStart === 0 && edits.editCount === 0 && edits.requestId === "" && !edits.isOpen)
     return hasBytes ? AS_IT_CAME : fields.text;
-  out += fields.text.slice(runStart, fieldsEnd) + more;
+  out += fields.linesFrom(runStart) + more;
   if (edits.requestId !== "") out += fieldLine("x-request-id", edits.requestId);
   for (let edit = 0; edit < edits.editCount; edit++) {
     if (edits.lines[edit] !== "" && !stands(head, edits.names[edit] as string, dropped)) out += edits.lines[edit];

@@ -4,7 +4,7 @@
 import { endsMediaType, isMediaType } from "../../runtime/media-type.ts";
 import { FIELD } from "./field.ts";
 import type { HeadSource } from "./head-source.ts";
-import type { KnownSection } from "./known-section.ts";
+import { EMPTY_LINE, type KnownSection } from "./known-section.ts";
 import { knownLines, NO_LINE } from "./line-memo.ts";
 
 /** Room for this many fields at first; it doubles, up to the limit of the section. */
@@ -22,6 +22,8 @@ export class FieldTable {
   source: HeadSource | undefined = undefined;
   #sourceStart = 0;
   #text = "";
+  /** The start line, where that and the section are known: the text is made of them when somebody asks for it. */
+  #knownLine = "";
   /** Where the section lies, until its text is asked for. */
   #bytes: Buffer | undefined = undefined;
   #start = 0;
@@ -43,13 +45,32 @@ export class FieldTable {
 
   /** What the offsets count in, when the section is complete; "" of one from a source. */
   get text(): string {
-    if (this.#text === "" && this.#bytes !== undefined) this.#text = this.#bytes.latin1Slice(this.#start, this.#end);
+    if (this.#text === "") this.#text = this.#makeText();
     return this.#text;
   }
 
   set text(text: string) {
     this.#text = text;
     this.#bytes = undefined;
+  }
+
+  #makeText(): string {
+    if (this.#bytes !== undefined) return this.#bytes.latin1Slice(this.#start, this.#end);
+    return this.section === undefined ? "" : this.#knownLine + this.section.lines + EMPTY_LINE;
+  }
+
+  /** The head is complete: this line, with its CRLF, and the section that was adopted. */
+  standBehind(knownLine: string): void {
+    this.#knownLine = knownLine;
+  }
+
+  /** The text from `start` on, the empty line left out. */
+  linesFrom(start: number): string {
+    const { section } = this;
+    const line = this.#knownLine;
+    if (section === undefined || line === "") return this.text.slice(start, this.length - EMPTY_LINE.length);
+    if (start === 0) return line + section.lines;
+    return start === line.length ? section.lines : this.text.slice(start, this.length - EMPTY_LINE.length);
   }
 
   /** The section is complete, and bytes[start, end) stay as they are for as long as it is used. */
@@ -70,18 +91,18 @@ export class FieldTable {
 
   /** Octets of the section. */
   get length(): number {
-    return this.#bytes === undefined ? this.#text.length : this.#end - this.#start;
+    return this.#bytes === undefined ? this.text.length : this.#end - this.#start;
   }
 
   /** The octet at an offset. */
   octetAt(offset: number): number {
     const bytes = this.#bytes;
-    return bytes === undefined ? this.#text.charCodeAt(offset) : (bytes[this.#start + offset] as number);
+    return bytes === undefined ? this.text.charCodeAt(offset) : (bytes[this.#start + offset] as number);
   }
 
   /** Does `text` stand at an offset? */
   standsAt(offset: number, text: string): boolean {
-    if (this.#bytes === undefined) return this.#text.startsWith(text, offset);
+    if (this.#bytes === undefined) return this.text.startsWith(text, offset);
     if (offset + text.length > this.length) return false;
     for (let at = 0; at < text.length; at++) if (this.octetAt(offset + at) !== text.charCodeAt(at)) return false;
     return true;
@@ -89,6 +110,7 @@ export class FieldTable {
 
   clear(): void {
     this.#text = "";
+    this.#knownLine = "";
     this.#bytes = undefined;
     this.source = undefined;
     this.section = undefined;

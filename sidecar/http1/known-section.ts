@@ -16,6 +16,8 @@ export interface SectionMeaning {
   readonly isCanonical: boolean;
 }
 
+export const EMPTY_LINE = "\r\n";
+
 /** How many fields there are, and of which kinds (FieldTable). */
 interface Counted {
   readonly count: number;
@@ -25,8 +27,8 @@ interface Counted {
 
 /** Nothing of it changes but what it is found to mean. */
 export class KnownSection {
-  /** Octets, the empty line included. */
-  readonly length: number;
+  /** The field lines, without the empty line behind them. */
+  readonly lines: string;
   /** As in a FieldTable, counted from the first field line. */
   readonly marks: Int32Array;
   readonly count: number;
@@ -39,11 +41,16 @@ export class KnownSection {
   /** It came again. */
   isFound = false;
 
-  constructor(length: number, marks: Int32Array, { count, present, repeated }: Counted) {
-    this.length = length;
+  constructor(lines: string, marks: Int32Array, { count, present, repeated }: Counted) {
+    this.lines = lines;
     this.marks = marks;
     this.count = count;
     this.present = present;
     this.repeated = repeated;
+  }
+
+  /** Octets, the empty line included. */
+  get length(): number {
+    return this.lines.length + EMPTY_LINE.length;
   }
 }

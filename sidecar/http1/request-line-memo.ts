@@ -6,8 +6,8 @@ import { latin1 } from "../../runtime/latin1.ts";
 import { wordsOf } from "../../runtime/words.ts";
 import { RUN_MAX, WordRows } from "./word-rows.ts";
 
-/** A power of two. */
-export const REQUEST_LINE_PLACES = 512;
+/** A power of two. Lines that share a place push each other out: of 64, one in eight did with 512 places, one in thirty does. */
+export const REQUEST_LINE_PLACES = 2_048;
 const WORD_BYTES = 4;
 const TOP_BITS = 0x80808080;
 const CRS = 0x0d0d0d0d;
@@ -20,6 +20,8 @@ const QUESTION_MARK = 0x3f;
 
 /** `method SP path SP HTTP/1.1 CRLF`. */
 export interface KnownRequestLine {
+  /** With its CRLF. */
+  readonly text: string;
   readonly method: string;
   readonly path: string;
   /** Where routing found the path. */
@@ -80,6 +82,7 @@ export class RequestLineMemo {
     for (let at = start + secondStart; at < start + secondEnd; at++) if (bytes[at] === QUESTION_MARK) return;
     const octets = bytes as Buffer;
     this.#lines[place] = {
+      text: latin1(octets, start, end),
       method: latin1(octets, start, start + firstEnd),
       path: latin1(octets, start + secondStart, start + secondEnd),
       place: new PathPlace(),

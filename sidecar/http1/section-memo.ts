@@ -2,9 +2,10 @@
 // its fields byte for byte as before, and comparing them at once costs a third of comparing line by line (line-memo.ts).
 // What the fields mean by themselves is kept with them (section-meaning.ts). Only whole sections in one read, and none with
 // secrets in them.
+import { latin1 } from "../../runtime/latin1.ts";
 import { wordsOf } from "../../runtime/words.ts";
 import { FIELD } from "./field.ts";
-import { KnownSection } from "./known-section.ts";
+import { EMPTY_LINE, KnownSection } from "./known-section.ts";
 import { WordRows } from "./word-rows.ts";
 
 /** A power of two. */
@@ -91,7 +92,8 @@ export class SectionMemo {
     const isUseless = this.#sections[place]?.isFound === false;
     this.#passed[place] = isUseless ? Math.min((this.#passed[place] as number) * 2 + 1, PASSED_MAX) : 0;
     this.#left[place] = this.#passed[place] as number;
-    this.#sections[place] = new KnownSection(length, table.marksFrom(mark, words, at, at + length), table);
+    const lines = latin1(bytes as Buffer, at, at + length - EMPTY_LINE.length);
+    this.#sections[place] = new KnownSection(lines, table.marksFrom(mark, words, at, at + length), table);
     this.#rows.keep(place, bytes, at, length, 0, 0);
   }
 }

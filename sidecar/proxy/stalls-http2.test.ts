@@ -121,7 +121,7 @@ describe("a client that never opens a stream's window", () => {
   test("a call of gRPC: no status waits behind the messages for ever", async () => {
     const grpc: Pair[] = [...OK, ["content-type", "application/grpc"]];
     const endpoint = await rawAnswering((id) => [headers(id, grpc), ...content(id, LARGE, 0)]);
-    const rig = await outboundRig({ rules: `${serviceOf2("grpc", endpoint.port)}${idle("100ms")}` });
+    const rig = await outboundRig({ rules: `${serviceOf2("grpc", endpoint.port)}${idle("500ms")}` });
     const client = new RawClient(rig.port, SHUT).get(1, ["content-type", "application/grpc"]);
     expect(await client.ends(1)).toMatchObject({ bytes: 0, reset: CANCEL });
     expect(refusals(rig, "outbound")).toBe(1);
