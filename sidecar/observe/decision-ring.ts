@@ -162,10 +162,13 @@ function idOf({ traceId, requestId }: ExchangeRecord): string {
   return traceId === "" ? requestId : traceId;
 }
 
-/** FNV-1a over the last characters, where ids of every kind differ. */
+/** What an id is chosen by: its last characters, where ids of every kind differ. Each that is looked at costs forty instructions. */
+const HASHED_CHARACTERS = 4;
+
+/** FNV-1a over them. */
 function hashOf(id: string): number {
   let hash = 0x811c9dc5;
-  for (let index = Math.max(0, id.length - 8); index < id.length; index++)
+  for (let index = Math.max(0, id.length - HASHED_CHARACTERS); index < id.length; index++)
     hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
   // Its low bits alone are too regular over counters.
   return (hash ^ (hash >>> 15)) >>> 0;
