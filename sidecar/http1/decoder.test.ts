@@ -40,12 +40,12 @@ describe("decoders that share what reads for them", () => {
     const shared = responseDecoders.of({ ...DEFAULT_HTTP1_LIMITS });
     const cut = shared.current;
     cut.reset();
-    cut.expect("GET", false);
+    cut.expect("GET", "");
     expect(read(cut, "HTTP/1.1 200 O")).toBe(NEEDS_MORE);
     expect(shared.keep()).toBe(cut);
     const whole = shared.current;
     whole.reset();
-    whole.expect("HEAD", false);
+    whole.expect("HEAD", "");
     expect(read(whole, "HTTP/1.1 204 No Content\r\nX: 1\r\n\r\n")).toBe(33);
     expect(read(cut, "K\r\nContent-Length: 3\r\n\r\n")).toBeGreaterThan(0);
     expect([whole.head.status, whole.head.value("x"), cut.head.status, cut.head.contentLength]).toEqual([

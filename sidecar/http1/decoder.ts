@@ -233,7 +233,7 @@ export class ResponseDecoder implements HeadDecoder {
   readonly #reader: HeadReader;
   #isReading = false;
   #method = "GET";
-  #upgradeAsked = false;
+  #askedProtocols = "";
 
   constructor(limits: Http1Limits = DEFAULT_HTTP1_LIMITS) {
     this.#limits = limits;
@@ -246,11 +246,12 @@ export class ResponseDecoder implements HeadDecoder {
 
   /**
    * Names the request that the next responses belong to: HEAD and CONNECT change what a response means, and 101 is
-   * only accepted when the request that was sent asked for an upgrade. Holds until the next `expect`.
+   * only accepted to a protocol that the request asked for. Holds until the next `expect`.
+   * @param askedProtocols the `Upgrade` of the request that was sent; "": it asked for none
    */
-  expect(method: string, upgradeAsked: boolean): void {
+  expect(method: string, askedProtocols: string): void {
     this.#method = method;
-    this.#upgradeAsked = upgradeAsked;
+    this.#askedProtocols = askedProtocols;
   }
 
   /** A status from 100 to 199 but 101 is followed by another head: forward it, `reset()`, and go on. @see HeadDecoder.decodeHead */
@@ -264,7 +265,7 @@ export class ResponseDecoder implements HeadDecoder {
     const at = this.#reader.read(this.head, bytes, start, end);
     if (at === REFUSED) return this.#refuse(this.#reader.fault);
     if (at === NEEDS_MORE) return at;
-    const fault = readResponse(this.head, this.#method, this.#upgradeAsked);
+    const fault = readResponse(this.head, this.#method, this.#askedProtocols);
     return fault === undefined ? at : this.#refuse(fault);
   }
 

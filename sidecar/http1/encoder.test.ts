@@ -15,7 +15,7 @@ function request(text: string): MessageHead {
 
 function response(text: string, method = "GET"): MessageHead {
   const decoder = new ResponseDecoder();
-  decoder.expect(method, true);
+  decoder.expect(method, "websocket");
   const bytes = Buffer.from(text.replaceAll("\n", "\r\n"), "latin1");
   if (decoder.decodeHead(bytes, 0, bytes.length) !== bytes.length) throw new Error(decoder.refusal?.detail);
   return decoder.head;

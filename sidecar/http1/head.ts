@@ -30,7 +30,7 @@ export class MessageHead {
   contentLength = -1;
   /** Whether the peer lets the connection be used again after this message (version, Connection tokens, framing). */
   keepAlive = false;
-  /** Request: asks for a protocol; response: 101 confirms one. Never h2c, which is kept from both ends. */
+  /** Request: asks for a protocol; response: 101 confirms one, 426 wants one. Never h2c but of 426, as it is kept from both ends. */
   upgrade = false;
   /** Request HTTP/1.1 with `Expect: 100-continue`. */
   expectContinue = false;

@@ -6,11 +6,14 @@ import { readFraming } from "./framing.ts";
 import type { MessageHead } from "./head.ts";
 import type { RefusalDetail } from "./refusal.ts";
 import { keepMeaning, takeMeaning } from "./section-meaning.ts";
+import { isAskedFor } from "./upgrade.ts";
 
-/** Fills in the head. `method` is the request's; `upgradeAsked` whether the request asked for another protocol. */
-export function readResponse(head: MessageHead, method: string, upgradeAsked: boolean): RefusalDetail | undefined {
+const UPGRADE_REQUIRED = 426;
+
+/** Fills in the head. `method` is the request's; `askedProtocols` its `Upgrade`, "" where it asked for no other protocol. */
+export function readResponse(head: MessageHead, method: string, askedProtocols: string): RefusalDetail | undefined {
   const fault = takeMeaning(head) ? undefined : readFields(head);
-  return fault ?? readStatus(head, method, upgradeAsked);
+  return fault ?? readStatus(head, method, askedProtocols);
 }
 
 function readFields(head: MessageHead): RefusalDetail | undefined {
@@ -20,13 +23,17 @@ function readFields(head: MessageHead): RefusalDetail | undefined {
 }
 
 /** The part that is asked of a head from another protocol too. */
-export function readStatus(head: MessageHead, method: string, upgradeAsked: boolean): RefusalDetail | undefined {
+export function readStatus(head: MessageHead, method: string, askedProtocols: string): RefusalDetail | undefined {
   const status = head.status;
   if (status === 101) {
-    // RFC 9110 section 15.2.2: only in answer to an upgrade. Otherwise what follows would be read by nobody's rules.
-    if (!upgradeAsked || !head.upgrade) return "unexpected-upgrade";
+    // RFC 9110 sections 7.8 and 15.2.2: only in answer to an upgrade, and to a protocol that it named. Otherwise what
+    // follows would be read by nobody's rules.
+    if (!head.upgrade || !isAskedFor(head.value("upgrade") ?? "", askedProtocols)) return "unexpected-upgrade";
     head.framing = "tunnel";
-  } else head.upgrade = false;
+  } else {
+    // RFC 9110 section 15.5.22: it has to say which protocol it wants. Others only advertise one, to their neighbour.
+    head.upgrade = status === UPGRADE_REQUIRED && head.has(FIELD.upgrade);
+  }
   if (status < 200 || status === 204) return readBodiless(head);
   if (status < 300 && method === "CONNECT") head.framing = "tunnel";
   else if (method === "HEAD" || status === 304) head.framing = "none";

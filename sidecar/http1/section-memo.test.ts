@@ -29,6 +29,7 @@ const STATUS_LINES = [
   "HTTP/1.1 304 Not Modified",
   "HTTP/1.1 101 Switching Protocols",
   "HTTP/1.1 103 Early Hints",
+  "HTTP/1.1 426 Upgrade Required",
   "HTTP/1.1 500",
 ];
 const LINES = [
@@ -87,7 +88,7 @@ function reader(isRequest: boolean, limits: Http1Limits = DEFAULT_HTTP1_LIMITS, 
   const request = new RequestDecoder(limits);
   const response = new ResponseDecoder(limits);
   const decoder = isRequest ? request : response;
-  response.expect(method, true);
+  response.expect(method, "websocket, h2c");
   return (head: string, cut = 0): unknown => {
     decoder.reset();
     const bytes = Buffer.from(head, "latin1");

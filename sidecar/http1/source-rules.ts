@@ -62,7 +62,7 @@ export function takeResponse(
   const fault = tooLarge(source, limits, "HTTP/1.1 200 ".length);
   if (fault !== undefined) return fault;
   readPersistence(head, source);
-  return readStatus(head, method, false);
+  return readStatus(head, method, "");
 }
 
 function setLength(head: MessageHead, length: number): void {

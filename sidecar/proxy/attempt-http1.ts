@@ -24,7 +24,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   /** Its own from when the head of an answer came cut. */
   #decoder: ResponseDecoder | undefined = undefined;
   #method = "";
-  #upgradeAsked = false;
+  #askedProtocols = "";
   readonly #bodies: Shared<BodyDecoder>;
   /** Its own from when a read ended within the body. */
   #body: BodyDecoder | undefined = undefined;
@@ -60,9 +60,9 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
 
   endTunnel(): void {}
 
-  protected lease(member: EndpointMember, method: string, upgrades: boolean, isFresh: boolean): void {
+  protected lease(member: EndpointMember, method: string, askedProtocols: string, isFresh: boolean): void {
     this.#method = method;
-    this.#upgradeAsked = upgrades;
+    this.#askedProtocols = askedProtocols;
     const { pool } = member.state;
     const idle = isFresh ? undefined : pool.leaseIdle(this);
     if (idle !== undefined) {
@@ -184,7 +184,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   #borrow(): ResponseDecoder {
     const decoder = this.#decoders.current;
     decoder.reset();
-    decoder.expect(this.#method, this.#upgradeAsked);
+    decoder.expect(this.#method, this.#askedProtocols);
     return decoder;
   }
 

@@ -25,7 +25,6 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   readonly form = "data";
   readonly #decoders: Shared<ResponseDecoder>;
   #method = "";
-  #upgradeAsked = false;
   #connection: Http2Upstream | undefined = undefined;
   #stream: Http2StreamView | undefined = undefined;
 
@@ -64,9 +63,8 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     this.fail(failure("upstream-reset"));
   }
 
-  protected lease(member: EndpointMember, method: string, upgrades: boolean): void {
+  protected lease(member: EndpointMember, method: string): void {
     this.#method = method;
-    this.#upgradeAsked = upgrades;
     const pool = member.state.streams;
     const connection = pool.lease();
     if (connection instanceof Http2Upstream) {
@@ -205,7 +203,7 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
   #headOf(fields: Http2Head, isEnd: boolean): MessageHead | undefined {
     const decoder = this.#decoders.current;
     decoder.reset();
-    decoder.expect(this.#method, this.#upgradeAsked);
+    decoder.expect(this.#method, "");
     if (decoder.takeHead(fields, HTTP1_KINDS, isEnd)) return decoder.head;
     this.fail(failure("bad-response", decoder.refusal?.detail));
     return undefined;

@@ -84,9 +84,10 @@ export abstract class Attempt implements TimerOwner {
 
   /**
    * Tries `member`. On an idle connection `onAttemptOpen` is called before this returns.
+   * @param askedProtocols the request's `Upgrade`; "": it asks for no other protocol
    * @param isFresh use no connection that has served before
    */
-  start(member: EndpointMember, method: string, upgrades: boolean, timeoutMs: number, isFresh: boolean): void {
+  start(member: EndpointMember, method: string, askedProtocols: string, timeoutMs: number, isFresh: boolean): void {
     this.member = member;
     this.state = "waiting";
     this.hasAnswered = false;
@@ -97,7 +98,7 @@ export abstract class Attempt implements TimerOwner {
     this.#isReported = this.cluster === undefined;
     member.state.activeRequests++;
     if (timeoutMs > 0) this.#wheel.arm(this.#timer, timeoutMs, this.record.startedMs);
-    this.lease(member, method, upgrades, isFresh);
+    this.lease(member, method, askedProtocols, isFresh);
   }
 
   /** Gives up; the owner is not told. @param outcome what it says about the endpoint */
@@ -134,7 +135,7 @@ export abstract class Attempt implements TimerOwner {
   }
 
   /** Gets a way to the endpoint, now or later. */
-  protected abstract lease(member: EndpointMember, method: string, upgrades: boolean, isFresh: boolean): void;
+  protected abstract lease(member: EndpointMember, method: string, askedProtocols: string, isFresh: boolean): void;
 
   /** Gives back connection or place in the queue. @param isReusable the exchange on it is complete */
   protected abstract letGo(member: EndpointMember, isReusable: boolean): void;

@@ -65,6 +65,23 @@ describe("answers before the final one", () => {
   });
 });
 
+test("what 426 asks for has no place in HTTP/2, and the connection goes on (RFC 9113 section 8.2.2)", async () => {
+  const one = await answering(
+    "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 2\r\n\r\nno",
+  );
+  const rig = await outboundRig({ rules: serviceOf("orders", one.address) });
+  const client = new RawClient(rig.port);
+  for (const id of [1, 3]) {
+    const { fields, body } = await client.get(id).ends(id);
+    expect([fields[":status"], fields["upgrade"], fields["connection"], body]).toEqual([
+      "426",
+      undefined,
+      undefined,
+      "no",
+    ]);
+  }
+});
+
 test("trailers of HTTP/2 that must not be believed stay, as those of HTTP/1.1 do (RFC 9110 section 6.5.1)", async () => {
   const forged = ["authorization", "cookie", "content-type", "x-forwarded-for", "x-request-id", "expect", "via"];
   const last: readonly Pair[] = [["x-sum", "1"], ...forged.map((name): Pair => [name, "forged"])];

@@ -83,7 +83,7 @@ function decodedAnswer(head: Http2Head, isEnd: boolean, method: string): Respons
   const hasBody = !isEnd && status >= 200 && status !== 204 && status !== 304;
   if (head.contentLength < 0 && hasBody) lines += "transfer-encoding: chunked\r\n";
   const decoder = new ResponseDecoder();
-  decoder.expect(method, false);
+  decoder.expect(method, "");
   const bytes = Buffer.from(`HTTP/1.1 ${status} \r\n${lines}\r\n`, "latin1");
   decoder.decodeHead(bytes, 0, bytes.length);
   return decoder;
@@ -141,7 +141,7 @@ describe("a head of HTTP/2 for the exchange", () => {
       const source = http2Head(list, status < 200 || status === 204 ? -1 : length);
       source.status = status;
       const taken = new ResponseDecoder();
-      taken.expect(method, false);
+      taken.expect(method, "");
       expect(taken.takeHead(source, HTTP1_KINDS, isEnd)).toBe(true);
       const decoded = decodedAnswer(source, isEnd, method);
       expect([taken.head.status, taken.head.reason]).toEqual([decoded.head.status, decoded.head.reason]);

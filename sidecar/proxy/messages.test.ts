@@ -245,6 +245,71 @@ describe.each(MODES)("%s", (mode) => {
     await connection.receives("GET / HTTP/1.1\r\nHost: app\r\nx-forwarded");
   });
 
+  test("426 says which protocol it asks for, also where the app forgets to say that it says so", async () => {
+    const { port, app } = await front(mode);
+    const client = new Client(port).send(GET);
+    const connection = await app.connection(0);
+    await connection.receives("\r\n\r\n");
+    connection.socket.write(
+      "HTTP/1.1 426 Upgrade Required\r\nUpgrade: foo/2, websocket\r\nConnection: upgrade\r\nContent-Length: 2\r\n\r\nno",
+    );
+    expect(await client.receives("\r\n\r\nno")).toMatch(/\r\nUpgrade: foo\/2, websocket\r\n/);
+    expect(client.received).toContain("\r\nConnection: Upgrade\r\n");
+    client.send(GET);
+    await until(() => connection.received.split("\r\n\r\n").length > 2);
+    connection.socket.write("HTTP/1.1 426 Upgrade Required\r\nUpgrade: chat\r\nContent-Length: 3\r\n\r\nnay");
+    const again = (await client.receives("\r\n\r\nnay")).slice(client.received.lastIndexOf("HTTP/1.1 426"));
+    expect(again).toBe(
+      "HTTP/1.1 426 Upgrade Required\r\nUpgrade: chat\r\nContent-Length: 3\r\nConnection: Upgrade\r\n\r\nnay",
+    );
+  });
+
+  test("other answers that advertise a protocol do not: it would be the next hop's to offer", async () => {
+    const { port, app } = await front(mode);
+    const client = new Client(port).send(GET);
+    const connection = await app.connection(0);
+    await connection.receives("\r\n\r\n");
+    connection.socket.write(ok("hi", "Upgrade: h2,h2c\r\nConnection: Upgrade\r\n"));
+    expect(await client.receives("\r\n\r\nhi")).toBe(ok("hi"));
+  });
+
+  test.each([
+    ["another protocol than was asked for", "Upgrade: chat", "Upgrade: raw"],
+    ["another version", "Upgrade: foo/2", "Upgrade: foo/3"],
+    ["one that was asked for on top of one that was not", "Upgrade: websocket", "Upgrade: tls/1.3, websocket"],
+    ["no protocol", "Upgrade: chat", "Upgrade: ,"],
+    ["a protocol in a field that is not there", "Upgrade: chat", "X-Upgrade: chat"],
+    ["HTTP/2, which is not offered", "Upgrade: h2c, chat", "Upgrade: h2c"],
+  ])("101 that names %s is 502, and its connection is closed", async (_name, asked, confirmed) => {
+    const { port, app } = await front(mode);
+    const client = new Client(port).send(`GET / HTTP/1.1\r\nHost: app\r\nConnection: upgrade\r\n${asked}\r\n\r\n`);
+    const connection = await app.connection(0);
+    await connection.receives("\r\n\r\n");
+    connection.socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n${confirmed}\r\n\r\nraw`);
+    expect(await client.receives("unexpected-upgrade")).toMatch(/^HTTP\/1.1 502 .*x-weft-reason: bad-response\r\n/s);
+    expect(client.received).not.toContain("raw");
+    await until(() => connection.hasEnded || connection.isClosed);
+  });
+
+  test.each([
+    ["in another case", "Upgrade: websocket", "Upgrade: WebSocket"],
+    ["of a list", "Upgrade: foo/2, bar", "Upgrade: bar"],
+    ["of two lines", "Upgrade: foo/2\r\nUpgrade: bar", "Upgrade: bar"],
+    ["with its version", "Upgrade: foo/2, bar", "Upgrade: FOO/2"],
+    ["without its version", "Upgrade: foo/2", "Upgrade: foo"],
+    ["with a version where any was asked for", "Upgrade: foo", "Upgrade: foo/2"],
+    ["on top of another", "Upgrade: websocket, tls/1.3", "Upgrade: tls/1.3, websocket"],
+  ])("101 that names a protocol that was asked for, %s, is a tunnel", async (_name, asked, confirmed) => {
+    const { port, app } = await front(mode);
+    const client = new Client(port).send(`GET / HTTP/1.1\r\nHost: app\r\nConnection: upgrade\r\n${asked}\r\n\r\n`);
+    const connection = await app.connection(0);
+    await connection.receives("\r\n\r\n");
+    connection.socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n${confirmed}\r\n\r\nraw`);
+    expect(await client.receives("\r\n\r\nraw")).toContain(`\r\n${confirmed}\r\n`);
+    client.send("up");
+    await connection.receives("up");
+  });
+
   test.each([
     ["before any byte of the answer", "", "HTTP/1.1 502 ", "upstream-reset"],
     ["inside the head", "HTTP/1.1 200 OK\r\nContent", "HTTP/1.1 502 ", "upstream-reset"],

@@ -136,7 +136,7 @@ export class Mirror implements AttemptOwner {
     const { address, endpoint } = this.#member;
     // Its time runs from there.
     this.#attempt.record.begin("mirror", this.#service, address, endpoint.version, this.#sentMs);
-    this.#attempt.start(this.#member, this.#method, false, MIRROR_TIMEOUT_MS, false);
+    this.#attempt.start(this.#member, this.#method, "", MIRROR_TIMEOUT_MS, false);
   }
 
   /** The request came to an end before its body did. */

@@ -67,6 +67,7 @@ export class ResponseRelay {
     const lastGood = destination.cluster?.state.lastGood;
     this.#kept = lastGood && KeptResponse.begin(lastGood, request, head, edits);
     edits.append += destination.responseLines;
+    edits.upgrade = head.upgrade;
     const toOldClient = request.minorVersion === 0;
     let form: BodyForm = given === "wire" && outlet.form === "wire" && this.#kept === undefined ? "wire" : "data";
     this.#endsByClosing = false;

@@ -117,7 +117,8 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     if (member.endpoint.mesh) attempt.isRawTunnel = false;
     attempt.needsUpgrade = head.upgrade && this.#client.outlet.form === "data";
     attempt.number = ++this.retry.tries;
-    attempt.start(member, head.method, head.upgrade, destination.perTryTimeoutMs, kind === "fresh");
+    const askedProtocols = head.upgrade ? (head.value("upgrade") ?? "") : "";
+    attempt.start(member, head.method, askedProtocols, destination.perTryTimeoutMs, kind === "fresh");
   }
 
   /** The attempt has a connection: what there is of the request goes out. */

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Client, cleanUp, type Endpoint, inboundRig, startEndpoint } from "../../sidecar/proxy/testing/rig.ts";
 import { readResponse } from "../wire/llhttp.ts";
 import { logOf } from "../wire/message-log.ts";
-import { readWireDocument, type WireCase } from "../wire/wire-document.ts";
+import { askedProtocols, readWireDocument, type WireCase } from "../wire/wire-document.ts";
 
 const folder = new URL("../wire/", import.meta.url);
 const documents = readdirSync(folder).filter((name) => name.endsWith(".md") && name !== "README.md");
@@ -35,15 +35,15 @@ for (const name of documents) {
 
 async function check(wireCase: WireCase): Promise<void> {
   const method = wireCase.options.includes("HEAD") ? "HEAD" : "GET";
-  const upgradeAsked = wireCase.options.includes("upgrade");
-  const log = logOf({ kind: "response", method, upgradeAsked, form: "data" }, [wireCase.bytes]);
+  const asked = askedProtocols(wireCase);
+  const log = logOf({ kind: "response", method, askedProtocols: asked, form: "data" }, [wireCase.bytes]);
   const final = log.messages.findIndex((message) => !/^1\.\d 1(?!01)/.test(message.startLine));
   answer = wireCase.bytes;
-  const upgrade = upgradeAsked ? "Connection: Upgrade, close\r\nUpgrade: websocket\r\n" : "Connection: close\r\n";
+  const upgrade = asked === "" ? "Connection: close\r\n" : `Connection: Upgrade, close\r\nUpgrade: ${asked}\r\n`;
   const client = new Client(port).send(`${method} / HTTP/1.1\r\nHost: a\r\n${upgrade}\r\n`);
   const end = await client.ends();
   client.socket.destroy();
-  if (upgradeAsked && final >= 0) {
+  if (asked !== "" && final >= 0) {
     expect(client.received).toContain("HTTP/1.1 101 ");
     expect(client.received.endsWith(log.messages[final]?.body ?? "-")).toBe(true);
     return;

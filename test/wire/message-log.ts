@@ -12,9 +12,9 @@ import type { Reading } from "./llhttp.ts";
 
 export interface StreamKind {
   readonly kind: "request" | "response";
-  /** Of a response: the method of the request, and whether that asked for an upgrade. */
+  /** Of a response: the method of the request, and the protocols that it asked for. */
   readonly method?: string;
-  readonly upgradeAsked?: boolean;
+  readonly askedProtocols?: string;
   readonly form?: "wire" | "data";
 }
 
@@ -63,7 +63,7 @@ export class MessageLog {
     if (stream.kind === "request") this.#decoder = new RequestDecoder(limits);
     else {
       const decoder = new ResponseDecoder(limits);
-      decoder.expect(stream.method ?? "GET", stream.upgradeAsked ?? false);
+      decoder.expect(stream.method ?? "GET", stream.askedProtocols ?? "");
       this.#decoder = decoder;
     }
   }

@@ -58,6 +58,12 @@ function makeCase(title: string, line: number, header: string, blocks: Map<strin
   };
 }
 
+/** The `Upgrade` of the request that a response answers; "": it asked for no other protocol. */
+export function askedProtocols({ options }: WireCase): string {
+  const option = options.find((word) => word === "upgrade" || word.startsWith("upgrade:")) ?? "";
+  return option === "upgrade" ? "websocket" : option.slice("upgrade:".length);
+}
+
 /** The bytes that a block stands for. */
 export function unescapeBytes(block: string): Uint8Array {
   const joined = block.replaceAll("\n", "");

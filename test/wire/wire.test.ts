@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { REFUSAL_DETAILS } from "../../sidecar/http1/refusal.ts";
 import { logOf, type StreamKind } from "./message-log.ts";
-import { escapeBytes, readWireDocument, type WireCase } from "./wire-document.ts";
+import { askedProtocols, escapeBytes, readWireDocument, type WireCase } from "./wire-document.ts";
 
 const folder = new URL(".", import.meta.url);
 const documents = readdirSync(folder).filter((name) => name.endsWith(".md") && name !== "README.md");
@@ -37,7 +37,7 @@ function streamOf(wireCase: WireCase): StreamKind {
   return {
     kind: wireCase.kind,
     ...(method === undefined ? {} : { method }),
-    upgradeAsked: wireCase.options.includes("upgrade"),
+    askedProtocols: askedProtocols(wireCase),
     form: wireCase.options.includes("wire") || wireCase.forwarded !== undefined ? "wire" : "data",
   };
 }
