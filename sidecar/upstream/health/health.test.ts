@@ -101,6 +101,88 @@ test.each([
   expect(asked).toEqual(["/grpc.health.v1.Health/Check shop.Orders"]);
 });
 
+describe("a gRPC probe reads an answer", () => {
+  const OK = { "grpc-status": "0" };
+  const SERVING = [8, 1];
+
+  /** A frame of gRPC. */
+  function framed(message: readonly number[], flags = 0): number[] {
+    return [flags, 0, 0, 0, message.length, ...message];
+  }
+
+  /** @param pieces each leaves in a DATA frame of its own; none: the answer is its trailers */
+  async function probeOf(pieces: readonly (readonly number[])[], fields = OK, status = 200): Promise<string> {
+    const server = createHttp2();
+    server.on("stream", (stream: ServerHttp2Stream) => {
+      stream.on("error", () => {});
+      const head = { ":status": status, "content-type": "application/grpc" };
+      if (pieces.length === 0) return stream.respond({ ...head, ...fields }, { endStream: true });
+      stream.respond(head, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers(fields));
+      for (const piece of pieces) stream.write(Buffer.from(piece));
+      stream.end();
+    });
+    return probe({ type: "grpc", service: "" }, await targetOf(server));
+  }
+
+  test.each<[string, readonly number[]]>([
+    ["with an unknown number behind the status", [...SERVING, 0x10, 0x96, 0x01]],
+    ["with an unknown text before it", [0x1a, 2, 0x61, 0x62, ...SERVING]],
+    ["with unknown fields of fixed length", [0x11, 1, 2, 3, 4, 5, 6, 7, 8, ...SERVING, 0x1d, 1, 2, 3, 4]],
+    ["with an unknown group", [0x13, 0x08, 2, 0x14, ...SERVING]],
+    ["whose field 1 is a text, too, which is another one", [...SERVING, 0x0a, 1, 0x02]],
+    ["whose status stands twice: the last one counts", [8, 2, ...SERVING]],
+    ["whose number is written at length", [0x88, 0x00, 0x81, 0x80, 0x00]],
+  ])("%s, as protobuf says", async (_name, message) => {
+    expect(await probeOf([framed(message)])).toBe("");
+  });
+
+  test("that is cut at every byte", async () => {
+    const answer = framed([0x1a, 2, 0x61, 0x62, ...SERVING]);
+    for (let cut = 1; cut < answer.length; cut++)
+      expect(await probeOf([answer.slice(0, cut), answer.slice(cut)])).toBe("");
+    expect(await probeOf(answer.map((octet) => [octet]))).toBe("");
+  });
+
+  test.each<[string, readonly number[], string]>([
+    ["of a status that is not SERVING", framed([8, 2]), "not SERVING"],
+    ["that says SERVING first and something else last", framed([...SERVING, 8, 3]), "not SERVING"],
+    ["without fields: UNKNOWN", framed([]), "not SERVING"],
+    ["that is compressed, which nobody allowed", framed(SERVING, 1), "a compressed answer"],
+    ["that is cut", framed(SERVING).slice(0, -1), "not one message"],
+    ["without a message", [], "not one message"],
+    ["of two messages", [...framed(SERVING), ...framed(SERVING)], "not one message"],
+    ["that is no protobuf", framed([0x0f, 1]), "not a HealthCheckResponse"],
+    ["whose field is cut", framed([...SERVING, 0x1a, 9]), "not a HealthCheckResponse"],
+    ["whose number does not end", framed([8, ...new Array<number>(10).fill(0x80), 0]), "not a HealthCheckResponse"],
+    ["whose group is ended by another", framed([...SERVING, 0x13, 0x1c]), "not a HealthCheckResponse"],
+    ["whose group does not end", framed([...SERVING, 0x13, 0x10, 1]), "not a HealthCheckResponse"],
+    ["with field 0", framed([...SERVING, 0, 1]), "not a HealthCheckResponse"],
+  ])("%s as a failure", async (_name, answer, error) => {
+    expect(await probeOf([answer])).toBe(error);
+  });
+
+  test("of more than anybody sends, however it begins, as a failure", async () => {
+    const error = "an answer of more than 1024 bytes";
+    expect(await probeOf([framed(SERVING), new Array<number>(1_018).fill(0)])).toBe(error);
+    expect(await probeOf([framed(SERVING), new Array<number>(1_017).fill(0)])).toBe("not one message");
+  });
+
+  test("whose call failed, with or without a message, as a failure", async () => {
+    expect(await probeOf([], { "grpc-status": "12" })).toBe("grpc-status 12");
+    expect(await probeOf([framed(SERVING)], { "grpc-status": "14" })).toBe("grpc-status 14");
+    expect(await probeOf([framed(SERVING)], {} as typeof OK)).toBe("no grpc-status");
+    expect(await probeOf([[]], {} as typeof OK, 503)).toBe("status 503");
+  });
+});
+
+test("a gRPC probe of an endpoint that closes the connection, or does not speak HTTP/2, fails", async () => {
+  const closing = await targetOf(createTcp((socket) => socket.end()));
+  expect(await probe({ type: "grpc", service: "" }, closing)).not.toBe("");
+  const http1 = await targetOf(createHttp((_request, response) => response.end("ok")));
+  expect(await probe({ type: "grpc", service: "" }, http1)).not.toBe("");
+});
+
 test("a gRPC probe fails when nothing listens", async () => {
   expect(await probe({ type: "grpc", service: "" }, closed)).toMatch(/ECONNREFUSED/);
 });

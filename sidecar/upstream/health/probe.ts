@@ -4,9 +4,9 @@ import { connect } from "node:net";
 import type { Client } from "undici";
 import type { HostPort } from "../../../runtime/address.ts";
 import type { Clock } from "../../../runtime/clock.ts";
-import { nodeHttp2 } from "../../../runtime/lazy-modules.ts";
 import { isLocalFailure } from "../../../runtime/local-failure.ts";
 import { isSelfConnected, SELF_CONNECTED } from "../../../runtime/self-connection.ts";
+import { callHealth } from "./grpc-health.ts";
 
 export type ProbeKind =
   | {
@@ -59,7 +59,7 @@ function startOf(kind: ProbeKind): Attempt {
     case "tcp":
       return openConnection;
     case "grpc":
-      return (target, done) => callHealth(kind.service, target, done);
+      return (target, done) => callHealth(kind.service, authorityOf(target), done);
   }
 }
 
@@ -105,45 +105,4 @@ function openConnection(target: HostPort, done: (end: string | Error) => void): 
   });
   socket.on("error", done);
   return () => socket.destroy();
-}
-
-/** HealthCheckResponse.SERVING as bytes: field 1, varint, value 1. */
-const SERVING = Buffer.from([0x08, 0x01]);
-const GRPC_FRAME_HEAD_BYTES = 5;
-const ANSWER_BYTES_MAX = 1_024;
-
-function callHealth(service: string, target: HostPort, done: (end: string | Error) => void): () => void {
-  const session = nodeHttp2().connect(`http://${authorityOf(target)}`);
-  session.on("error", done);
-  const call = session.request({
-    ":method": "POST",
-    ":path": "/grpc.health.v1.Health/Check",
-    "content-type": "application/grpc",
-    te: "trailers",
-  });
-  let answer = Buffer.alloc(0);
-  call.on("data", (bytes: Buffer) => {
-    if (answer.length < ANSWER_BYTES_MAX) answer = Buffer.concat([answer, bytes]);
-  });
-  call.on("error", done);
-  call.on("close", () => done(isServing(answer) ? "" : "not SERVING"));
-  call.end(healthRequest(service));
-  return () => session.destroy();
-}
-
-function isServing(answer: Buffer): boolean {
-  return answer[0] === 0 && answer.subarray(GRPC_FRAME_HEAD_BYTES).equals(SERVING);
-}
-
-/** HealthCheckRequest { service = 1 } in a gRPC frame (not compressed, length, message). */
-function healthRequest(service: string): Buffer {
-  const name = Buffer.from(service);
-  const message = name.length === 0 ? name : Buffer.concat([Buffer.from([0x0a, ...varint(name.length)]), name]);
-  const head = Buffer.alloc(GRPC_FRAME_HEAD_BYTES);
-  head.writeUInt32BE(message.length, 1);
-  return Buffer.concat([head, message]);
-}
-
-function varint(value: number): number[] {
-  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)];
 }
