@@ -13,7 +13,7 @@ import { NO_FILTERS } from "../route/rule-plan.ts";
 import type { MessageOutlet, RoutedExchange } from "./contract.ts";
 import { corsLines } from "./cors.ts";
 import type { Destination } from "./destination.ts";
-import { isOwnLack } from "./outcome.ts";
+import { isOwnLack, judgementBefore } from "./outcome.ts";
 import { isHttp2Hop, namedPort } from "./protocol.ts";
 import { type Failure, failure } from "./reasons.ts";
 import type { RequestRelay } from "./request-relay.ts";
@@ -100,10 +100,16 @@ interface RepeatedExchange extends RoutedExchange {
 export function goElsewhere(exchange: RepeatedExchange, cause: Failure, service: string, metrics: Metrics): boolean {
   const { request, retry, record, attempt } = exchange;
   const isThere = service !== "" && request.isWhole && (!retry.hasSent || retry.canRepeat);
-  if (!isThere || !redirectToFallback(exchange, service, metrics, !isOwnLack(cause, attempt))) return false;
+  const isJudged = !isOwnLack(cause, attempt) || hasFailedBefore(exchange);
+  if (!isThere || !redirectToFallback(exchange, service, metrics, isJudged)) return false;
   retry.clear();
   record.note("fallback", service);
   return true;
+}
+
+/** Did an endpoint fail the request before the sidecar lacked what it needs to ask another one? */
+function hasFailedBefore({ record, destination }: RoutedExchange): boolean {
+  return judgementBefore(record, destination.cluster?.service ?? "")?.isFailure === true;
 }
 
 /**

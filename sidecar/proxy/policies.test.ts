@@ -314,6 +314,71 @@ spec: { service: orders, stable: orders-v1, canary: orders-v2, steps: [{ weight:
   },
 );
 
+describe("an answer of an endpoint, where the sidecar then lacks a socket to ask another one,", () => {
+  const UNAVAILABLE = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nbad";
+  const RETRY = "  retry: { attempts: 1, on: [gateway-error, connect-failure], backoff: { base: 1ms, max: 1ms } }\n";
+
+  /** The sidecar of a release whose stable version has two endpoints, with sockets for so many connections. */
+  async function lacking(answer: string | undefined, sockets: number, what: string) {
+    const addresses = await Promise.all([1, 2].map(async () => (await answering(answer ?? "")).address));
+    const stable = answer === undefined ? [REFUSING_ADDRESS, "127.0.0.1:2"] : addresses;
+    const services = ["orders", "orders-v1", "orders-v2"].map((name) => serviceOf(name, ...stable)).join("");
+    const spare = serviceOf("spare", (await answering(ok("spare"))).address);
+    const release = `
+apiVersion: weft.mesh/v1
+kind: Rollout
+metadata: { name: orders }
+spec: { service: orders, stable: orders-v1, canary: orders-v2, steps: [{ weight: 50 }] }
+---
+`;
+    const rig = await outboundRig({
+      rules: services + spare + release + policy(what.includes("retry:") ? what : RETRY + what, "orders-v1"),
+    });
+    let left = sockets;
+    Object.defineProperty(rig.path.sockets, "takesEndpoint", { get: () => left-- > 0 });
+    return rig;
+  }
+
+  test.each([
+    ["", "x-weft-reason: overloaded", UNAVAILABLE],
+    ["", "x-weft-reason: overloaded", undefined],
+    ['  fallback: { body: "instead" }\n', "instead", UNAVAILABLE],
+    ["  fallback: { service: spare }\n", "x-weft-reason: overloaded", UNAVAILABLE],
+    ["  fallback: { service: spare }\n", "x-weft-reason: overloaded", undefined],
+  ])("is what a release judges, with %j", async (what, expected, answer) => {
+    const { port, path } = await lacking(answer, 1, what);
+    expect(await exchangeBytes(port, get())).toContain(expected);
+    const counted = [...path.metrics.rolloutRequests.cells.entries.values()].filter(({ value }) => value.value > 0);
+    expect(counted.map(({ values, value }) => `${values[1]} ${values.at(-1)} ${value.value}`)).toEqual([
+      "default/orders-v1 failed 1",
+    ]);
+  });
+
+  test("counts for nothing where there was none", async () => {
+    const { port, path } = await lacking(UNAVAILABLE, 0, "");
+    expect(await exchangeBytes(port, get())).toContain("x-weft-reason: overloaded");
+    expect([...path.metrics.rolloutRequests.cells.entries.values()].map(({ value }) => value.value)).not.toContain(1);
+  });
+
+  test("counts for the release as it does without a retry when it is no failure", async () => {
+    const conflict = "HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n";
+    const { port, path } = await lacking(conflict, 1, RETRY.replace("gateway-error", "retriable-4xx"));
+    expect(await exchangeBytes(port, get())).toContain("x-weft-reason: overloaded");
+    const counted = [...path.metrics.rolloutRequests.cells.entries.values()].filter(({ value }) => value.value > 0);
+    expect(counted.map(({ values }) => `${values[1]} ${values.at(-1)}`)).toEqual(["default/orders-v1 ok"]);
+  });
+
+  test("counts for ejections and breakers", async () => {
+    const outliers = "  outlierDetection: { consecutiveErrors: 1, baseEjectionTime: 1h, maxEjectionTime: 1h }\n";
+    const ejecting = await lacking(UNAVAILABLE, 1, outliers);
+    await exchangeBytes(ejecting.port, get());
+    expect(ejecting.path.metrics.ejections.cell("default/orders-v1", "consecutive-errors").value).toBe(1);
+    const breaking = await lacking(UNAVAILABLE, 1, "  circuitBreaker: { volumeThreshold: 1, resetTimeout: 1h }\n");
+    await exchangeBytes(breaking.port, get());
+    expect(await exchangeBytes(breaking.port, get())).toContain("x-weft-reason: circuit-open");
+  });
+});
+
 describe("outlier detection", () => {
   const OUTLIERS =
     "  loadBalancer: { algorithm: round-robin }\n  outlierDetection: { consecutiveErrors: 2, baseEjectionTime: 1h, maxEjectionTime: 1h }\n";

@@ -14,7 +14,7 @@ import type { RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
 import type { SeriesSource } from "./destination.ts";
 import { grpcCodeName, grpcCodeOf, httpStatusOf, isGrpc } from "./grpc.ts";
-import { isOwnLack } from "./outcome.ts";
+import { isOwnLack, judgementBefore } from "./outcome.ts";
 import type { Failure } from "./reasons.ts";
 import { countTimes, detailsOf, exemplarOf } from "./request-figures.ts";
 import { statusOf } from "./respond.ts";
@@ -105,8 +105,10 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
     const { rule } = exchange.destination;
     // A release judges a call by its code.
     const judged = code < 0 ? status : Math.max(status, httpStatusOf(code));
-    if (rule?.split !== undefined && !isOwnLack(cause, exchange.attempt))
-      routeCellOf(path, rule, exchange, "request")?.record(judged, reason, durationMs);
+    if (rule?.split !== undefined) {
+      if (isOwnLack(cause, exchange.attempt)) recordBefore(path, rule, exchange, durationMs);
+      else routeCellOf(path, rule, exchange, "request")?.record(judged, reason, durationMs);
+    }
     if (rule !== undefined && path.metrics.countsRoutes)
       routeCellOf(path, rule, exchange, "rule")?.record(judged, reason, durationMs);
     if (path.observers.length > 0) tellObservers(path, exchange, status, cause);
@@ -114,6 +116,22 @@ export function recordExchange(path: DataPath, exchange: RecordedExchange, statu
     path.metrics.internalErrors.cell("record").value++;
     path.log.error({ err: error }, "an exchange could not be written down");
   }
+}
+
+/** What the sidecar lacks says nothing about a version. What an endpoint of it said before, does. */
+function recordBefore(path: DataPath, rule: RulePlan, exchange: RecordedExchange, durationMs: number): void {
+  const { source, cluster } = exchange.destination;
+  if (source === undefined || cluster === undefined) return;
+  const before = judgementBefore(exchange.record, cluster.service);
+  if (before === undefined) return;
+  const versions = { service: source.service, backend: cluster.service, version: before.version };
+  const cell = path.metrics.trafficCell({ ...versions, route: nameOf(rule), kind: "request" });
+  cell.record(before.status, before.reason, durationMs);
+}
+
+/** Of a rule, as releases know it. */
+function nameOf({ rule }: RulePlan): string {
+  return `${rule.route} ${rule.ruleIndex}`;
 }
 
 /** The code of gRPC that the caller got; -1: it is no call, or nothing was said. */
@@ -222,7 +240,7 @@ function routeCellOf(
       service: source.service,
       backend: cluster.service,
       version: member?.endpoint.version ?? "",
-      route: `${rule.rule.route} ${rule.rule.ruleIndex}`,
+      route: nameOf(rule),
       kind,
     });
     cells.set(member ?? cluster, cell);
