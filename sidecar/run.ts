@@ -5,7 +5,8 @@ import { constants } from "node:os";
 import { formatHostPort, parseHostPort } from "../runtime/address.ts";
 import { sleep } from "../runtime/clock.ts";
 import { IdleCompaction } from "../runtime/idle-compaction.ts";
-import { type AppExit, type AppProcess, type SendSignal, startApp } from "./app/app-process.ts";
+import { type AppExit, type AppProcess, startApp } from "./app/app-process.ts";
+import type { SendSignal } from "./app/process-group.ts";
 import type { SidecarSettings } from "./bootstrap.ts";
 import { type ShutdownCause, shutDown } from "./shutdown.ts";
 import { type Sidecar, type StartFloor, startSidecar } from "./start.ts";
@@ -141,7 +142,7 @@ class Run {
     const wrapped =
       app === undefined
         ? sidecar.appBeside
-        : { signal: (signal: NodeJS.Signals) => app.signal(signal), hasGone: () => this.#appExit !== undefined };
+        : { signal: (signal: NodeJS.Signals) => app.signal(signal), hasGone: () => !app.isRunning() };
     const { clock, log } = this.#floor;
     await shutDown({ ...sidecar.shutdownParts, app: wrapped, clock, log, drainMs: this.#settings.drainMs }, cause);
     this.#ended.resolve(this.#exitCode());

@@ -2,15 +2,13 @@
 // that the command started and a Ctrl-C in the terminal comes to the sidecar first, which stops things in order.
 import { type SpawnOptions, spawn } from "node:child_process";
 import { constants } from "node:os";
+import { ProcessGroup, type SendSignal } from "./process-group.ts";
 
 export interface AppCommand {
   readonly file: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
 }
-
-/** Sends a signal to a process, or to a process group when `pid` is negative: process.kill. */
-export type SendSignal = (pid: number, signal: NodeJS.Signals) => unknown;
 
 export interface AppProcess {
   readonly pid: number;
@@ -19,8 +17,10 @@ export interface AppProcess {
    * when a signal ended it, 127 when there is no such command, 126 when it cannot be run.
    */
   readonly exited: Promise<AppExit>;
-  /** To the app and everything it started; nothing when it has ended. */
+  /** To the app and everything it started; nothing when all of that has ended. SIGTERM once: many programs take a second for haste. */
   signal(signal: NodeJS.Signals): void;
+  /** Does the app run, or anything that it started and left behind? */
+  isRunning(): boolean;
 }
 
 export interface AppExit {
@@ -38,23 +38,23 @@ export function startApp(command: AppCommand, sendSignal: SendSignal, options: S
   const { file, args, env } = command;
   const child = spawn(file, args, { stdio: "inherit", ...options, env, detached: true });
   const pid = child.pid ?? 0;
+  const group = new ProcessGroup(pid, sendSignal);
+  let isToldToEnd = false;
+  let hasEnded = pid === 0;
   const signalGroup = (signal: NodeJS.Signals): void => {
-    if (pid === 0) return;
-    try {
-      sendSignal(-pid, signal);
-    } catch {
-      // ESRCH: nothing of the group is left.
-    }
+    if (signal !== "SIGTERM" || !isToldToEnd) group.signal(signal);
+    isToldToEnd ||= signal === "SIGTERM";
   };
   const { promise: exited, resolve } = Promise.withResolvers<AppExit>();
   child.once("error", (error: NodeJS.ErrnoException) => {
     if (pid === 0) resolve(startFailure(file, error));
   });
   child.once("exit", (code, signal) => {
+    hasEnded = true;
     signalGroup("SIGTERM"); // what the command left behind
     resolve(appExit(code, signal));
   });
-  return { pid, exited, signal: signalGroup };
+  return { pid, exited, signal: signalGroup, isRunning: () => !hasEnded || group.isRunning() };
 }
 
 function appExit(code: number | null, signal: NodeJS.Signals | null): AppExit {

@@ -64,6 +64,47 @@ test("a signal reaches what the command started, too", async () => {
   app.signal("SIGTERM"); // nobody is left to hear it
 });
 
+test("an app runs for as long as anything that it left behind", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "weft-app-"));
+  closing.push(() => rmSync(folder, { recursive: true }));
+  const up = join(folder, "up");
+  const stays = `(trap '' TERM; : > ${up}; while :; do sleep 0.05; done)`;
+  const app = start("sh", "-c", `${stays} & while [ ! -e ${up} ]; do sleep 0.01; done; exit 7`);
+  expect(await app.exited).toMatchObject({ code: 7 });
+  expect(app.isRunning()).toBe(true);
+  app.signal("SIGKILL");
+  while (app.isRunning()) await new Promise((next) => setImmediate(next));
+});
+
+test("an app without anything left behind does not run when it has ended, or could not be started", async () => {
+  const app = start("sh", "-c", "exit 0");
+  expect(app.isRunning()).toBe(true);
+  await app.exited;
+  expect(app.isRunning()).toBe(false);
+  expect(start("/no/such/command").isRunning()).toBe(false);
+});
+
+test.runIf(process.platform === "linux")("what has ended and nobody waits for does not run", async () => {
+  // The inner shell becomes a program of another session, which does not know that it has a child.
+  const app = start("sh", "-c", "sh -c 'exit 0 & exec setsid sleep 60' & sleep 0.2");
+  expect(await app.exited).toMatchObject({ code: 0 });
+  expect(() => process.kill(-app.pid, 0)).not.toThrow();
+  expect(app.isRunning()).toBe(false);
+});
+
+test("what is told to end hears it once, also when the app ends before it", async () => {
+  const sent: string[] = [];
+  const send = (pid: number, signal: NodeJS.Signals | 0): boolean => {
+    sent.push(String(signal));
+    return process.kill(pid, signal);
+  };
+  const app = startApp({ file: "sleep", args: ["60"], env: process.env }, send);
+  app.signal("SIGTERM");
+  await app.exited;
+  app.signal("SIGTERM");
+  expect(sent).toEqual(["SIGTERM"]);
+});
+
 /** A process that ended and was not waited for yet (a zombie) does not run. */
 function isRunning(pid: number): boolean {
   try {

@@ -141,6 +141,73 @@ describe("SIGTERM", () => {
   });
 });
 
+describe("an app behind a shell that does not wait for it to end", () => {
+  /** The shell ends at the signal, the app only when it likes to. */
+  function behindShell(script: string): string[] {
+    return ["sh", "-c", '"$0" -e "$1" & wait', process.execPath, script];
+  }
+
+  function pidOf(stdout: string): number {
+    return Number(/app is up as (\d+)/.exec(stdout)?.[1] ?? 0);
+  }
+
+  const STAYS =
+    'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000); console.log("app is up as", process.pid);';
+
+  test("keeps the mesh until it has ended, and hears the signal once", async () => {
+    const orders = await startHttpApp("fine");
+    apps.push(orders);
+    const script = `
+      const { get } = require("node:http");
+      const url = new URL(process.env.WEFT_OUTBOUND_URL);
+      process.on("SIGTERM", () => {
+        console.log("told");
+        setTimeout(() => {
+          get({ host: url.hostname, port: url.port, headers: { host: "orders" } }, (answer) => {
+            console.log("answered", answer.statusCode);
+            process.exit();
+          }).on("error", () => process.exit());
+        }, 600);
+      });
+      setInterval(() => {}, 1000);
+      console.log("app is up as", process.pid);`;
+    const sidecar = await startProgram(
+      "weft-sidecar",
+      wrapping(behindShell(script), serviceDocument("orders", orders.address)),
+    );
+    await eventually("the app is up", () => pidOf(sidecar.stdout) > 0);
+    expect(await sidecar.stop()).toEqual({ code: 143, signal: null });
+    expect(sidecar.stdout).toMatch(/\ntold\nanswered 200\n$/);
+  });
+
+  test.each(["SIGTERM", "SIGINT"] as const)("is killed when the drain time after %s is over", async (signal) => {
+    const flags = ["--rules", rulesFile(), "--drain", "500ms"];
+    const sidecar = await startSidecar("web", { flags, command: behindShell(STAYS) });
+    await eventually("the app is up", () => pidOf(sidecar.stdout) > 0);
+    sidecar.signal(signal);
+    expect(await sidecar.exited).toEqual({ code: signal === "SIGTERM" ? 143 : 130, signal: null });
+    expect(isRunning(pidOf(sidecar.stdout))).toBe(false);
+  });
+
+  test("is killed by the second signal", async () => {
+    const sidecar = await startSidecar("web", { flags: ["--rules", rulesFile()], command: behindShell(STAYS) });
+    await eventually("the app is up", () => pidOf(sidecar.stdout) > 0);
+    sidecar.signal("SIGTERM");
+    await eventually("the shell has ended", () => sidecar.stderr.includes('"the app has ended"'));
+    sidecar.signal("SIGTERM");
+    expect(await sidecar.exited).toEqual({ code: 143, signal: null });
+    await eventually("the app is gone", () => !isRunning(pidOf(sidecar.stdout)));
+  });
+
+  test("is killed soon after a shell that ends by itself, whose code is the sidecar's", async () => {
+    const command = ["sh", "-c", '"$0" -e "$1" & sleep 1; exit 5', process.execPath, STAYS];
+    const sidecar = await startSidecar("web", { flags: ["--rules", rulesFile()], command });
+    await eventually("the app is up", () => pidOf(sidecar.stdout) > 0);
+    expect(await sidecar.exited).toEqual({ code: 5, signal: null });
+    expect(isRunning(pidOf(sidecar.stdout))).toBe(false);
+  });
+});
+
 test("SIGINT reaches the app as SIGINT", async () => {
   const script = 'process.on("SIGINT", () => process.exit(33)); console.log("app is up"); setInterval(() => {}, 1000);';
   const sidecar = await startSidecar("web", { flags: ["--rules", rulesFile()], command: node(script) });
