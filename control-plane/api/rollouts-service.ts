@@ -6,7 +6,7 @@ import type { Clock, Timer } from "../../runtime/clock.ts";
 import { every } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import * as limits from "../limits.ts";
-import { type Command, CommandRefusedError } from "../rollout/command.ts";
+import { CommandRefusedError, type Word } from "../rollout/command.ts";
 import { NoSuchRolloutError, type Release, type RolloutController } from "../rollout/controller.ts";
 import { describeEvent, describeRelease } from "../rollout/describe.ts";
 import type { Surroundings } from "../rollout/facts.ts";
@@ -34,8 +34,8 @@ export interface RolloutsServiceOptions {
 export function createRolloutsService(options: RolloutsServiceOptions): wire.RolloutsServiceServer {
   const { controller, surroundings, clock, log, store } = options;
   const describe = (release: Release) => describeRelease(release, surroundings, clock.wall());
-  const commanded = async (key: wire.RolloutKey | undefined, command: Command, author: string) => ({
-    rollout: describe(await told(controller.command(requireKey(key), command, bounded(author)))),
+  const commanded = async (key: wire.RolloutKey | undefined, word: Word) => ({
+    rollout: describe(await told(controller.command(requireKey(key), { ...word, author: bounded(word.author) }))),
   });
   return {
     start: unary(log, (request) => start(options, request, describe)),
@@ -48,10 +48,12 @@ export function createRolloutsService(options: RolloutsServiceOptions): wire.Rol
         .map(describe),
     })),
     watchRollout: (call) => watch(options, call, describe),
-    pause: unary(log, ({ key, author }) => commanded(key, "pause", author)),
-    resume: unary(log, ({ key, author }) => commanded(key, "resume", author)),
-    promote: unary(log, ({ key, author, full }) => commanded(key, full ? "promote-full" : "promote", author)),
-    abort: unary(log, ({ key, author }) => commanded(key, "abort", author)),
+    pause: unary(log, ({ key, author }) => commanded(key, { command: "pause", author, step: 0 })),
+    resume: unary(log, ({ key, author }) => commanded(key, { command: "resume", author, step: 0 })),
+    promote: unary(log, ({ key, author, full, step }) =>
+      commanded(key, { command: full ? "promote-full" : "promote", author, step }),
+    ),
+    abort: unary(log, ({ key, author }) => commanded(key, { command: "abort", author, step: 0 })),
     rolloutHistory: unary(log, async ({ key, limit }) => {
       const wanted = Math.min(limit === 0 ? limits.HISTORY_DEFAULT : limit, limits.HISTORY_MAX);
       const events = await store.events(historyPrefix(key), key?.name === "" ? wanted : limits.HISTORY_MAX);

@@ -9,20 +9,28 @@ import { advance, event, pause, rollBack } from "./step.ts";
 
 export type Command = "pause" | "resume" | "promote" | "promote-full" | "abort";
 
+/** A command, and what is known of who gives it. */
+export interface Word {
+  readonly command: Command;
+  /** "": not said. */
+  readonly author: string;
+  /** The step that a promotion is meant for, 1 for the first; 0: not said. */
+  readonly step: number;
+}
+
+/** Somebody who promotes so soon after somebody else most likely looked before that. */
+const MOVED_LATELY_MS = 10_000;
+
 /** The command does not fit the state the release is in. */
 export class CommandRefusedError extends Error {
   override readonly name = "CommandRefusedError";
 }
 
 /** @throws CommandRefusedError */
-export function obey(
-  spec: RolloutSpec,
-  state: RolloutState,
-  command: Command,
-  nowMs: number,
-  author: string,
-): Transition {
+export function obey(spec: RolloutSpec, state: RolloutState, word: Word, nowMs: number): Transition {
+  const { command, author } = word;
   if (hasEnded(state)) throw new CommandRefusedError(endedText(state, nowMs));
+  refuseOtherStep(state, word, nowMs);
   switch (command) {
     case "pause":
       return pause(state, "operator", "paused by hand", nowMs, [], author);
@@ -38,6 +46,24 @@ export function obey(
     case "abort":
       return rollBack(state, `aborted by ${author === "" ? "hand" : author}`, nowMs, [], author);
   }
+}
+
+/** Two who promote what both saw at one step mean one step, not two. */
+function refuseOtherStep(state: RolloutState, { command, author, step }: Word, nowMs: number): void {
+  if (command !== "promote" && command !== "promote-full") return;
+  const current = state.step + 1;
+  const { movedBy = "" } = state;
+  const ageMs = nowMs - state.stepSinceMs;
+  if (step !== 0 && step !== current) {
+    const by = movedBy === "" ? "" : ` by ${movedBy}`;
+    throw new CommandRefusedError(
+      `the release is not at step ${step}: it came to step ${current}${by} ${agoText(ageMs)}`,
+    );
+  }
+  if (step !== 0 || command === "promote-full" || movedBy === "" || movedBy === author || ageMs >= MOVED_LATELY_MS)
+    return;
+  const how = `to go on from there, promote with --step ${current}, or later`;
+  throw new CommandRefusedError(`${movedBy} moved the release on to step ${current} ${agoText(ageMs)}; ${how}`);
 }
 
 /** A step that waited goes on to the next one; a pause by hand ends where it began; after a failure all counts anew. */

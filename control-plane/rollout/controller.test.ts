@@ -67,7 +67,7 @@ async function remove(author = ""): Promise<void> {
 it("begins another release when its document was deleted and applied again before it looked", async () => {
   await apply();
   await controller.sync();
-  await controller.command(KEY, "pause", "ann");
+  await controller.command(KEY, { command: "pause", author: "ann", step: 0 });
   await remove();
   await apply();
   expect(() => controller.release(KEY)).toThrow("has not begun yet");

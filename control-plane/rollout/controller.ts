@@ -9,7 +9,7 @@ import type { Log } from "../../runtime/log.ts";
 import type { RolloutEventRecord, RolloutStore } from "../store/contract.ts";
 import type { Rulebook } from "../store/rulebook.ts";
 import type { TrafficDelta, TrafficLedger } from "../telemetry/traffic-ledger.ts";
-import { type Command, CommandRefusedError, obey } from "./command.ts";
+import { CommandRefusedError, obey, type Word } from "./command.ts";
 import { DocumentChanges } from "./document-changes.ts";
 import type { Surroundings } from "./facts.ts";
 import type { HttpCall } from "./http-call.ts";
@@ -134,13 +134,13 @@ export class RolloutController {
   }
 
   /** Does what a person says. Rejects with CommandRefusedError or NoSuchRolloutError. */
-  command(key: string, command: Command, author: string): Promise<Release> {
+  command(key: string, word: Word): Promise<Release> {
     return this.#exclusively(async () => {
       // What is known by now counts first, the word comes after it.
       await this.#advance(this.#document(key));
       const { document, state } = this.release(key);
       const nowMs = this.#options.clock.wall();
-      const told = obey(document.spec, state, command, nowMs, author);
+      const told = obey(document.spec, state, word, nowMs);
       const facts = this.#endpoints(document);
       await this.#settle(document, settleCommand(document.spec, told, facts, nowMs));
       return this.release(key);

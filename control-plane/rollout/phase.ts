@@ -25,6 +25,8 @@ export interface RolloutState {
   readonly step: number;
   /** When this step began, and since when the canary has had all of its weight; 0: it has not. */
   readonly stepSinceMs: number;
+  /** Who moved it on to this step; "" or absent: nobody by hand. */
+  readonly movedBy?: string;
   readonly reachedAtMs: number;
   /** Percent that the canary answers. */
   readonly weight: number;

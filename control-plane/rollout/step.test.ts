@@ -38,8 +38,8 @@ class Run {
     return this;
   }
 
-  say(command: Command): this {
-    const told = obey(this.spec, this.state, command, this.nowMs, "ann");
+  say(command: Command, { author = "ann", step = 0 } = {}): this {
+    const told = obey(this.spec, this.state, { command, author, step }, this.nowMs);
     this.#take(settleCommand(this.spec, told, factsOf(this.facts), this.nowMs));
     return this;
   }
@@ -231,6 +231,45 @@ describe("a person's word", () => {
     expect(new Run(specOf()).say("promote").state).toMatchObject({ step: 1, weight: 50 });
   });
 
+  describe("to promote, of a second person", () => {
+    const STEPS = specOf({ steps: [{ weight: 5 }, { weight: 10 }, { weight: 20 }, { weight: 50 }, { weight: 100 }] });
+
+    it("is refused for some seconds after the first one's", () => {
+      const run = new Run(STEPS).say("promote").pass(9);
+      expect(() => run.say("promote", { author: "bob" })).toThrow(
+        "ann moved the release on to step 2 9 s ago; to go on from there, promote with --step 2, or later",
+      );
+      expect(run.pass(1).say("promote", { author: "bob" }).state).toMatchObject({ step: 2, movedBy: "bob" });
+    });
+
+    it("is obeyed at once when it names the step that the release is at", () => {
+      const run = new Run(STEPS).say("promote").say("promote", { author: "bob", step: 2 });
+      expect(run.state.step).toBe(2);
+      expect(() => run.say("promote", { author: "ann", step: 2 })).toThrow(
+        "the release is not at step 2: it came to step 3 by bob 0 s ago",
+      );
+      expect(() => run.say("promote-full", { step: 4 })).toThrow("the release is not at step 4");
+    });
+
+    it("is refused also where the first one resumed a step that waited", () => {
+      const run = new Run(specOf({ steps: [{ weight: 5, pause: true }, { weight: 10 }, { weight: 100 }] }));
+      run.pass(120, 50).say("resume");
+      expect(run.state.step).toBe(1);
+      expect(() => run.say("promote", { author: "bob" })).toThrow("ann moved the release on to step 2 0 s ago");
+    });
+
+    it("is obeyed after a step that the release took by itself, and to the end", () => {
+      const run = new Run(STEPS);
+      while (run.state.step === 0) run.pass(1, 100);
+      expect(run.say("promote", { author: "bob" }).state.step).toBe(2);
+      expect(run.say("promote-full", { author: "ann" }).state.isFull).toBe(true);
+    });
+
+    it("twice, of one person, goes two steps", () => {
+      expect(new Run(STEPS).say("promote").say("promote").state.step).toBe(2);
+    });
+  });
+
   it.each([
     ["promote", { canaryEndpoints: 1, stableEndpoints: 4 }, 25],
     ["promote", { canaryEndpoints: 0, stableEndpoints: 4 }, 0],
@@ -276,7 +315,7 @@ it("whatever happens, the weight keeps to what endpoints serve, steps only go up
         const facts = factsOf({ ...endpoints, sides });
         try {
           if (command !== "none")
-            state = settleCommand(spec, obey(spec, state, command, nowMs, ""), facts, nowMs).state;
+            state = settleCommand(spec, obey(spec, state, { command, author: "", step: 0 }, nowMs), facts, nowMs).state;
         } catch (error) {
           if (!(error instanceof CommandRefusedError)) throw error;
         }

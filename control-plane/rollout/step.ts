@@ -251,6 +251,7 @@ export function advance(
   const next: RolloutState = {
     ...beginStep(spec, state, state.step + 1, nowMs),
     phase: { name: "progressing" },
+    movedBy: author,
   };
   return { state: next, events: [...events, event("step", `step ${stepTitle(spec, next)}`, author)] };
 }

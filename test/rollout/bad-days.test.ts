@@ -94,6 +94,19 @@ describe("people", () => {
     expect((await mesh.weft("rollout", "promote", "orders")).code).toBe(1);
   });
 
+  it("who promote what both saw at one step take one step", async () => {
+    await mesh.release(
+      "{ weight: 5, hold: 10m }, { weight: 10, hold: 10m }, { weight: 20, hold: 10m }, { weight: 100 }",
+    );
+    await mesh.say("promote", "ann");
+    const refused = await mesh.weft("rollout", "promote", "orders");
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/ann moved the release on to step 2 \d s ago; .* --step 2, or later/);
+    expect(await mesh.status()).toMatchObject({ step: 2 });
+    expect((await mesh.weft("rollout", "promote", "orders", "--step", "2")).code).toBe(0);
+    expect(await mesh.status()).toMatchObject({ step: 3 });
+  });
+
   it("who edit the route in the middle get their edit, and the release keeps its weight", async () => {
     await mesh.release("{ weight: 50, hold: 10m }, { weight: 100 }");
     const route = join(temporaryFolder(), "edited.yaml");

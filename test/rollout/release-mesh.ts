@@ -78,7 +78,7 @@ export class ReleaseMesh {
   }
 
   say(command: "pause" | "resume" | "abort" | "promote", author = "test"): Promise<Rollout> {
-    const request = { key: KEY, author, full: false };
+    const request = { key: KEY, author, full: false, step: 0 };
     const call = this.#call(this.#rollouts[command] as RolloutsServiceClient["promote"], request);
     return call.then(({ rollout }) => rollout as Rollout);
   }

@@ -31,7 +31,12 @@ const RUNS: Readonly<Record<RolloutAction, (call: RolloutCall) => Promise<ExitCo
   promote: (call) =>
     command(call, (key) => {
       const { client, connection, invocation } = call;
-      const request = { key, author: author(invocation.shell), full: invocation.flags.has("full") };
+      const request = {
+        key,
+        author: author(invocation.shell),
+        full: invocation.flags.has("full"),
+        step: invocation.flags.count("step", 1) ?? 0,
+      };
       return connection.call(client, client.promote, request);
     }),
 };
@@ -46,7 +51,14 @@ const ACTIONS_OF_FLAGS: Readonly<Record<string, readonly RolloutAction[]>> = {
     steps: ["start"],
     hold: ["start"],
   },
-  ...{ watch: ["status"], wait: ["start", "status"], full: ["promote"], limit: ["history"], allNamespaces: ["list"] },
+  ...{
+    watch: ["status"],
+    wait: ["start", "status"],
+    full: ["promote"],
+    step: ["promote"],
+    limit: ["history"],
+    allNamespaces: ["list"],
+  },
 };
 
 function dashed(flag: string): string {

@@ -100,6 +100,11 @@ export interface PromoteRequest {
   key: RolloutKey | undefined;
   author: string;
   full: boolean;
+  /**
+   * The step that it is meant for, 1 for the first: refused at any other. 0: not said; then it is refused for some
+   * seconds after somebody else has moved the release on.
+   */
+  step: number;
 }
 
 export interface PromoteResponse {
@@ -1042,7 +1047,7 @@ export const ResumeResponse: MessageFns<ResumeResponse> = {
 };
 
 function createBasePromoteRequest(): PromoteRequest {
-  return { key: undefined, author: "", full: false };
+  return { key: undefined, author: "", full: false, step: 0 };
 }
 
 export const PromoteRequest: MessageFns<PromoteRequest> = {
@@ -1055,6 +1060,9 @@ export const PromoteRequest: MessageFns<PromoteRequest> = {
     }
     if (message.full !== false) {
       writer.uint32(24).bool(message.full);
+    }
+    if (message.step !== 0) {
+      writer.uint32(32).uint32(message.step);
     }
     return writer;
   },
@@ -1096,6 +1104,14 @@ export const PromoteRequest: MessageFns<PromoteRequest> = {
             message.full = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.step = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1116,6 +1132,7 @@ export const PromoteRequest: MessageFns<PromoteRequest> = {
     message.key = (object.key !== undefined && object.key !== null) ? RolloutKey.fromPartial(object.key) : undefined;
     message.author = object.author ?? "";
     message.full = object.full ?? false;
+    message.step = object.step ?? 0;
     return message;
   },
 };
