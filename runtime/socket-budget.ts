@@ -3,8 +3,11 @@
 // (as HAProxy derives maxconn from its limit of open files). Counts; who counts opens and closes the sockets. Where all are
 // used, a connection that nobody uses makes room for one that somebody needs.
 
-/** A sidecar without traffic has about 30 open; scrapes, probes, taps and logs come and go. */
-const KEPT_DESCRIPTORS = 128;
+/** Connections to pages: probes and scrapes come to those of the status port, people to the others. */
+export const PAGE_CONNECTIONS_MAX = { status: 64, admin: 16 } as const;
+/** A sidecar without traffic has about 30 open; taps and logs come and go. */
+const OWN_DESCRIPTORS = 48;
+const KEPT_DESCRIPTORS = OWN_DESCRIPTORS + PAGE_CONNECTIONS_MAX.status + PAGE_CONNECTIONS_MAX.admin;
 /** However little there is, somebody is served. */
 const SOCKETS_MIN = 32;
 

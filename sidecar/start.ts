@@ -10,6 +10,7 @@ import type { Log } from "../runtime/log.ts";
 import type { ExpositionFormat } from "../runtime/metrics-format.ts";
 import type { Usage } from "../runtime/process-figures.ts";
 import type { Random } from "../runtime/random.ts";
+import { PAGE_CONNECTIONS_MAX } from "../runtime/socket-budget.ts";
 import { PROGRAM_VERSION } from "../runtime/version.ts";
 import type { LineSink } from "./access-log.ts";
 import { adminRoutes } from "./admin/admin-pages.ts";
@@ -273,20 +274,22 @@ class RunningSidecar implements Sidecar {
   async #listen(): Promise<Pick<ReadyLine, "outbound" | "inbound" | "tcp" | "admin" | "status">> {
     const { admin, status, inbound, outbound, tcp, app } = this.#settings;
     const traffic = this.#traffic;
-    const pages = (title: string, routes: Route[]) => (at: HostPort) => this.#servePages(at, title, routes);
+    const pages = (which: keyof typeof PAGE_CONNECTIONS_MAX, routes: Route[]) => (at: HostPort) =>
+      this.#servePages(at, which, routes);
     const openOutbound = (at: HostPort) => traffic.openOutbound(at);
     const openInbound = (at: HostPort) => traffic.openInbound(at, app ?? at);
     return {
-      ...(await opened("status", status, pages(`weft-sidecar ${this.#service}: status`, this.#statusRoutes()))),
-      ...(await opened("admin", admin, pages(`weft-sidecar ${this.#service}: admin`, this.#adminRoutes()))),
+      ...(await opened("status", status, pages("status", this.#statusRoutes()))),
+      ...(await opened("admin", admin, pages("admin", this.#adminRoutes()))),
       ...(await opened("outbound", outbound, openOutbound)),
       ...(await opened("inbound", inbound, openInbound)),
       ...(await openTcpListeners(tcp, traffic)),
     };
   }
 
-  async #servePages(at: HostPort, title: string, routes: Route[]): Promise<string> {
-    const server = await servePages(at, title, routes);
+  async #servePages(at: HostPort, which: keyof typeof PAGE_CONNECTIONS_MAX, routes: Route[]): Promise<string> {
+    const title = `weft-sidecar ${this.#service}: ${which}`;
+    const server = await servePages(at, title, routes, PAGE_CONNECTIONS_MAX[which]);
     this.#pages.push(server);
     return server.address;
   }

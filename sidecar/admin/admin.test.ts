@@ -1,9 +1,10 @@
 // The admin and status pages over real sockets: what they answer, and to what they do not.
-import { connect } from "node:net";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Decision } from "../observe/decision.ts";
 import { type AdminSources, adminRoutes } from "./admin-pages.ts";
-import { type PageServer, servePages } from "./http-server.ts";
+import { type PageServer, type Route, servePages, textPage } from "./http-server.ts";
 import { type ReadinessReport, statusRoutes } from "./status-pages.ts";
 
 const METRICS = `# HELP weft_requests_total Requests.
@@ -59,12 +60,12 @@ const sources: AdminSources = {
 
 beforeAll(async () => {
   const anyPort = { host: "127.0.0.1", port: 0 };
-  admin = await servePages(anyPort, "admin", adminRoutes(sources));
+  admin = await servePages(anyPort, "admin", adminRoutes(sources), 16);
   const routes = statusRoutes({
     readiness: () => readiness,
     metrics: (format) => (format === "prometheus" ? METRICS : "# EOF\n"),
   });
-  status = await servePages(anyPort, "status", routes);
+  status = await servePages(anyPort, "status", routes, 16);
 });
 afterAll(() => Promise.all([admin.close(), status.close()]));
 
@@ -187,6 +188,66 @@ describe("garbage", () => {
     expect((await get(admin, "/logging")).status).toBe(200);
   });
 });
+
+describe("connections past the bound", () => {
+  const MAX = 4;
+  const slow = Promise.withResolvers<void>();
+  let asked = 0;
+  let pages: PageServer;
+
+  beforeAll(async () => {
+    const routes: Route[] = [
+      { path: "/quick", method: "get", does: "answers", answer: () => textPage("quick") },
+      {
+        path: "/slow",
+        method: "get",
+        does: "takes long",
+        answer: async () => {
+          asked++;
+          await slow.promise;
+          return textPage("slow");
+        },
+      },
+    ];
+    pages = await servePages({ host: "127.0.0.1", port: 0 }, "bounded", routes, MAX);
+  });
+  afterAll(() => pages.close());
+
+  /** A connection that is there, in the order of the calls; `isClosed` when the server has ended it. */
+  async function connected(): Promise<{ isClosed: boolean; socket: Socket }> {
+    const port = Number(pages.address.slice(pages.address.lastIndexOf(":") + 1));
+    const client = { isClosed: false, socket: connect({ host: "127.0.0.1", port }) };
+    client.socket.on("error", () => {});
+    client.socket.on("close", () => {
+      client.isClosed = true;
+    });
+    await once(client.socket, "connect");
+    return client;
+  }
+
+  test("cost the one that has waited longest, and a probe is answered", async () => {
+    const idle: Awaited<ReturnType<typeof connected>>[] = [];
+    for (let count = 0; count < MAX; count++) idle.push(await connected());
+    expect(await (await get(pages, "/quick", { headers: { connection: "close" } })).text()).toBe("quick\n");
+    await waitUntil(() => idle[0]?.isClosed === true);
+    expect(idle.map(({ isClosed }) => isClosed)).toEqual([true, false, false, false]);
+    for (const { socket } of idle) socket.destroy();
+  });
+
+  test("cost none for which a page is being made", async () => {
+    const answers = Array.from({ length: MAX }, () => get(pages, "/slow", { headers: { connection: "close" } }));
+    await waitUntil(() => asked === MAX);
+    const late = await connected();
+    await waitUntil(() => late.isClosed);
+    slow.resolve();
+    for (const answer of answers) expect(await (await answer).text()).toBe("slow\n");
+    expect(await (await get(pages, "/quick", { headers: { connection: "close" } })).text()).toBe("quick\n");
+  });
+});
+
+async function waitUntil(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((next) => setImmediate(next));
+}
 
 /** Sends bytes and waits until the other side has ended the connection. */
 function send(address: string, bytes: Buffer): Promise<void> {

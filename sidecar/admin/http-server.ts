@@ -11,7 +11,6 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_TIMEOUT_MS = 5_000;
 /** How often connections that exceed those times are looked for. */
 const TIMEOUT_CHECK_MS = 1_000;
-const CONNECTIONS_MAX = 1_024;
 /** A connection on which nothing moves and nothing is being answered. */
 const SOCKET_IDLE_MS = 10_000;
 
@@ -49,8 +48,17 @@ export function jsonPage(value: unknown, status = 200): Page {
   return { status, contentType: "application/json", body: `${JSON.stringify(value, undefined, 2)}\n` };
 }
 
-/** Listens and serves the routes; rejects when the address cannot be bound. */
-export function servePages(at: HostPort, title: string, routes: readonly Route[]): Promise<PageServer> {
+/**
+ * Listens and serves the routes; rejects when the address cannot be bound.
+ * @param connectionsMax at a time; past it the one goes that has waited longest for its client, so that a probe is answered
+ * whoever else holds connections
+ */
+export function servePages(
+  at: HostPort,
+  title: string,
+  routes: readonly Route[],
+  connectionsMax: number,
+): Promise<PageServer> {
   const server = nodeHttp().createServer({
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: HEADERS_TIMEOUT_MS,
@@ -58,19 +66,67 @@ export function servePages(at: HostPort, title: string, routes: readonly Route[]
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
   });
-  server.maxConnections = CONNECTIONS_MAX;
-  const busy = new Set<Socket>();
+  const connections = new PageConnections(connectionsMax);
   server.timeout = SOCKET_IDLE_MS;
+  server.on("connection", (socket: Socket) => connections.add(socket));
   server.on("timeout", (socket) => {
-    if (!busy.has(socket)) socket.destroy();
+    if (!connections.isServed(socket)) socket.destroy();
   });
   server.on("request", (request, response) => {
-    busy.add(request.socket);
-    response.on("close", () => busy.delete(request.socket));
-    void serve(routes, title, request, response);
+    const { socket } = request;
+    connections.serve(socket);
+    void serve(routes, title, request, response).finally(() => connections.rest(socket));
   });
   server.on("clientError", (_error, socket) => refuseConnection(socket as Socket));
   return listen(server, at);
+}
+
+/** The connections of one server. */
+class PageConnections {
+  readonly #max: number;
+  readonly #open = new Set<Socket>();
+  /** A page is being made for them. What is made has to be taken: a client that takes nothing holds nothing. */
+  readonly #served = new Set<Socket>();
+  /** The others, the one that has waited longest first. */
+  readonly #waiting = new Set<Socket>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  add(socket: Socket): void {
+    this.#open.add(socket);
+    this.#waiting.add(socket);
+    socket.on("close", () => this.#forget(socket));
+    if (this.#open.size <= this.#max) return;
+    for (const oldest of this.#waiting) {
+      // Its end comes later, its descriptor is free now.
+      this.#forget(oldest);
+      oldest.destroy();
+      return;
+    }
+  }
+
+  isServed(socket: Socket): boolean {
+    return this.#served.has(socket);
+  }
+
+  serve(socket: Socket): void {
+    this.#waiting.delete(socket);
+    this.#served.add(socket);
+  }
+
+  /** Its page is made. */
+  rest(socket: Socket): void {
+    this.#served.delete(socket);
+    if (this.#open.has(socket)) this.#waiting.add(socket);
+  }
+
+  #forget(socket: Socket): void {
+    this.#open.delete(socket);
+    this.#waiting.delete(socket);
+    this.#served.delete(socket);
+  }
 }
 
 function listen(server: Server, at: HostPort): Promise<PageServer> {
