@@ -175,6 +175,18 @@ describe("draining", () => {
     expect(script.transport.hasEnded).toBe(true);
   });
 
+  it("6.8: never names a later last stream than before, whatever ends it", () => {
+    const script = server({ answers: true });
+    script.send(headers(1, POST));
+    script.connection.drain();
+    script.send(ping("weft-end", ACK));
+    expect(script.frames.at(-1)).toBe("> GOAWAY 1 NO_ERROR");
+    script.send(lastHeaders(3, GET));
+    expect(script.frames.at(-1)).toBe("> RST_STREAM 3 REFUSED_STREAM");
+    script.send(data(5, "x"));
+    expect(script.frames.at(-1)).toBe("> GOAWAY 1 PROTOCOL_ERROR frame-on-idle-stream");
+  });
+
   it("does not wait for ever for the answer to its PING", () => {
     const script = server();
     script.connection.drain();

@@ -354,9 +354,9 @@ export class Http2Connection
   }
 
   #finish(cause: CloseCause, code: number, words: string): void {
-    // A server that has named its last stream already, without an error, has nothing to add.
+    // A server that has named its last stream has nothing to add but an error, and must not name a later one (section 6.8).
     if (!(this.isServer && this.#state === "last-goaway" && code === ERROR.noError)) {
-      this.sender.sendGoaway(this.isServer ? this.streams.lastPeerId : 0, code, words);
+      this.sender.sendGoaway(Math.min(this.streams.lastPeerId, this.lastAcceptedId), code, words);
     }
     this.#end(cause, code);
     this.#endTransport();
