@@ -1,6 +1,7 @@
 // What acts on requests, where HTTP/2 is spoken to endpoints: hedges, mirrors, fallbacks, many streams at a time.
 import type { Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
+import { ERROR } from "../http2/error-code.ts";
 import { data, headers, lastHeaders, OK, rst } from "../http2/testing/frames.ts";
 import {
   RawClient,
@@ -195,6 +196,20 @@ test("a call of gRPC whose client speaks HTTP/1.1 keeps its connection whole", a
       "GET / HTTP/1.0\r\nHost: orders\r\n\r\n",
     ),
   ).toContain("x");
+});
+
+test("a connection with few ids left for streams is left in time, and nobody waits (RFC 9113 section 5.1.1)", async () => {
+  const endpoint = await rawAnswering((id) => [headers(id, OK), data(id, "x", END)]);
+  const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
+  const client = new RawClient(rig.port);
+  expect(await client.get(1).ends(1)).toMatchObject({ body: "x" });
+  const states = rig.path.snapshots.current.services.get("default/orders")?.cluster.states.values() ?? [];
+  const connection = [...states][0]?.streams.lease() as { requests: number };
+  // It would have taken days.
+  connection.requests = 2 ** 29 - 1;
+  for (const id of [3, 5]) expect(await client.get(id).ends(id)).toMatchObject({ body: "x" });
+  await until(() => endpoint.logs[0]?.goawayCode === ERROR.noError);
+  expect(endpoint.logs.map(({ streams }) => [...streams.keys()].filter((id) => id > 0))).toEqual([[1, 3], [1]]);
 });
 
 test("a sidecar that drains under load says GOAWAY, the callers' sidecar moves on: no request is lost", async () => {

@@ -144,6 +144,22 @@ test("a connection that has served as many requests as it may is drained", () =>
   expect([line.isDrained, pool.lease()]).toEqual([true, undefined]);
 });
 
+test("a connection is drained before the ids of its streams are used up, where nothing else bounds it", () => {
+  const { pool, lines } = poolOf();
+  waiting(pool);
+  const line = lines[0] as Line;
+  line.stands();
+  line.requests = 2 ** 29 - 1;
+  pool.noteRequest(line);
+  expect(line.isDrained).toBe(false);
+  line.requests = 2 ** 29;
+  pool.noteRequest(line);
+  expect(line.isDrained).toBe(true);
+  const next = waiting(pool);
+  lines[1]?.stands();
+  expect(next.line).toBe(lines[1]);
+});
+
 test("draining the pool drains its connections, also the one that is still being made, once it has served who waits", () => {
   const { pool, lines } = poolOf();
   const waiter = waiting(pool);

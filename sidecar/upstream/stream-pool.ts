@@ -5,6 +5,12 @@ import type { HostPort } from "../../runtime/address.ts";
 import type { SocketBudget, SocketKeeper } from "../../runtime/socket-budget.ts";
 import type { PoolSettings } from "./pool.ts";
 
+/**
+ * On one connection, where nobody wants fewer: half of the ids that HTTP/2 has for a client's streams (RFC 9113 section
+ * 5.1.1), as in Envoy. One without any left could do nothing but wait for the end of its idle time.
+ */
+const REQUESTS_MAX = 2 ** 29;
+
 /** One connection with room for several requests. */
 export interface StreamConnection {
   /** It stands, and one more request may be sent on it. */
@@ -124,8 +130,8 @@ export class StreamPool implements StreamConnectionOwner, SocketKeeper {
 
   /** A request was sent on it: one that has served as many as it may takes no more. */
   noteRequest(connection: StreamConnection): void {
-    const max = this.#settings.maxRequestsPerConnection;
-    if (max === 0 || connection.requests < max) return;
+    const max = Math.min(this.#settings.maxRequestsPerConnection || REQUESTS_MAX, REQUESTS_MAX);
+    if (connection.requests < max) return;
     this.#forget(connection);
     connection.drain();
   }
