@@ -49,7 +49,7 @@ export function createRolloutsService(options: RolloutsServiceOptions): wire.Rol
     })),
     watchRollout: (call) => watch(options, call, describe),
     pause: unary(log, ({ key, author }) => commanded(key, { command: "pause", author, step: 0 })),
-    resume: unary(log, ({ key, author }) => commanded(key, { command: "resume", author, step: 0 })),
+    resume: unary(log, ({ key, author, step }) => commanded(key, { command: "resume", author, step })),
     promote: unary(log, ({ key, author, full, step }) =>
       commanded(key, { command: full ? "promote-full" : "promote", author, step }),
     ),

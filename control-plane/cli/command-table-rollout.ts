@@ -30,7 +30,11 @@ export const ROLLOUT_COMMANDS: readonly CommandSpec[] = [
         values: "none",
       },
       { flags: "--full", help: "promote: straight to the end, without the steps between" },
-      { flags: "--step <number>", help: "promote: only if it is at this step, 1 for the first", values: "none" },
+      {
+        flags: "--step <number>",
+        help: "promote, resume: only if it is at this step, 1 for the first",
+        values: "none",
+      },
       { flags: "--limit <count>", help: "history: events to show (default 50)", values: "none" },
       ALL_NAMESPACES,
     ],

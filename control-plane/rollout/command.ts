@@ -3,7 +3,7 @@
 import type { RolloutSpec } from "../../rules/schema/rollout.ts";
 import { planAnalysis } from "./checks.ts";
 import { startEvidence } from "./evidence.ts";
-import type { RolloutState, Transition } from "./phase.ts";
+import type { PauseCause, RolloutState, Transition } from "./phase.ts";
 import { hasEnded } from "./phase.ts";
 import { advance, event, pause, rollBack } from "./step.ts";
 
@@ -14,11 +14,11 @@ export interface Word {
   readonly command: Command;
   /** "": not said. */
   readonly author: string;
-  /** The step that a promotion is meant for, 1 for the first; 0: not said. */
+  /** The step that it is meant for, 1 for the first; 0: not said. */
   readonly step: number;
 }
 
-/** Somebody who promotes so soon after somebody else most likely looked before that. */
+/** Who says that it shall go on so soon after somebody else did most likely looked before that. */
 const MOVED_LATELY_MS = 10_000;
 
 /** The command does not fit the state the release is in. */
@@ -48,9 +48,8 @@ export function obey(spec: RolloutSpec, state: RolloutState, word: Word, nowMs: 
   }
 }
 
-/** Two who promote what both saw at one step mean one step, not two. */
+/** Two who say that a release shall go on from where both saw it mean one step, not two. */
 function refuseOtherStep(state: RolloutState, { command, author, step }: Word, nowMs: number): void {
-  if (command !== "promote" && command !== "promote-full") return;
   const current = state.step + 1;
   const { movedBy = "" } = state;
   const ageMs = nowMs - state.stepSinceMs;
@@ -60,10 +59,19 @@ function refuseOtherStep(state: RolloutState, { command, author, step }: Word, n
       `the release is not at step ${step}: it came to step ${current}${by} ${agoText(ageMs)}`,
     );
   }
-  if (step !== 0 || command === "promote-full" || movedBy === "" || movedBy === author || ageMs >= MOVED_LATELY_MS)
-    return;
-  const how = `to go on from there, promote with --step ${current}, or later`;
+  const isKnown = step !== 0 || movedBy === "" || movedBy === author || ageMs >= MOVED_LATELY_MS;
+  if (isKnown || !takesNextStep(state, command)) return;
+  const how = `to go on from there, add --step ${current}, or wait a moment`;
   throw new CommandRefusedError(`${movedBy} moved the release on to step ${current} ${agoText(ageMs)}; ${how}`);
+}
+
+function takesNextStep({ phase }: RolloutState, command: Command): boolean {
+  return command === "promote" || (command === "resume" && phase.name === "paused" && isEndOfStep(phase.cause));
+}
+
+/** Did the step itself say that somebody has to let the release go on? */
+function isEndOfStep(cause: PauseCause): boolean {
+  return cause === "step" || cause === "quiet";
 }
 
 /** A step that waited goes on to the next one; a pause by hand ends where it began; after a failure all counts anew. */
@@ -71,7 +79,7 @@ function resume(spec: RolloutSpec, state: RolloutState, nowMs: number, author: s
   const { phase } = state;
   if (phase.name !== "paused") throw new CommandRefusedError("the release is not paused");
   const events = [event("resumed", "resumed by hand", author)];
-  if (phase.cause === "step" || phase.cause === "quiet") return advance(spec, state, nowMs, events, author);
+  if (isEndOfStep(phase.cause)) return advance(spec, state, nowMs, events, author);
   const going: RolloutState = { ...state, phase: { name: "progressing" }, reachedAtMs: 0 };
   if (phase.cause === "operator") return { state: going, events };
   const nextAnalysisAtMs = nowMs + planAnalysis(spec).intervalMs;

@@ -237,7 +237,7 @@ describe("a person's word", () => {
     it("is refused for some seconds after the first one's", () => {
       const run = new Run(STEPS).say("promote").pass(9);
       expect(() => run.say("promote", { author: "bob" })).toThrow(
-        "ann moved the release on to step 2 9 s ago; to go on from there, promote with --step 2, or later",
+        "ann moved the release on to step 2 9 s ago; to go on from there, add --step 2, or wait a moment",
       );
       expect(run.pass(1).say("promote", { author: "bob" }).state).toMatchObject({ step: 2, movedBy: "bob" });
     });
@@ -256,6 +256,20 @@ describe("a person's word", () => {
       run.pass(120, 50).say("resume");
       expect(run.state.step).toBe(1);
       expect(() => run.say("promote", { author: "bob" })).toThrow("ann moved the release on to step 2 0 s ago");
+    });
+
+    it("and to resume, which goes on to the next step too, is refused where that waits again already", () => {
+      const waiting = (weight: number) => ({ weight, pause: true });
+      const run = new Run(specOf({ steps: [waiting(5), waiting(10), waiting(20), { weight: 100 }] })).pass(5, 50);
+      expect(run.say("resume").pass(5, 50).state).toMatchObject({ step: 1, phase: { name: "paused", cause: "step" } });
+      expect(() => run.say("resume", { author: "bob" })).toThrow(/ann moved the release on to step 2 \d s ago/);
+      expect(() => run.say("resume", { author: "bob", step: 1 })).toThrow("the release is not at step 1");
+      expect(run.say("resume", { author: "bob", step: 2 }).state.step).toBe(2);
+    });
+
+    it("does not keep anybody from going on after a pause by hand", () => {
+      const run = new Run(STEPS).say("promote").say("pause", { author: "bob" });
+      expect(run.say("resume", { author: "bob" }).state).toMatchObject({ step: 1, phase: { name: "progressing" } });
     });
 
     it("is obeyed after a step that the release took by itself, and to the end", () => {

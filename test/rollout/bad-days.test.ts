@@ -101,7 +101,7 @@ describe("people", () => {
     await mesh.say("promote", "ann");
     const refused = await mesh.weft("rollout", "promote", "orders");
     expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(/ann moved the release on to step 2 \d s ago; .* --step 2, or later/);
+    expect(refused.stderr).toMatch(/ann moved the release on to step 2 \d s ago; .* add --step 2, or/);
     expect(await mesh.status()).toMatchObject({ step: 2 });
     expect((await mesh.weft("rollout", "promote", "orders", "--step", "2")).code).toBe(0);
     expect(await mesh.status()).toMatchObject({ step: 3 });

@@ -174,18 +174,21 @@ test("what is refused, and what is not there, names the command that tells more"
   expect(missing.stderr).toContain("default/order\n  see what there is: weft rollout list -A\n");
 });
 
-test("rollout promote says which step it is meant for, where that was said", async () => {
+test("rollout promote and resume say which step they are meant for, where that was said", async () => {
   const promote = () => ({ rollout: RELEASE });
-  expect((await run(["rollout", "promote", "orders"], { promote })).code).toBe(0);
+  expect((await run(["rollout", "promote", "orders"], { promote, resume: promote })).code).toBe(0);
   expect(
     (await runInMemory(["rollout", "promote", "orders", "--step", "2", "--server", controlPlane?.address ?? ""])).code,
   ).toBe(0);
-  const asked = controlPlane?.requests.filter(({ method }) => method === "promote").map(({ request }) => request);
-  expect(asked).toMatchObject([{ step: 0 }, { step: 2 }]);
+  await runInMemory(["rollout", "resume", "orders", "--step", "3", "--server", controlPlane?.address ?? ""]);
+  const asked = controlPlane?.requests
+    .filter(({ method }) => method === "promote" || method === "resume")
+    .map(({ request }) => request);
+  expect(asked).toMatchObject([{ step: 0 }, { step: 2 }, { step: 3 }]);
 });
 
 test.each([
-  [["pause", "orders", "--step", "2"], "--step does nothing for pause; it goes with: promote"],
+  [["pause", "orders", "--step", "2"], "--step does nothing for pause; it goes with: promote, resume"],
   [["promote", "orders", "--step", "0"], '--step: "0" is not valid'],
   [["abort", "orders", "--full"], "--full does nothing for abort; it goes with: promote"],
   [["status", "-A"], "--all-namespaces does nothing for status; it goes with: list"],

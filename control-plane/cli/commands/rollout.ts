@@ -26,17 +26,12 @@ const RUNS: Readonly<Record<RolloutAction, (call: RolloutCall) => Promise<ExitCo
   list,
   history,
   pause: (call) => command(call, (key) => unary(call, call.client.pause, key)),
-  resume: (call) => command(call, (key) => unary(call, call.client.resume, key)),
   abort: (call) => command(call, (key) => unary(call, call.client.abort, key)),
+  resume: (call) => command(call, (key) => call.connection.call(call.client, call.client.resume, wordOf(call, key))),
   promote: (call) =>
     command(call, (key) => {
       const { client, connection, invocation } = call;
-      const request = {
-        key,
-        author: author(invocation.shell),
-        full: invocation.flags.has("full"),
-        step: invocation.flags.count("step", 1) ?? 0,
-      };
+      const request = { ...wordOf(call, key), full: invocation.flags.has("full") };
       return connection.call(client, client.promote, request);
     }),
 };
@@ -55,7 +50,7 @@ const ACTIONS_OF_FLAGS: Readonly<Record<string, readonly RolloutAction[]>> = {
     watch: ["status"],
     wait: ["start", "status"],
     full: ["promote"],
-    step: ["promote"],
+    step: ["promote", "resume"],
     limit: ["history"],
     allNamespaces: ["list"],
   },
@@ -166,6 +161,11 @@ async function command(
 ): Promise<ExitCode> {
   const { rollout: changed } = await run(await wantedKey(call));
   return show(call, changed);
+}
+
+/** That a release shall go on, from the step that was named. */
+function wordOf({ invocation }: RolloutCall, key: RolloutKey): { key: RolloutKey; author: string; step: number } {
+  return { key, author: author(invocation.shell), step: invocation.flags.count("step", 1) ?? 0 };
 }
 
 type Commanded = Parameters<Connection["call"]>[1];

@@ -90,6 +90,8 @@ export interface PauseResponse {
 export interface ResumeRequest {
   key: RolloutKey | undefined;
   author: string;
+  /** As of PromoteRequest, where it is a step that waited. */
+  step: number;
 }
 
 export interface ResumeResponse {
@@ -923,7 +925,7 @@ export const PauseResponse: MessageFns<PauseResponse> = {
 };
 
 function createBaseResumeRequest(): ResumeRequest {
-  return { key: undefined, author: "" };
+  return { key: undefined, author: "", step: 0 };
 }
 
 export const ResumeRequest: MessageFns<ResumeRequest> = {
@@ -933,6 +935,9 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
     }
     if (message.author !== "") {
       writer.uint32(18).string(message.author);
+    }
+    if (message.step !== 0) {
+      writer.uint32(24).uint32(message.step);
     }
     return writer;
   },
@@ -966,6 +971,14 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
             message.author = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.step = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -985,6 +998,7 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
     const message = createBaseResumeRequest();
     message.key = (object.key !== undefined && object.key !== null) ? RolloutKey.fromPartial(object.key) : undefined;
     message.author = object.author ?? "";
+    message.step = object.step ?? 0;
     return message;
   },
 };
