@@ -2,6 +2,8 @@
 // policies did, and nothing of the request before it on the same connection.
 import { afterEach, describe, expect, test } from "vitest";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
+import { renderPrometheus } from "../observe/exposition.ts";
+import { startInbound } from "./inbound.ts";
 import {
   answering,
   Client,
@@ -9,7 +11,9 @@ import {
   exchangeBytes,
   inboundRig,
   ok,
+  onCleanUp,
   outboundRig,
+  portOf,
   REFUSING_ADDRESS,
   type Rig,
   serviceOf,
@@ -274,6 +278,25 @@ spec:
     await client.receives("good");
     expect(seen).toMatchObject([{ traceId: "", spanId: "", isSampled: false, status: 200 }]);
   });
+});
+
+test("requests that are for no known service are counted by the listener that they came to", async () => {
+  const { path, port } = await outboundRig();
+  const inbound = await startInbound({ path, listen: { host: "127.0.0.1", port: 0 }, app: undefined });
+  onCleanUp(() => inbound.close());
+  const refused = "NO HTTP\r\n\r\n";
+  await exchangeBytes(portOf(inbound.address), refused);
+  await exchangeBytes(port, "GET / HTTP/1.1\r\nHost: nobody\r\nConnection: close\r\n\r\n");
+  await exchangeBytes(port, refused);
+  const counted = [...renderPrometheus(path.metrics).matchAll(/^weft_requests_total\{(.*)\} (\d+)$/gm)].map(
+    ([, labels = "", count]) =>
+      ["direction", "reason"].map((name) => new RegExp(`${name}="([^"]*)"`).exec(labels)?.[1]).concat(count),
+  );
+  expect(counted.sort()).toEqual([
+    ["inbound", "bad-request", "1"],
+    ["outbound", "bad-request", "1"],
+    ["outbound", "no-such-service", "1"],
+  ]);
 });
 
 describe("inbound", () => {

@@ -19,8 +19,11 @@ import type { Failure } from "./reasons.ts";
 import { countTimes, detailsOf, exemplarOf } from "./request-figures.ts";
 import { statusOf } from "./respond.ts";
 
-/** Requests whose host the mesh does not know are counted together: callers choose hosts. */
-const unknownSources = new WeakMap<DataPath, SeriesSource>();
+/** Requests whose host the mesh does not know are counted together, by direction: callers choose hosts. */
+const unknownSources: Readonly<Record<Direction, WeakMap<DataPath, SeriesSource>>> = {
+  inbound: new WeakMap(),
+  outbound: new WeakMap(),
+};
 /** Cells of rules, by endpoint, or by cluster where none was chosen: of those that a release splits, and of any. */
 const routeCells = {
   request: new WeakMap<RulePlan, Map<object, TrafficCell>>(),
@@ -149,9 +152,9 @@ export function countBug({ metrics, log }: DataPath, where: string, error: unkno
 
 /** A request that was refused before it became an exchange: nothing of it is known but that. */
 export function recordRefusal(path: DataPath, direction: Direction, remoteAddress: string, cause: Failure): void {
-  const source = unknownSource(path);
+  const source = unknownSource(path, direction);
   let series = source.series.get(source);
-  if (series === undefined || series.direction !== direction) {
+  if (series === undefined) {
     series = path.metrics.series(direction, source.service, "", "");
     source.series.set(source, series);
   }
@@ -201,7 +204,7 @@ function readTraceParent(record: ExchangeRecord, text: string): void {
 }
 
 function seriesOf(path: DataPath, exchange: RecordedExchange): RequestSeries {
-  const source = exchange.destination.source ?? unknownSource(path);
+  const source = exchange.destination.source ?? unknownSource(path, exchange.direction);
   const cluster = exchange.destination.cluster;
   const member = exchange.attempt.member;
   const key = member ?? cluster ?? source;
@@ -248,11 +251,12 @@ function routeCellOf(
   return cell;
 }
 
-function unknownSource(path: DataPath): SeriesSource {
-  let source = unknownSources.get(path);
+function unknownSource(path: DataPath, direction: Direction): SeriesSource {
+  const sources = unknownSources[direction];
+  let source = sources.get(path);
   if (source === undefined) {
     source = { service: UNKNOWN_SERVICE, series: new Map() };
-    unknownSources.set(path, source);
+    sources.set(path, source);
   }
   return source;
 }
