@@ -12,7 +12,7 @@ import type { Http2Head } from "../http2/head.ts";
 import { type Http2Limits, type KeepAliveTimes, MESH_KEEP_ALIVE } from "../http2/limits.ts";
 import type { Refusal } from "../http2/refusal.ts";
 import { connectToEndpoint } from "../upstream/endpoint-socket.ts";
-import { type PoolSettings, TCP_KEEP_ALIVE_MS } from "../upstream/pool.ts";
+import type { PoolSettings } from "../upstream/pool.ts";
 import type { StreamConnection, StreamConnectionOwner } from "../upstream/stream-pool.ts";
 import { type Http2Tools, SocketTransport } from "./http2-transport.ts";
 import { ReadEnd } from "./read-end.ts";
@@ -204,7 +204,6 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
   #onConnect(): void {
     this.#state = "greeting";
     this.#tools.wheel.arm(this.#timer, this.#keepAlive.timeoutMs);
-    this.#socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     this.#connection.start();
   }
 

@@ -29,7 +29,7 @@ export interface Listener {
 }
 
 const LISTEN_BACKLOG = 4_096;
-/** A client that vanished without a word is noticed by TCP after this. */
+/** A client that vanished without a word is asked for by TCP after so much silence. */
 const TCP_KEEP_ALIVE_MS = 60_000;
 
 export interface ListenOptions {

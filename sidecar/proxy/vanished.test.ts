@@ -10,20 +10,34 @@ const TABLE = "/proc/net/tcp";
 const ESTABLISHED = "01";
 /** Value of the column tr for a keep-alive timer (proc(5)). */
 const KEEP_ALIVE_TIMER = "02";
+/** Unit of the column tm->when: USER_HZ is 100. */
+const TICK_MS = 10;
+
+interface KernelTimer {
+  readonly kind: string;
+  readonly leftMs: number;
+}
 
 /** The timer of the established connection between these ports, as its local end has it. */
-function timerOf(localPort: number, remotePort: number): string | undefined {
+function timerOf(localPort: number, remotePort: number): KernelTimer | undefined {
   for (const line of readFileSync(TABLE, "latin1").split("\n").slice(1)) {
     const [, local = "", remote = "", state, , timer = ""] = line.trim().split(/\s+/);
     const isPort = (address: string, port: number) => Number.parseInt(address.slice(-4), 16) === port;
-    if (state === ESTABLISHED && isPort(local, localPort) && isPort(remote, remotePort)) return timer.slice(0, 2);
+    if (state !== ESTABLISHED || !isPort(local, localPort) || !isPort(remote, remotePort)) continue;
+    return { kind: timer.slice(0, 2), leftMs: Number.parseInt(timer.slice(3), 16) * TICK_MS };
   }
   return undefined;
 }
 
+/** Waits for a keep-alive timer: while bytes are not acknowledged yet, the timer is the one of retransmission. */
+async function keepAliveLeftMs(localPort: number, remotePort: number): Promise<number> {
+  await until(() => timerOf(localPort, remotePort)?.kind === KEEP_ALIVE_TIMER);
+  return timerOf(localPort, remotePort)?.leftMs ?? Number.NaN;
+}
+
 describe.skipIf(!existsSync(TABLE))("TCP keep-alive is armed", () => {
   test.each(["handle", "shared", "data-events"] as const)(
-    "towards clients and towards endpoints (%s)",
+    "towards clients for 60 s of silence, and towards endpoints for 30 s (%s)",
     async (socketMode) => {
       const app = await startEndpoint((connection) =>
         connection.socket.on("data", () => connection.socket.write(ok("x"))),
@@ -33,11 +47,12 @@ describe.skipIf(!existsSync(TABLE))("TCP keep-alive is armed", () => {
       await client.receives("\r\n\r\nx");
       const clientPort = client.socket.localPort ?? 0;
       const endpointSide = (await app.connection(0)).socket.remotePort ?? 0;
-      // While bytes are not acknowledged yet, the timer is the one of retransmission.
-      await until(() => timerOf(port, clientPort) === KEEP_ALIVE_TIMER);
-      await until(() => timerOf(endpointSide, app.port) === KEEP_ALIVE_TIMER);
+      const clientMs = await keepAliveLeftMs(port, clientPort);
+      expect([clientMs > 50_000, clientMs <= 60_000]).toEqual([true, true]);
+      const endpointMs = await keepAliveLeftMs(endpointSide, app.port);
+      expect([endpointMs > 20_000, endpointMs <= 30_000]).toEqual([true, true]);
       expect(timerOf(clientPort, port)).toBeDefined();
-      expect(timerOf(clientPort, port)).not.toBe(KEEP_ALIVE_TIMER);
+      expect(timerOf(clientPort, port)?.kind).not.toBe(KEEP_ALIVE_TIMER);
     },
   );
 });

@@ -5,8 +5,8 @@ import { type ByteReader, connectSocket } from "../../runtime/shared-socket.ts";
 import type { SocketBudget } from "../../runtime/socket-budget.ts";
 import type { SocketMode } from "../../runtime/socket-output.ts";
 
-/** An endpoint that vanished without a word, behind a tunnel say, is noticed by TCP after this. */
-const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
+/** An endpoint that vanished without a word is asked for by TCP after so much silence. */
+const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 } as const;
 
 /** What sockets to endpoints are made with. */
 export interface SocketTools {

@@ -135,7 +135,6 @@ export class Pool implements ConnectionOwner, SocketKeeper {
     this.#tools.wheel.cancel(connection.timer);
     this.#connecting--;
     connection.state = "idle";
-    connection.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     this.#offer(connection);
   }
 
@@ -231,9 +230,6 @@ export class Pool implements ConnectionOwner, SocketKeeper {
     return max > 0 && connection.requests >= max;
   }
 }
-
-/** An endpoint that vanished without a word is noticed by TCP after this. */
-export const TCP_KEEP_ALIVE_MS = 30_000;
 
 /** Remembers `Keep-Alive: timeout=N` of an answer. */
 export function learnIdleTime(connection: UpstreamConnection, seconds: number): void {
