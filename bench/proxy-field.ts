@@ -61,10 +61,6 @@ export class ProxyField {
     return field;
   }
 
-  peer(name: string): RunningPeer | undefined {
-    return this.peers.find((peer) => peer.name === name);
-  }
-
   /**
    * Asks each proxy in turn, `rounds` times, after warming them up. The order is turned round every time, so that none
    * always follows the same neighbour.

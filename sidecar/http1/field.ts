@@ -38,8 +38,6 @@ export const FIELD = {
   xWeftDebug: 31,
 } as const;
 
-export type FieldKind = (typeof FIELD)[keyof typeof FIELD];
-
 /** Lower-case name of each kind, "" for the two that have none. */
 export const FIELD_NAMES: readonly string[] = [
   "",

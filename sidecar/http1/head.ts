@@ -112,11 +112,6 @@ export class MessageHead {
     return this.fields.count;
   }
 
-  /** Kind (field.ts) of field `index`. */
-  kindAt(index: number): number {
-    return this.fields.kindAt(index);
-  }
-
   nameAt(index: number): string {
     return this.fields.nameAt(index);
   }

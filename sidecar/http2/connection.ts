@@ -200,10 +200,6 @@ export class Http2Connection
     return this.peer.allowsConnectProtocol;
   }
 
-  get isReady(): boolean {
-    return this.peer.isKnown;
-  }
-
   onMessageSent(stream: Http2Stream): void {
     this.streams.onMessageSent(stream);
   }
@@ -316,10 +312,6 @@ export class Http2Connection
     this.sender.sendGoaway(STREAM_ID_MAX, ERROR.noError, "");
     this.sender.sendPing(false, DRAIN_PING, 0);
     this.#options.wheel.arm(this.#goawayTimer, this.limits.goawayGraceMs);
-  }
-
-  get isDraining(): boolean {
-    return this.#state !== "open";
   }
 
   #sayLastStream(): void {

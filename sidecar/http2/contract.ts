@@ -206,11 +206,8 @@ export interface Http2ConnectionView {
   readonly peerStreamsMax: number;
   /** The peer takes extended CONNECT (RFC 8441). */
   readonly peerAllowsConnectProtocol: boolean;
-  /** SETTINGS of the peer have come. */
-  readonly isReady: boolean;
   /** Finishes what is open and then closes: GOAWAY twice (RFC 9113 section 6.8). Idempotent. */
   drain(): void;
-  readonly isDraining: boolean;
   /** GOAWAY with this code; open streams are told; the transport is ended. Idempotent. */
   close(code: number): void;
   readonly isClosed: boolean;

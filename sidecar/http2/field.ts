@@ -92,8 +92,6 @@ const NAMES = [
   "x-weft-debug",
 ] as const;
 
-export type KnownName = Exclude<(typeof NAMES)[number], "">;
-
 /** Name of each kind; "" of the unknown one. */
 export const FIELD_NAMES: readonly string[] = NAMES;
 /** Kinds are 0 .. FIELD_KINDS - 1. */
@@ -113,7 +111,7 @@ export const IS_UNIQUE: Uint8Array = Uint8Array.from(NAMES, (name) =>
   name === "x-request-id" || name === "traceparent" || name === "b3" ? 1 : 0,
 );
 
-/** The kinds that code asks for by name. */
+/** Kinds that code asks for by name; all others are known by their name alone. */
 export const FIELD = {
   unknown: 0,
   authority: 1,
@@ -127,33 +125,8 @@ export const FIELD = {
   te: 9,
   cookie: 10,
   connection: 11,
-  proxyConnection: 12,
-  keepAlive: 13,
-  transferEncoding: 14,
   upgrade: 15,
   authorization: 16,
   proxyAuthorization: 17,
-  setCookie: 18,
   contentType: 19,
-  grpcStatus: 20,
-  grpcMessage: 21,
-  grpcTimeout: 22,
-  grpcEncoding: 23,
-  grpcAcceptEncoding: 24,
-  grpcRetryPushbackMs: 25,
-  userAgent: 26,
-  via: 27,
-  xForwardedFor: 28,
-  xForwardedProto: 29,
-  xForwardedHost: 30,
-  xRequestId: 31,
-  traceparent: 32,
-  tracestate: 33,
-  xEnvoyExpectedRqTimeoutMs: 34,
-  xWeftReason: 35,
-  expect: 36,
-  trailer: 37,
-  forwarded: 38,
-  date: 39,
-  retryAfter: 40,
 } as const;

@@ -84,11 +84,6 @@ export class FrameReader {
     return this.#partial !== undefined || this.#blockStreamId !== 0;
   }
 
-  /** Bytes of unfinished frames that are held. */
-  get heldBytes(): number {
-    return (this.#partial?.length ?? 0) + (this.#block?.length ?? 0);
-  }
-
   /** Takes all of bytes[start, end). */
   read(bytes: Buffer, start: number, end: number): void {
     let at = start;

@@ -2,7 +2,7 @@
 // array: with many streams each array is out of cache. Reusable: reading fills it, edits change it in place, `copyFrom`
 // makes another of it. Not the rules for it (head-rules.ts), and not bytes: the strings are shared with HPACK's tables, so
 // the same value is the same string.
-import { FIELD, fieldKind } from "./field.ts";
+import { fieldKind } from "./field.ts";
 
 /** What there is of a field: its name, and behind it these. Traits are its kind, and whether it is sensitive. */
 const STRIDE = 3;
@@ -193,12 +193,6 @@ export class Http2Head {
     this.count = kept;
   }
 
-  /** Leaves out field `index`; those behind it move up. */
-  removeAt(index: number): void {
-    for (let from = index + 1; from < this.count; from++) this.#move(from, from - 1);
-    this.count--;
-  }
-
   #move(from: number, to: number): void {
     for (let part = 0; part < STRIDE; part++)
       this.#fields[to * STRIDE + part] = this.#fields[from * STRIDE + part] as string | number;
@@ -210,9 +204,4 @@ export class Http2Head {
     this.#pathOnly = mark < 0 ? path : path.slice(0, mark);
     this.#query = mark < 0 ? "" : path.slice(mark + 1);
   }
-}
-
-/** Fields of HTTP/1.1 that speak of a connection and mean a malformed message here (RFC 9113 section 8.2.2). */
-export function isConnectionKind(kind: number): boolean {
-  return kind >= FIELD.connection && kind <= FIELD.upgrade;
 }

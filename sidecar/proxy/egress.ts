@@ -72,10 +72,6 @@ export class EgressClusters {
       return;
     }
   }
-
-  clusters(): Cluster[] {
-    return [...this.#entries.values()].map((entry) => entry.cluster);
-  }
 }
 
 function withPort(authority: string, isConnect: boolean): string {

@@ -346,11 +346,6 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
     if (!this.#intake.isInUse) this.#leave(0);
   }
 
-  /** Closes if nothing is in progress; otherwise the answer in progress will be the last. */
-  drain(): void {
-    if (this.isIdle) this.#close();
-  }
-
   /** The connection is about to be cut: a client that waits for its answer is told why there is none, others are reset. */
   refuseDraining(): void {
     if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.refuse(DRAINING));

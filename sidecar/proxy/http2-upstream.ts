@@ -90,11 +90,6 @@ export class Http2Upstream implements StreamConnection, Http2ConnectionHandler, 
     return this.#connection.openStreams;
   }
 
-  /** The endpoint takes extended CONNECT (RFC 8441). */
-  get allowsConnectProtocol(): boolean {
-    return this.#connection.peerAllowsConnectProtocol;
-  }
-
   /** Why the connection was refused; "" where it was not. */
   get brokenRule(): string {
     return this.#connection.refusal?.detail ?? "";

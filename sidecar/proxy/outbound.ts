@@ -41,7 +41,7 @@ const CONTROL_PLANE_RETRY_MS = 1_000;
 
 export class OutboundRouter implements Router {
   readonly direction = "outbound" as const;
-  readonly egress = new EgressClusters();
+  readonly #egress = new EgressClusters();
   readonly #path: DataPath;
   readonly #view = new HeadView();
   readonly #hosts = new Map<string, ServiceHost | "outside">();
@@ -160,7 +160,7 @@ export class OutboundRouter implements Router {
 
   #toOutside(exchange: RoutedExchange): void {
     const { head, snapshot, destination } = exchange;
-    const entry = this.egress.entryFor(head.authority, head.isConnect, snapshot);
+    const entry = this.#egress.entryFor(head.authority, head.isConnect, snapshot);
     if (entry === undefined) return exchange.answer(failure("no-such-service", head.authority), "");
     const { cluster } = entry;
     destination.source = entry.source;

@@ -142,11 +142,6 @@ export class StreamPool implements StreamConnectionOwner, SocketKeeper {
     for (const connection of this.#open.splice(0)) connection.drain();
   }
 
-  destroy(): void {
-    this.#isDraining = true;
-    for (const connection of [...this.#all]) connection.destroy();
-  }
-
   /** One without a request, cut: with a GOAWAY it would keep its descriptor until the endpoint has answered. */
   closeUnused(): boolean {
     const unused = this.#open.find(({ openStreams }) => openStreams === 0);
