@@ -19,12 +19,12 @@ import { KeepAlive } from "./keep-alive.ts";
 import { retryMark } from "./nearest-hop.ts";
 import { type Failure, failure } from "./reasons.ts";
 import { beginRecord, countBug, debugLine, recordExchange } from "./record.ts";
+import { RequestPermit } from "./request-permit.ts";
 import type { RequestRelay } from "./request-relay.ts";
 import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import type { RetryState } from "./retry-state.ts";
 import { ForwardedHeads } from "./rewrite.ts";
-import { Seat } from "./seat.ts";
 import { ServiceHold } from "./service-hold.ts";
 import { Suspension } from "./suspension.ts";
 import { type TriedExchange, Tries } from "./tries.ts";
@@ -54,7 +54,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   #hold: ServiceHold | undefined = undefined;
   #suspension: Suspension | undefined = undefined;
   #tunnel: Tunnel | undefined = undefined;
-  readonly #seat = new Seat();
+  readonly #permit = new RequestPermit();
   #status = 0;
   readonly steps: TurnSteps;
   readonly #keepAlive = new KeepAlive();
@@ -142,7 +142,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   #forward(): void {
     const { cluster, idleTimeoutMs } = this.destination;
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
-    const refusal = lowerTimeout(this, this.#path.clock) ?? this.#seat.take(cluster, this.startedMs);
+    const refusal = lowerTimeout(this, this.#path.clock) ?? this.#permit.acquire(cluster, this.startedMs);
     if (refusal !== undefined) return this.answer(refusal, "");
     this.tries.begin(this.#heads, this.snapshot);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
@@ -370,7 +370,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.#hold?.cancel();
     this.deadline.cancel();
     const wasTunnel = this.#tunnel?.end() === true;
-    this.#seat.leave();
+    this.#permit.release();
     this.#active.value--;
     this.endedMs = endedMs;
     recordExchange(this.#path, this, status, cause);

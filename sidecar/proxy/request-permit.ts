@@ -1,14 +1,14 @@
-// One request's place among those in progress to a service (`connectionPool.maxRequests`). Taken at most once at a time,
-// left whatever happened.
+// One request's permit to be in progress at a service (`connectionPool.maxRequests`). Acquired at most once at a time,
+// released whatever happened.
 import type { Cluster } from "../cluster.ts";
 import { type Failure, failure } from "./reasons.ts";
 
-export class Seat {
+export class RequestPermit {
   #cluster: Cluster | undefined = undefined;
 
-  /** Leaves the place it had, if any. @returns why there is none to be had */
-  take(cluster: Cluster, nowMs: number): Failure | undefined {
-    this.leave();
+  /** Releases the one it had, if any. @returns why there is none to be had */
+  acquire(cluster: Cluster, nowMs: number): Failure | undefined {
+    this.release();
     const { state, policy, service } = cluster;
     if (state.activeRequests >= policy.connectionPool.maxRequests)
       return failure("pool-overflow", `${service} has ${state.activeRequests} requests`);
@@ -18,7 +18,7 @@ export class Seat {
     return undefined;
   }
 
-  leave(): void {
+  release(): void {
     if (this.#cluster !== undefined) this.#cluster.state.activeRequests--;
     this.#cluster = undefined;
   }
