@@ -1,6 +1,8 @@
 // What of a request is hashed: the text that `hashOn` names, or that the request lacks it. The cookie that is set then
 // is made here too. Parses nothing but what it looks for.
 import type { TrafficPolicyResource } from "../../rules/resource.ts";
+import type { Random } from "../../runtime/random.ts";
+import { hashText } from "./hash.ts";
 
 export type HashOn = NonNullable<TrafficPolicyResource["loadBalancer"]["hashOn"]>;
 
@@ -24,6 +26,11 @@ export function hashedText(hashOn: HashOn, source: HashSource): string | undefin
     case "sourceIP":
       return source.sourceAddress === "" ? undefined : source.sourceAddress;
   }
+}
+
+/** What the balancer goes by. Without a text any endpoint is as good, and always the same one would be a hot spot. */
+export function requestHash(text: string | undefined, random: Random): number {
+  return text === undefined ? Math.floor(random.next() * 2 ** 32) : hashText(text);
 }
 
 /** A cookie for callers that came without: theirs until the browser closes, not readable by scripts. */

@@ -1,8 +1,7 @@
 // Which endpoint the next attempt of an exchange goes to: the circuit breaker is asked, then the balancer, by the hash of
 // the request where the policy hashes.
 
-import { hashText } from "../balance/hash.ts";
-import { affinityCookieLine, type HashSource, hashedText } from "../balance/hash-on.ts";
+import { affinityCookieLine, type HashSource, hashedText, requestHash } from "../balance/hash-on.ts";
 import { type Cluster, chooseEndpoint } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BreakerTickets } from "../cluster-state.ts";
@@ -44,8 +43,7 @@ export class EndpointChoice implements HashSource {
       text = this.#path.newRequestId();
       destination.responseLines += affinityCookieLine(hashOn.name, text);
     }
-    // A request without the hashed part may go anywhere; always to the same place would be a hot spot.
-    this.#hash = text === undefined ? Math.floor(this.#path.random.next() * 2 ** 32) : hashText(text);
+    this.#hash = requestHash(text, this.#path.random);
   }
 
   get query(): string {

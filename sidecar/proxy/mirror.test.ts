@@ -94,6 +94,36 @@ test("a copy has its time from when it is sent, however long the sidecar has run
   expect(mirrored(path, "answered")).toBe(1);
 });
 
+test.each([
+  ["a user's copies go where the user's requests would, those of others elsewhere, too", "x-user: U\r\n"],
+  ["copies without what is hashed are spread", ""],
+])("hashed: %s", async (_, field) => {
+  const [one, two] = [await answering(ok("x")), await answering(ok("x"))];
+  const hashed = `
+apiVersion: weft.mesh/v1
+kind: TrafficPolicy
+metadata: { name: shadow }
+spec: { targetRef: { kind: Service, name: shadow }, loadBalancer: { algorithm: maglev, hashOn: { header: x-user } } }
+---
+`;
+  const orders = await answering(ok("orders"));
+  const shadow = serviceOf("shadow", one.address, two.address);
+  const { port } = await outboundRig({ rules: serviceOf("orders", orders.address) + shadow + ROUTE + hashed });
+  const count = (name: string) => [one, two].filter(({ connections }) => receivedOf(connections).includes(name)).length;
+  for (let turn = 0; turn < 40; turn++) {
+    const user = `u${turn % 20}`;
+    const head = `GET /turn-${turn}- HTTP/1.1\r\nHost: orders\r\n${field.replace("U", `${user}-`)}Connection: close\r\n\r\n`;
+    expect(await exchangeBytes(port, head)).toContain("orders");
+    await until(() => count(`/turn-${turn}-`) === 1);
+  }
+  expect([one, two].filter(({ connections }) => connections.length > 0)).toHaveLength(2);
+  if (field !== "") for (let user = 0; user < 20; user++) expect(count(`: u${user}-`)).toBe(1);
+});
+
+function receivedOf(connections: readonly { readonly received: string }[]): string {
+  return connections.map(({ received }) => received).join("");
+}
+
 test("a target that never answers costs requests nothing, whatever its number of copies", async () => {
   const silent = await startEndpoint();
   const { port, path } = await rig(silent.address);

@@ -1,14 +1,15 @@
 // A copy of a request to another service, whose answer is thrown away (RequestMirror of the Gateway API). Bounded in
 // number and bytes, dropped before it could cost the primary anything, never repeated.
-
-import { chooseEndpoint, membersFor } from "../cluster.ts";
+import type { Random } from "../../runtime/random.ts";
+import { type HashSource, hashedText, requestHash } from "../balance/hash-on.ts";
+import { type Cluster, chooseEndpoint, membersFor } from "../cluster.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import { MirrorSpan } from "../observe/tracing/mirror-span.ts";
 import type { MirrorFilter } from "../route/rule-plan.ts";
-import type { ServiceEntry, Snapshot } from "../snapshot.ts";
+import type { Snapshot } from "../snapshot.ts";
 import type { Attempt } from "./attempt.ts";
 import { BodyLog } from "./body-log.ts";
 import type { AttemptOwner } from "./contract.ts";
@@ -69,21 +70,21 @@ export class Mirror implements AttemptOwner {
   ): Mirror | undefined {
     if (filter.methods !== undefined && !filter.methods.includes(head.method)) return undefined;
     if (path.random.next() * filter.denominator >= filter.numerator) return undefined;
-    const entry = snapshot.services.get(filter.service);
-    const members = entry === undefined ? undefined : membersFor(entry.cluster, filter.port);
-    const member =
-      members === undefined
-        ? undefined
-        : entry && chooseEndpoint(entry.cluster, members, [], 0, path.clock.now(), snapshot.tools);
-    if (member === undefined) return drop(path, filter.service, "no-endpoint", record);
-    if (underWay >= MIRRORS_MAX || bodyBytes >= BODY_BYTES_MAX) return drop(path, filter.service, "overflow", record);
-    if (isBusy(member, entry)) return drop(path, filter.service, "busy", record);
-    if (head.upgrade || head.isConnect) return drop(path, filter.service, "upgrade", record);
-    record.note("mirror", filter.service);
-    const isHttp2 =
-      entry !== undefined && isHttp2Hop(namedPort(entry.resource, filter.port), entry.cluster.isMesh, head);
+    const { service, port } = filter;
+    const entry = snapshot.services.get(service);
+    if (entry === undefined) return drop(path, service, "no-endpoint", record);
+    const { cluster } = entry;
+    const hash = hashOf(cluster, head, record, path.random);
+    const nowMs = path.clock.now();
+    const member = chooseEndpoint(cluster, membersFor(cluster, port), [], hash, nowMs, snapshot.tools);
+    if (member === undefined) return drop(path, service, "no-endpoint", record);
+    if (underWay >= MIRRORS_MAX || bodyBytes >= BODY_BYTES_MAX) return drop(path, service, "overflow", record);
+    if (isBusy(member, cluster)) return drop(path, service, "busy", record);
+    if (head.upgrade) return drop(path, service, "upgrade", record);
+    record.note("mirror", service);
+    const isHttp2 = isHttp2Hop(namedPort(entry.resource, port), cluster.isMesh, head);
     const text = snapshot.mesh.headers.shadowHost ? withShadowHost(headText) : headText;
-    return new Mirror(path, filter.service, member, head, text, isHttp2);
+    return new Mirror(path, service, member, head, text, isHttp2);
   }
 
   private constructor(
@@ -214,14 +215,25 @@ export class Mirror implements AttemptOwner {
   }
 }
 
+/** By the policy of the service that gets the copy, as for any request to it. */
+function hashOf({ policy }: Cluster, head: MessageHead, { remoteAddress }: ExchangeRecord, random: Random): number {
+  const { hashOn } = policy.loadBalancer;
+  if (hashOn === undefined) return 0;
+  const source: HashSource = {
+    header: (lowerName) => (lowerName === "host" ? head.authority : head.value(lowerName)),
+    query: head.query,
+    sourceAddress: remoteAddress,
+  };
+  return requestHash(hashedText(hashOn, source), random);
+}
+
 /**
  * Copies take what requests leave: none is sent to an endpoint where requests wait for a connection, or most connections
  * are taken.
  */
-function isBusy({ state: { pool, streams } }: EndpointMember, entry: ServiceEntry | undefined): boolean {
+function isBusy({ state: { pool, streams } }: EndpointMember, { policy }: Cluster): boolean {
   if (pool.pendingCount > pool.connectingCount || streams.pendingCount > 0) return true;
-  const bound = entry?.cluster.policy.connectionPool.maxConnections ?? 0;
-  return pool.idleCount === 0 && (pool.leasedCount + pool.connectingCount) * 2 > bound;
+  return pool.idleCount === 0 && (pool.leasedCount + pool.connectingCount) * 2 > policy.connectionPool.maxConnections;
 }
 
 /** As Envoy does it: `orders:80` becomes `orders-shadow:80`. */
