@@ -283,12 +283,15 @@ describe("code and documents name the same things", () => {
   const doc = (file: string) => readFileSync(path.join(ROOT, file), "utf8");
   const difference = (a: ReadonlySet<string>, b: ReadonlySet<string>) => [...a].filter((word) => !b.has(word)).sort();
 
-  it("every reason in code is in docs/reasons.md, and the reverse", () => {
-    const documented = new Set(
-      [...doc("docs/reasons.md").matchAll(/^\| `([a-z0-9-]+)`/gm)].map((match) => match[1] ?? ""),
-    );
+  it("every reason in code is in docs/reasons.md, with its status, side and retry, and the reverse", () => {
+    const rows = (matches: Iterable<RegExpExecArray>) => new Set([...matches].map(([, ...row]) => row.join(" ")));
     const table = text("sidecar/proxy/reasons.ts");
-    const coded = new Set([...table.matchAll(/^\s+"?([a-z0-9-]+)"?: \{/gm)].map((match) => match[1] ?? ""));
+    const row = /^ {2}"?([a-z0-9-]+)"?: \{\s+status: (\d+),\s+side: "([a-z]+)",\s+retry: "([a-z-]+)",/gm;
+    const coded = rows(table.matchAll(row));
+    const documented = rows(
+      doc("docs/reasons.md").matchAll(/^\| `([a-z0-9-]+)` \| (\d+) \| ([a-z]+) \| ([a-z-]+) \|/gm),
+    );
+    expect(coded.size).toBe([...table.matchAll(/^\s+"?([a-z0-9-]+)"?: \{/gm)].length);
     expect(coded.size).toBeGreaterThan(10);
     report([
       ...difference(coded, documented).map((r) => `undocumented: ${r}`),

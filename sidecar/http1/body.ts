@@ -3,11 +3,11 @@
 
 import type { Framing } from "./body-framing.ts";
 import { ChunkScanner } from "./chunk-scanner.ts";
-import { type BodyForm, type BodyReader, NEEDS_MORE, REFUSED, type Refusal } from "./contract.ts";
+import { type BodyForm, type BodyReader, NEEDS_MORE, REFUSED, type Refusal, type Side } from "./contract.ts";
 import type { FieldTable } from "./field-table.ts";
 import { DEFAULT_HTTP1_LIMITS, type Http1Limits } from "./limits.ts";
 import { CR, LF } from "./octet.ts";
-import { type RefusalDetail, refusalOf, type Side } from "./refusal.ts";
+import { type RefusalDetail, refusalOf } from "./refusal.ts";
 import { SharedBy } from "./shared.ts";
 import { TrailerReader } from "./trailers.ts";
 

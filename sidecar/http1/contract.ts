@@ -1,9 +1,10 @@
 // What the HTTP/1.1 room offers to the conductor: types only, no code.
 //
-// Where things are: `RequestDecoder`, `ResponseDecoder` in decoder.ts, and what connections share of them in shared.ts; `MessageHead` in head.ts; `BodyDecoder` in
-// body.ts; `HeadEdits` in head-edits.ts; `encodeRequestHead`, `encodeResponseHead` in encoder.ts; `chunkHeader`,
-// `LAST_CHUNK` in chunk.ts; `FIELD` (kinds of known fields) in field.ts; limits in limits.ts; refusals in refusal.ts.
-// Heads that come in another protocol are taken as they are: `takeHead` of the decoders, `HeadSource` in head-source.ts.
+// Where things are: `RequestDecoder`, `ResponseDecoder` in decoder.ts, and what connections share of them in shared.ts;
+// `MessageHead` in head.ts; `BodyDecoder` in body.ts; `HeadEdits` in head-edits.ts; `encodeRequestHead`,
+// `encodeResponseHead` in encoder.ts; `chunkHeader`, `LAST_CHUNK` in chunk.ts; `FIELD` (kinds of known fields) in
+// field.ts; limits in limits.ts; refusals in refusal.ts. Heads that come in another protocol are taken as they are:
+// `takeHead` of the decoders, `HeadSource` in head-source.ts.
 //
 // How one side of a connection is read:
 //
@@ -41,9 +42,10 @@ export interface Refusal {
     | "bad-response";
   /** The rule that was broken, for logs and tests: `bare-lf`, `content-length-repeated` (the list is refusal.ts). */
   readonly detail: string;
-  readonly side: "downstream" | "upstream";
-  readonly retry: "never" | "if-unsent" | "safe";
 }
+
+/** Who sent the message. */
+export type Side = "downstream" | "upstream";
 
 /** What BodyDecoder hands out: the validated wire form (chunk framing included), or content alone. */
 export type BodyForm = "wire" | "data";
@@ -93,7 +95,7 @@ export interface BodyReader {
   readonly tail: string;
   /** Set when REFUSED was returned: what was passed on must not be ended as if it were whole. */
   readonly refusal: Refusal | undefined;
-  begin(framing: Framing, contentLength: number, form: BodyForm, side: "downstream" | "upstream"): void;
+  begin(framing: Framing, contentLength: number, form: BodyForm, side: Side): void;
   /** Takes bytes from `start`; stops at the end of the message, or where bytes must be left out of the copy. */
   decode(bytes: Buffer, start: number, end: number): number;
   /** The peer has closed. @returns whether that leaves a whole message; false: it was cut short. */

@@ -1,6 +1,6 @@
 // Every rule of HTTP/1.1 that a message can break here, and what is answered. Values made once: refusing costs no
 // allocation, and a flood of bad requests none either.
-import type { Refusal } from "./contract.ts";
+import type { Refusal, Side } from "./contract.ts";
 
 const BAD = { status: 400, reason: "bad-request" } as const;
 const LARGE = { status: 431, reason: "header-too-large" } as const;
@@ -61,7 +61,6 @@ const RULES = {
 } as const satisfies Record<string, Pick<Refusal, "status" | "reason">>;
 
 export type RefusalDetail = keyof typeof RULES;
-export type Side = "downstream" | "upstream";
 
 /** The closed list, for documents and tests. */
 export const REFUSAL_DETAILS: readonly RefusalDetail[] = Object.keys(RULES) as RefusalDetail[];
@@ -69,8 +68,8 @@ export const REFUSAL_DETAILS: readonly RefusalDetail[] = Object.keys(RULES) as R
 const downstream = new Map<RefusalDetail, Refusal>();
 const upstream = new Map<RefusalDetail, Refusal>();
 for (const detail of REFUSAL_DETAILS) {
-  downstream.set(detail, Object.freeze({ ...RULES[detail], detail, side: "downstream", retry: "never" }));
-  upstream.set(detail, Object.freeze({ status: 502, reason: "bad-response", detail, side: "upstream", retry: "safe" }));
+  downstream.set(detail, Object.freeze({ ...RULES[detail], detail }));
+  upstream.set(detail, Object.freeze({ status: 502, reason: "bad-response", detail }));
 }
 
 /** The refusal for a broken rule, by the side whose message broke it. */
