@@ -87,6 +87,11 @@ export const HOP_BY_HOP: number =
 /** Fields that say how long the body is. */
 export const FRAMING: number = (1 << FIELD.contentLength) | (1 << FIELD.transferEncoding);
 
+/** Values that are secrets: nobody keeps them for longer than their message. */
+export const SECRET: number = (1 << FIELD.authorization) | (1 << FIELD.cookie) | (1 << FIELD.setCookie);
+/** The same; it has no kind. */
+export const PROXY_AUTHORIZATION = "proxy-authorization";
+
 interface Candidate {
   readonly kind: number;
   readonly codes: Uint8Array;

@@ -5,7 +5,7 @@
 import { latin1 } from "../../runtime/latin1.ts";
 import { sharedText } from "../../runtime/shared-text.ts";
 import { wordsOf } from "../../runtime/words.ts";
-import { FIELD } from "./field.ts";
+import { FIELD, PROXY_AUTHORIZATION, SECRET } from "./field.ts";
 import { RUN_MAX, RUN_MIN, WordRows } from "./word-rows.ts";
 
 /** A power of two. */
@@ -18,11 +18,8 @@ const NOWHERE = -1;
 export const NO_LINE = -1;
 const LINE_MASK = 0x7fffffff;
 
-const SECRET = (1 << FIELD.authorization) | (1 << FIELD.cookie) | (1 << FIELD.setCookie);
 /** Connections and figures keep theirs, to compare the next one with. */
 const COMPARED = (1 << FIELD.host) | (1 << FIELD.xWeftSource);
-/** Has no kind here. */
-const OTHER_SECRET_LENGTH = "proxy-authorization".length;
 
 /** Where the fields of a section stand: a FieldTable. */
 interface LineTable {
@@ -104,7 +101,7 @@ export class LineMemo {
     const kind = table.kindAt(field);
     const start = table.nameStart(field);
     const nameLength = table.nameEnd(field) - start;
-    if (((SECRET >> kind) & 1) === 1 || (kind === FIELD.unknown && nameLength === OTHER_SECRET_LENGTH)) return;
+    if (((SECRET >> kind) & 1) === 1 || (kind === FIELD.unknown && nameLength === PROXY_AUTHORIZATION.length)) return;
     const place = this.#place;
     this.#lines[place] = ((this.#lines[place] as number) + LINE_PLACES) & LINE_MASK;
     const valueAt = at + table.valueStart(field) - start;

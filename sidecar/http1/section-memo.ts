@@ -4,7 +4,7 @@
 // secrets in them.
 import { latin1 } from "../../runtime/latin1.ts";
 import { wordsOf } from "../../runtime/words.ts";
-import { FIELD } from "./field.ts";
+import { FIELD, PROXY_AUTHORIZATION, SECRET } from "./field.ts";
 import { EMPTY_LINE, KnownSection } from "./known-section.ts";
 import { WordRows } from "./word-rows.ts";
 
@@ -20,10 +20,6 @@ const NOWHERE = -1;
  * kept: keeping costs as much as reading.
  */
 const PASSED_MAX = 1_023;
-
-const SECRET = (1 << FIELD.authorization) | (1 << FIELD.cookie) | (1 << FIELD.setCookie);
-/** Has no kind here. */
-const OTHER_SECRET_LENGTH = "proxy-authorization".length;
 
 /** Where the fields of a section stand: a FieldTable. */
 interface SectionTable {
@@ -102,7 +98,7 @@ function hasSecret(table: SectionTable): boolean {
   if ((table.present & SECRET) !== 0) return true;
   for (let index = 0; index < table.count; index++) {
     const length = table.nameEnd(index) - table.nameStart(index);
-    if (length === OTHER_SECRET_LENGTH && table.kindAt(index) === FIELD.unknown) return true;
+    if (length === PROXY_AUTHORIZATION.length && table.kindAt(index) === FIELD.unknown) return true;
   }
   return false;
 }

@@ -1,7 +1,7 @@
 // Heads out that came in another protocol: written line by line, with the same edits as in encoder.ts. Lines that repeat
 // are written once.
 import { ownCopy } from "../../runtime/latin1.ts";
-import { FIELD, FRAMING, HOP_BY_HOP } from "./field.ts";
+import { FIELD, FRAMING, HOP_BY_HOP, PROXY_AUTHORIZATION, SECRET } from "./field.ts";
 import { fieldLine, LINE_END } from "./field-line.ts";
 import type { MessageHead } from "./head.ts";
 import type { HeadEdits } from "./head-edits.ts";
@@ -96,9 +96,8 @@ function framingLine({ framing, contentLength, status }: MessageHead, edits: Hea
 const KINDS_MAX = 128;
 /** Longer values are likely to be unique. */
 const VALUE_MAX = 64;
-const SECRET = (1 << FIELD.authorization) | (1 << FIELD.cookie);
 
-/** The last line of each name that the source knows, kept when its value comes for the second time in a row. */
+/** The last line of each name that the source knows, kept when its value comes for the second time in a row. No secrets. */
 class LineMemo {
   readonly #seen: string[] = new Array<string>(KINDS_MAX).fill("");
   readonly #values: string[] = new Array<string>(KINDS_MAX).fill("");
@@ -108,6 +107,7 @@ class LineMemo {
     if (kind === 0 || kind >= KINDS_MAX) return fieldLine(name, value);
     if (this.#values[kind] === value && this.#lines[kind] !== "") return this.#lines[kind] as string;
     const line = fieldLine(name, value);
+    if (name === PROXY_AUTHORIZATION) return line;
     if (this.#seen[kind] === value) {
       this.#values[kind] = value;
       this.#lines[kind] = ownCopy(line);

@@ -35,6 +35,8 @@ export const FRAME_HEADER_BYTES = 9;
 /** Section 4.2: what everybody takes, and the most that anybody may. */
 export const FRAME_BYTES_DEFAULT = 16_384;
 export const FRAME_BYTES_MAX = 16_777_215;
+/** What a dynamic table may hold until SETTINGS say otherwise (section 6.5.2). */
+export const HEADER_TABLE_DEFAULT = 4_096;
 /** Section 6.9.2. */
 export const WINDOW_DEFAULT = 65_535;
 export const WINDOW_MAX = 0x7fffffff;

@@ -3,6 +3,7 @@
 import { ownCopy, putLatin1 } from "../../runtime/latin1.ts";
 import { ENTRY_OVERHEAD } from "./dynamic-table.ts";
 import { FIELD, FIELD_KINDS, FIELD_NAMES, IS_UNIQUE } from "./field.ts";
+import { HEADER_TABLE_DEFAULT } from "./frame.ts";
 import type { Http2Head } from "./head.ts";
 import { encodeHuffman, huffmanLength } from "./huffman.ts";
 import { STATIC_ENTRIES, STATIC_INDEX_OF_KIND } from "./static-table.ts";
@@ -71,8 +72,8 @@ export class HpackEncoder {
   constructor(sizeCap: number, usesHuffman: boolean) {
     this.#sizeCap = sizeCap;
     this.#usesHuffman = usesHuffman;
-    this.#sizeMax = DEFAULT_TABLE_BYTES;
-    if (sizeCap < DEFAULT_TABLE_BYTES) this.setPeerTableSize(DEFAULT_TABLE_BYTES);
+    this.#sizeMax = HEADER_TABLE_DEFAULT;
+    if (sizeCap < HEADER_TABLE_DEFAULT) this.setPeerTableSize(HEADER_TABLE_DEFAULT);
   }
 
   /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
@@ -266,9 +267,6 @@ export class HpackEncoder {
     return putLatin1(out, text, at);
   }
 }
-
-/** What a peer's decoder starts with (RFC 9113 section 6.5.2). */
-const DEFAULT_TABLE_BYTES = 4096;
 
 /** Room for a field beside its name and value: form and index, two lengths. */
 const FIELD_ROOM = 16;

@@ -3,6 +3,7 @@
 import type { Http2ConnectionHandler } from "./contract.ts";
 import { ERROR } from "./error-code.ts";
 import type { FloodGuard } from "./flood.ts";
+import { HEADER_TABLE_DEFAULT } from "./frame.ts";
 import type { FrameSink } from "./frame-reader.ts";
 import { Http2Head } from "./head.ts";
 import { type HeadPart, HeadReader } from "./head-rules.ts";
@@ -67,7 +68,7 @@ export class Receiver implements FrameSink {
     this.#owner = owner;
     this.#heads = new HeadReader(owner.limits);
     // Until our SETTINGS are acknowledged the peer may go by the protocol's default.
-    this.#decoder = new HpackDecoder(Math.max(owner.limits.headerTableBytes, 4096));
+    this.#decoder = new HpackDecoder(Math.max(owner.limits.headerTableBytes, HEADER_TABLE_DEFAULT));
   }
 
   onRefusal(refusal: Refusal): void {

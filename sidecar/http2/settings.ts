@@ -5,6 +5,7 @@ import {
   FRAME_BYTES_DEFAULT,
   FRAME_BYTES_MAX,
   FRAME_HEADER_BYTES,
+  HEADER_TABLE_DEFAULT,
   readUint32,
   SETTING,
   WINDOW_DEFAULT,
@@ -21,9 +22,9 @@ const STREAMS_BEFORE_SETTINGS = 100;
 const UNLIMITED = 0xffffffff;
 
 export class PeerSettings {
-  headerTableSize = 4096;
+  headerTableSize = HEADER_TABLE_DEFAULT;
   /** The smallest that the last SETTINGS frame has said on the way there: its table has lost what does not fit into that. */
-  headerTableLeast = 4096;
+  headerTableLeast = HEADER_TABLE_DEFAULT;
   streamsMax = STREAMS_BEFORE_SETTINGS;
   initialWindow = WINDOW_DEFAULT;
   frameBytesMax = FRAME_BYTES_DEFAULT;
@@ -92,7 +93,7 @@ export function writeOwnSettings(limits: Http2Limits, isServer: boolean, out: Ui
     out[end + 1] = id;
     end = writeUint32(out, end + 2, value);
   };
-  if (limits.headerTableBytes !== 4096) put(SETTING.headerTableSize, limits.headerTableBytes);
+  if (limits.headerTableBytes !== HEADER_TABLE_DEFAULT) put(SETTING.headerTableSize, limits.headerTableBytes);
   if (!isServer) put(SETTING.enablePush, 0);
   if (isServer) put(SETTING.maxConcurrentStreams, limits.streamsMax);
   put(SETTING.initialWindowSize, limits.streamWindowBytes);

@@ -39,6 +39,7 @@ const RESOURCE_EXHAUSTED = 8;
 const UNIMPLEMENTED = 12;
 const INTERNAL = 13;
 const UNAVAILABLE = 14;
+const DATA_LOSS = 15;
 
 /** Status of HTTP that says the same, for whoever judges by those: breakers, ejections, releases. 0: not a failure of the service. */
 const HTTP_STATUSES: Readonly<Record<number, number>> = {
@@ -46,7 +47,7 @@ const HTTP_STATUSES: Readonly<Record<number, number>> = {
   [DEADLINE_EXCEEDED]: 504,
   [INTERNAL]: 500,
   [UNAVAILABLE]: 503,
-  15: 500,
+  [DATA_LOSS]: 500,
 };
 
 /** `application/grpc`, also with `+proto` and the like; gRPC-Web is not: it needs no HTTP/2, and its trailers are content. */

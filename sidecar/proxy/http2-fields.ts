@@ -11,13 +11,11 @@ import { LINE_PLACES, NO_LINE } from "../http1/line-memo.ts";
 import { FIELD, fieldKind } from "../http2/field.ts";
 import type { Http2Head } from "../http2/head.ts";
 import { addEdits } from "./http2-edits.ts";
+import { WEBSOCKET_HANDSHAKE } from "./http2-text.ts";
 
 /** Never among the fields of HTTP/2: what is for one hop, and what HTTP/2 says by frames. */
 const LEFT_OUT = HOP_BY_HOP | (1 << HTTP1_FIELD.transferEncoding);
 const KINDS: readonly number[] = HTTP1_NAMES.map((name) => (name === "" ? FIELD.unknown : fieldKind(name)));
-/** What only the handshake of HTTP/1.1 says (RFC 8441 section 5). */
-const WEBSOCKET_HANDSHAKE = new Set(["sec-websocket-key", "sec-websocket-accept"]);
-
 /** Makes `into` what the request `head` says after `edits`. */
 export function readRequest(head: MessageHead, edits: HeadEdits, into: Http2Head): void {
   into.clear();

@@ -8,7 +8,7 @@ import { Http2Head } from "../http2/head.ts";
 /** Fields that HTTP/1.1 says of a connection: they have no place in HTTP/2 (RFC 9113 section 8.2.2). */
 const CONNECTION_FIELDS = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 /** What only the handshake of HTTP/1.1 says (RFC 8441 section 5). */
-const WEBSOCKET_HANDSHAKE = new Set(["sec-websocket-key", "sec-websocket-accept"]);
+export const WEBSOCKET_HANDSHAKE: ReadonlySet<string> = new Set(["sec-websocket-key", "sec-websocket-accept"]);
 
 /** Trailers that may travel on, as field lines and the empty line behind them; "" for none. */
 export function trailersText(head: Http2Head): string {

@@ -2,7 +2,7 @@
 // protocol). Each uses a connection of its own and closes it, so that it also tells whether new connections are taken.
 import { connect } from "node:net";
 import type { Client } from "undici";
-import type { HostPort } from "../../../runtime/address.ts";
+import { formatHostPort, type HostPort } from "../../../runtime/address.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import { isLocalFailure } from "../../../runtime/local-failure.ts";
 import { isSelfConnected, SELF_CONNECTED } from "../../../runtime/self-connection.ts";
@@ -59,7 +59,7 @@ function startOf(kind: ProbeKind): Attempt {
     case "tcp":
       return openConnection;
     case "grpc":
-      return (target, done) => callHealth(kind.service, authorityOf(target), done);
+      return (target, done) => callHealth(kind.service, formatHostPort(target.host, target.port), done);
   }
 }
 
@@ -79,7 +79,7 @@ function getStatus(
     // Loaded with the first probe: most sidecars make none.
     const { Client } = await import("undici");
     if (isStopped) return;
-    client = new Client(`http://${authorityOf(target)}`);
+    client = new Client(`http://${formatHostPort(target.host, target.port)}`);
     const { statusCode: status } = await client.request({ method: "GET", path, headers, reset: true });
     const isExpected =
       expectedStatuses.length === 0 ? status >= 200 && status <= 299 : expectedStatuses.includes(status);
@@ -90,10 +90,6 @@ function getStatus(
     isStopped = true;
     client?.destroy().catch(() => {});
   };
-}
-
-function authorityOf({ host, port }: HostPort): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function openConnection(target: HostPort, done: (end: string | Error) => void): () => void {
