@@ -19,8 +19,9 @@
 //   if (body.isDone && body.tail !== "") write(body.tail)       // trailers and their end, latin1 text
 //   decoder.reset()                                 // before the next message; leftover bytes are [at, end)
 //
-// Nothing here keeps a reference to `bytes` after a call returns: callers read into one shared buffer. A complete
-// head owns its text (one latin1 string), so it may be kept across ticks, retries and mirrors until the next one begins.
+// Callers read into one shared buffer, whose bytes the next read overwrites. The head of a request owns its text (a
+// string), so it may be kept across ticks, retries and mirrors until the next one begins. The head of an answer
+// lies in `bytes`: whoever is told of it is done with it before the call that read it returns. Bodies are never kept.
 import type { Framing } from "./body-framing.ts";
 import type { MessageHead } from "./head.ts";
 

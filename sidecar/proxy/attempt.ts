@@ -1,6 +1,6 @@
 // One try of a request at one endpoint, whatever protocol the endpoint speaks: waits for a way there, tells how it ended,
 // lets go of what it held. Returns outcomes to its owner and never decides about another try. How bytes become an answer
-// is for attempt-http1.ts and attempt-http2.ts. One object per client connection, used again and again.
+// is for attempt-http1.ts and attempt-http2.ts. A few objects per exchange, used again and again.
 import { type TimerOwner, type TimerWheel, WheelTimer } from "../../runtime/timer-wheel.ts";
 import { reportedUtilization } from "../balance/reported-load.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
@@ -109,8 +109,8 @@ export abstract class Attempt implements TimerOwner {
     this.leave(false);
   }
 
-  /** The client's connection is gone for good. */
-  dispose(): void {
+  /** Stands in no wheel any more, until it is used again. */
+  rest(): void {
     this.#wheel.release(this.#timer);
   }
 

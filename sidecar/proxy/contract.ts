@@ -1,5 +1,5 @@
-// Who knows whom in this room: a client connection owns an exchange, an exchange owns an attempt; upwards they are
-// known by these interfaces only. Types, no code.
+// Who knows whom in this room: the seat of a client owns an exchange, an exchange owns an attempt; upwards they are known
+// by these interfaces only. Types, no code.
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Http2Head } from "../http2/head.ts";

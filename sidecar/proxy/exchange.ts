@@ -1,5 +1,5 @@
 // One request and its answer, from the complete head to the last byte. The conductor: routing decides, attempts try,
-// policies are asked, failures become answers. One object per client connection, used for request after request.
+// policies are asked, failures become answers. One object per seat, used for request after request.
 import type { TimerOwner } from "../../runtime/timer-wheel.ts";
 import type { EndpointMember } from "../cluster-endpoint.ts";
 import type { BodyForm } from "../http1/contract.ts";
@@ -339,8 +339,8 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   /** Stands in no wheel any more, until it is used again. */
   rest(): void {
     this.deadline.release();
-    this.#suspension?.dispose();
-    this.tries.dispose();
+    this.#suspension?.rest();
+    this.tries.rest();
   }
 
   onTunnelOpen(head: MessageHead): void {

@@ -120,10 +120,10 @@ export class Hedges implements TimerOwner {
     this.#started = 0;
   }
 
-  /** The client's connection is gone for good. */
-  dispose(): void {
+  /** Stands in no wheel any more, until it is used again. */
+  rest(): void {
     this.#path.wheel.release(this.#timer);
-    for (const { attempt } of this.#idle) attempt.dispose();
+    for (const { attempt } of this.#idle) attempt.rest();
   }
 
   #swap(copy: Copy): void {

@@ -1,5 +1,5 @@
-// Other sidecars' calls to the app beside this one. Every request goes to the app's own address; limits and
-// authorization come before that.
+// Other sidecars' calls to the app beside this one. Every request goes to the app's own address; limits and faults come
+// before that (inbound-gate.ts).
 
 import { compilePolicy } from "../../rules/compile/policy.ts";
 import type { TrafficPolicyResource } from "../../rules/resource.ts";

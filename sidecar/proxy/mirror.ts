@@ -199,7 +199,7 @@ export class Mirror implements AttemptOwner {
     bodyBytes -= this.#body.bytes;
     this.#body.clear();
     this.#attempt.abort();
-    this.#attempt.dispose();
+    this.#attempt.rest();
     this.#span?.end(outcome, this.#attempt.record, this.#path.clock.now());
     this.#path.metrics.mirrored.cell(this.#service, outcome).value++;
     if (this.#isJudged && (outcome === "answered" || outcome === "failed"))

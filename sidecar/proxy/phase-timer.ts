@@ -1,4 +1,4 @@
-// The one timer of a client connection: what it waits for changes, only one wait is on at a time. Waiting for a
+// The one timer of a client's seat or connection: what it waits for changes, only one wait is on at a time. Waiting for a
 // stream, or for one whose client has ended its side, starts anew whenever a byte has moved: that is noted in a field,
 // because bytes are many, and looked at a few times while the time runs.
 import { type TimerOwner, type TimerWheel, WheelTimer } from "../../runtime/timer-wheel.ts";
@@ -66,7 +66,7 @@ export class PhaseTimer implements TimerOwner {
     this.#wheel.cancel(this.#timer);
   }
 
-  /** For good. */
+  /** Waits for nothing, and stands in no wheel any more, until it is armed again. */
   release(): void {
     this.#wheel.release(this.#timer);
   }

@@ -47,8 +47,8 @@ export class Suspension implements Suspendable, TimerOwner {
     gate.onExchangeEnd(saysNothing, nowMs);
   }
 
-  /** The client's connection is gone for good. */
-  dispose(): void {
+  /** Stands in no wheel any more, until it is used again. */
+  rest(): void {
     this.#path.wheel.release(this.#timer);
   }
 

@@ -217,12 +217,12 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     this.retry.clear();
   }
 
-  /** The client's connection is gone for good. */
-  dispose(): void {
+  /** Stands in no wheel any more, until it is used again. */
+  rest(): void {
     this.#path.wheel.release(this.#pauseTimer);
-    this.attempt.dispose();
-    this.#spare?.dispose();
-    this.#hedges?.dispose();
+    this.attempt.rest();
+    this.#spare?.rest();
+    this.#hedges?.rest();
   }
 
   #leftMs(): number {
