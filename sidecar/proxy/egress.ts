@@ -8,6 +8,7 @@ import { buildCluster, type Cluster, settleCluster } from "../cluster.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { SeriesSource } from "./destination.ts";
 
+/** Clusters kept; more only while all of them have requests. */
 const HOSTS_MAX = 256;
 const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
@@ -62,14 +63,14 @@ export class EgressClusters {
     return entry;
   }
 
+  /** Makes room for one more. Hosts with requests stay, so there may be more of them for a while. */
   #evict(): void {
-    if (this.#entries.size < HOSTS_MAX) return;
-    for (const [address, entry] of this.#entries) {
-      if (entry.cluster.state.activeRequests > 0) continue;
+    for (const [address, { cluster }] of this.#entries) {
+      if (this.#entries.size < HOSTS_MAX) return;
+      if (cluster.state.activeRequests > 0) continue;
       this.#entries.delete(address);
-      settleCluster(entry.cluster, undefined);
+      settleCluster(cluster, undefined);
       this.#source.series.clear();
-      return;
     }
   }
 }
