@@ -7,7 +7,7 @@ import { parseHostPort } from "./address.ts";
 /** Exit code for bad usage and invalid rules. */
 export const EXIT_USAGE = 2;
 
-export interface ProgramDescription {
+interface ProgramDescription {
   readonly name: string;
   readonly summary: string;
   readonly version: string;
@@ -18,7 +18,7 @@ export interface ProgramDescription {
 }
 
 /** What the command line asked for: go on with these flags, or end with this code (help, version, bad usage). */
-export type ParsedFlags<Flags> =
+type ParsedFlags<Flags> =
   | { readonly outcome: "run"; readonly flags: Flags; readonly operands: readonly string[] }
   | { readonly outcome: "exit"; readonly code: number };
 
@@ -42,7 +42,7 @@ export function flag(long: string, text: string): Option {
 }
 
 /** `--control-plane` -> `WEFT_CONTROL_PLANE`. */
-export function environmentName(longFlag: string): string {
+function environmentName(longFlag: string): string {
   return `WEFT_${longFlag
     .replace(/^--(no-)?/, "")
     .replaceAll("-", "_")

@@ -11,7 +11,7 @@ export const IDLE_CPU_SECONDS = 0.02;
 export const GROWTH_MIN_BYTES = 8 * 1024 * 1024;
 export const PAUSE_MIN_MS = 60_000;
 
-export interface CompactionOptions {
+interface CompactionOptions {
   readonly clock: Clock;
   readonly usage: () => Usage;
   /** Collects everything that can be, and gives it back to the system. */

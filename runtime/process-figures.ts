@@ -34,17 +34,17 @@ export function usageOf(source: UsageSource): () => Usage {
   };
 }
 
-export type GcKind = "minor" | "major" | "incremental" | "weakcb";
+type GcKind = "minor" | "major" | "incremental" | "weakcb";
 
 /** By the constants of `perf_hooks`. */
 const GC_KINDS: Readonly<Record<number, GcKind>> = { 1: "minor", 4: "major", 8: "incremental", 16: "weakcb" };
 
-export interface GcFigures {
+interface GcFigures {
   runs: number;
   seconds: number;
 }
 
-export interface ProcessReading extends Usage {
+interface ProcessReading extends Usage {
   readonly startedSeconds: number;
   readonly heapUsedBytes: number;
   readonly heapLimitBytes: number;

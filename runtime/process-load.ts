@@ -7,7 +7,7 @@ const INTERVAL_MS = 100;
 /** A stall is remembered and halves with each figure, so that the one request after it still sees it. */
 const MEMORY = 0.5;
 
-export interface HeapFigures {
+interface HeapFigures {
   readonly usedBytes: number;
   readonly limitBytes: number;
 }

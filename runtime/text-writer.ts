@@ -11,7 +11,7 @@ const TEXT_LENGTH_MAX = Math.floor(BUFFER_BYTES / BYTES_PER_CHARACTER);
 const BUFFERS_MAX = 2;
 
 /** A stream, as far as it is needed here. */
-export interface ByteStream {
+interface ByteStream {
   readonly writableLength: number;
   /** @param done called when this and what came before is out, or could not be written */
   write(content: string | Uint8Array, done?: (error?: Error | null) => void): unknown;

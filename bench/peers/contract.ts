@@ -7,7 +7,7 @@ export interface RunningPeer extends Target {
   stop(): Promise<void>;
 }
 
-export interface PeerOptions {
+interface PeerOptions {
   /** Ports of the endpoint, on the loopback. A proxy without a split uses the first. */
   readonly endpointPorts: readonly number[];
   /** For configuration files; deleted by whoever made it. */

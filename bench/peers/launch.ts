@@ -6,7 +6,7 @@ import { eventually } from "../../test/harness.ts";
 import type { RunningPeer } from "./contract.ts";
 import { PROXY_CORE, pinned } from "./pinning.ts";
 
-export interface LaunchOptions {
+interface LaunchOptions {
   readonly name: string;
   readonly command: readonly string[];
   readonly port: number;

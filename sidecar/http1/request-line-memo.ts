@@ -36,7 +36,7 @@ interface RequestLine {
   readonly minorVersion: number;
 }
 
-export class RequestLineMemo {
+class RequestLineMemo {
   readonly #rows = new WordRows(REQUEST_LINE_PLACES);
   readonly #lines: (KnownRequestLine | undefined)[] = new Array(REQUEST_LINE_PLACES).fill(undefined);
   /** Of the line that came to a place last, and was another than the one that is kept there. */

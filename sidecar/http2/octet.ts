@@ -17,13 +17,13 @@ export const AUTHORITY = 16;
 export const DIGIT = 32;
 /** ALPHA, DIGIT, "+", "-", ".": schemes. */
 export const SCHEME = 64;
-export const HEX = 128;
+const HEX = 128;
 
 /** What the empty string is of: whatever has no first character to ask for. */
-export const ALL = 255;
+const ALL = 255;
 
 /** Bits of each byte. */
-export const OCTET: Uint8Array = octets();
+const OCTET: Uint8Array = octets();
 
 function octets(): Uint8Array {
   const table = new Uint8Array(256);

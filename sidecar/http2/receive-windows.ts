@@ -6,7 +6,7 @@ import type { Http2Limits } from "./limits.ts";
 import type { Http2Stream } from "./stream.ts";
 
 /** Tells the peer. */
-export interface WindowSink {
+interface WindowSink {
   sendWindowUpdate(streamId: number, increment: number): void;
 }
 

@@ -6,7 +6,7 @@ const IDS_MAX = 512;
 const IDS_AT_FIRST = 16;
 
 /** "ended": both sides had ended it. "unknown": reset, or ended, too long ago to tell. */
-export type ClosedBy = "us" | "peer" | "ended" | "unknown";
+type ClosedBy = "us" | "peer" | "ended" | "unknown";
 
 export class ResetMemory {
   /** Negative: reset by the peer. */

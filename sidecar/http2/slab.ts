@@ -3,7 +3,7 @@
 import type { Http2Transport } from "./contract.ts";
 
 /** Four full DATA frames fit, with room for heads between them. */
-export const SLAB_BYTES: number = 68 * 1024;
+const SLAB_BYTES: number = 68 * 1024;
 /** Kept for use again; more connections than this seldom gather at the same time. */
 const SPARES_MAX = 64;
 /** Behind bytes that wait already, less than this is copied to its size: it would pin a whole buffer. */

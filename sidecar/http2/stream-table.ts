@@ -2,7 +2,7 @@
 // that is added to and deleted from for each request costs 60). Not the closed ones: see reset-memory.ts.
 
 /** What the table needs of a stream. */
-export interface Identified {
+interface Identified {
   readonly id: number;
 }
 

@@ -20,7 +20,7 @@ export interface StreamHost {
 }
 
 /** What ends our message once all that waits is out. */
-export type QueuedEnd = "none" | "data" | "trailers";
+type QueuedEnd = "none" | "data" | "trailers";
 
 /** What of a stream waits for a window or for the transport. Most streams never have any. */
 export class Backlog {

@@ -16,7 +16,7 @@ import { type Listener, startListener } from "./listener.ts";
 import { isHttp2To, isTcpTunnel } from "./protocol.ts";
 import { failure } from "./reasons.ts";
 
-export interface InboundOptions {
+interface InboundOptions {
   readonly path: DataPath;
   readonly listen: HostPort;
   /** Where the app listens; undefined: there is none, and every request is answered `connect-failure`. */
@@ -53,7 +53,7 @@ function appPolicy(): TrafficPolicyResource {
 
 const APP_CONNECTIONS_MAX = 16_384;
 
-export class InboundRouter implements Router {
+class InboundRouter implements Router {
   readonly direction = "inbound" as const;
   readonly cluster: Cluster | undefined;
   readonly #source: SeriesSource;

@@ -32,7 +32,7 @@ const LISTEN_BACKLOG = 4_096;
 /** A client that vanished without a word is asked for by TCP after so much silence. */
 const TCP_KEEP_ALIVE_MS = 60_000;
 
-export interface ListenOptions {
+interface ListenOptions {
   readonly listen: HostPort;
   readonly path: DataPath;
   readonly router: Router;

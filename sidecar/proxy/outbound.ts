@@ -22,7 +22,7 @@ import { isHttp2Hop, isTcpTunnel, namedPort } from "./protocol.ts";
 import { failure } from "./reasons.ts";
 import { retryAfterLine } from "./respond.ts";
 
-export interface OutboundOptions {
+interface OutboundOptions {
   readonly path: DataPath;
   readonly listen: HostPort;
   readonly reusePort?: boolean;

@@ -7,7 +7,7 @@ import type { ByteSink, MessageOutlet, Trailers } from "./contract.ts";
 import { trailersText } from "./http2-text.ts";
 
 /** Heads and small bodies leave as one latin1 text, which libuv writes from its stack; larger pieces are gathered. */
-export const TEXT_PIECE_MAX = 512;
+const TEXT_PIECE_MAX = 512;
 /** As much as is gathered for one write. */
 const GATHER_BYTES = 16 * 1024;
 /** As much as one read brings. */

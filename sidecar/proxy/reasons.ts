@@ -3,7 +3,7 @@
 import { REASON_NAMES, type ReasonName } from "../../rules/reason-names.ts";
 
 /** What went wrong on whose side, and whether another try could be made. */
-export interface Reason {
+interface Reason {
   /** Status of the answer, where the answer is not told by a rule. */
   readonly status: number;
   readonly side: "downstream" | "upstream" | "mesh";

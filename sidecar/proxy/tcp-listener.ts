@@ -5,7 +5,7 @@ import { type Listener, startListener } from "./listener.ts";
 import { TcpClient } from "./tcp-client.ts";
 import { TcpRouter, type TcpService } from "./tcp-router.ts";
 
-export interface TcpOptions {
+interface TcpOptions {
   readonly path: DataPath;
   readonly listen: HostPort;
   readonly service: TcpService;

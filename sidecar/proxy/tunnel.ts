@@ -18,7 +18,7 @@ interface TunnelHolder extends AttemptHolder {
 }
 
 /** The exchange, as its tunnel sees it. */
-export interface TunnelledExchange {
+interface TunnelledExchange {
   readonly direction: Direction;
   readonly destination: Destination;
   readonly record: ExchangeRecord;

@@ -16,7 +16,7 @@ import { FieldList } from "./field-list.ts";
 import { type ReadFrame, readFrames } from "./frames.ts";
 
 /** A transport that keeps what is written, and can be full. */
-export class MemoryTransport {
+class MemoryTransport {
   readonly written: Buffer[] = [];
   isEmpty = true;
   waitingBytes = 0;

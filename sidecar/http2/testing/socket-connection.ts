@@ -57,7 +57,7 @@ export class NotingHandler implements Http2ConnectionHandler {
 }
 
 /** Runs HTTP/2 on a socket. */
-export function runOn(
+function runOn(
   socket: Socket,
   role: Http2Role,
   handler: Http2ConnectionHandler,
@@ -92,7 +92,7 @@ export function runOn(
   return connection;
 }
 
-export interface ListeningServer {
+interface ListeningServer {
   readonly port: number;
   readonly connections: Http2Connection[];
   readonly handlers: NotingHandler[];

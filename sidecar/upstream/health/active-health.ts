@@ -6,7 +6,7 @@ export interface HealthThresholds {
   readonly healthyThreshold: number;
 }
 
-export type ActiveState = "unprobed" | "healthy" | "unhealthy";
+type ActiveState = "unprobed" | "healthy" | "unhealthy";
 
 export class ActiveHealth {
   state: ActiveState = "unprobed";

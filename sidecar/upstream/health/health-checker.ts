@@ -22,7 +22,7 @@ export interface ProbedHost {
   readonly active: ActiveHealth;
 }
 
-export interface HealthCheckTools<Host extends ProbedHost> {
+interface HealthCheckTools<Host extends ProbedHost> {
   readonly clock: Clock;
   readonly random: Random;
   /** Its health changed between usable and not. */
