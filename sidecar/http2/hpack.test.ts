@@ -389,7 +389,7 @@ describe("an encoder", () => {
     expect(out.subarray(0, end).toString("hex")).toBe("203fe11f88");
   });
 
-  it("keeps no more names than a bound, whatever a peer makes up", () => {
+  it("is understood when it has forgotten names, and its table keeps its size", () => {
     const encoder = new HpackEncoder(4096, false);
     const decoder = new HpackDecoder(4096);
     for (let name = 0; name < 1000; name++) {
@@ -399,6 +399,22 @@ describe("an encoder", () => {
       expect(decodeAll(decoder, out.subarray(0, end)).at(-1)).toEqual([`x-${name % 300}`, "v"]);
     }
     expect(encoder.tableSize).toBeLessThanOrEqual(4096);
+  });
+
+  it.each([
+    [127, true],
+    [128, false],
+  ])("after %d other names knows what it has sent of the first: %s", (others, isKnown) => {
+    const encoder = new HpackEncoder(4096, false);
+    const out = Buffer.alloc(256);
+    const send = (name: string): void => {
+      encoder.encodeResponse(headOf([[name, "value", false]]), out, 0);
+    };
+    send("x-first");
+    for (let index = 0; index < others; index++) send(`x-made-up-${index}`);
+    expect(encoder.tableSize).toBe(0);
+    send("x-first");
+    expect(encoder.tableSize > 0).toBe(isKnown);
   });
 });
 

@@ -59,6 +59,16 @@ test("more authorities than are kept, each with its own lines", () => {
   }
 });
 
+test.each([
+  [1_023, true],
+  [1_024, false],
+])("after %d other authorities the lines of the first are there: %s", (others, isThere) => {
+  const book = new HopLinesBook("default/web");
+  const first = book.of(SETTINGS, "10.0.0.7", "first", undefined);
+  for (let n = 0; n < others; n++) book.of(SETTINGS, "10.0.0.7", `host-${n}`, undefined);
+  expect(book.of(SETTINGS, "10.0.0.7", "first", undefined) === first).toBe(isThere);
+});
+
 test("a mesh that forwards nothing gets the rest alone, and a client without an address has no line", () => {
   const linesWith = (settings: MeshResource["headers"], address: string) =>
     new HopLines(settings, "default/web", address, "a").of(head("a"), false);

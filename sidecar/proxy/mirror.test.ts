@@ -135,6 +135,38 @@ test("a target that never answers costs requests nothing, whatever its number of
   await until(() => mirrored(path, "failed") + mirrored(path, "overflow") >= 150);
 });
 
+test("the bodies of all copies together are bounded", async () => {
+  const silent = await startEndpoint();
+  const { port, path } = await rig(silent.address);
+  const [count, bytes] = [80, 60 * 1024];
+  const body = `${"x".repeat(bytes - 3)}end`;
+  const answers = await Promise.all(Array.from({ length: count }, () => exchangeBytes(port, post(body))));
+  expect(answers.every((answer) => answer.includes("\r\n\r\norders"))).toBe(true);
+  const held = Math.floor((4 * 1024 * 1024) / bytes);
+  expect(mirrored(path, "overflow")).toBeGreaterThanOrEqual(count - held);
+  await silent.stop();
+  await until(() => mirrored(path, "failed") + mirrored(path, "overflow") >= count);
+});
+
+test("of an answer to a copy no more than a bound is read", async () => {
+  const endless = await startEndpoint((connection) => {
+    const piece = Buffer.alloc(64 * 1024, "x");
+    const write = (): void => {
+      while (!connection.isClosed && connection.socket.write(piece));
+    };
+    connection.socket.on("drain", write);
+    connection.socket.once("data", () => {
+      connection.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
+      write();
+    });
+  });
+  const { port, path } = await rig(endless.address);
+  expect(await exchangeBytes(port, post("end"))).toContain("orders");
+  await until(() => mirrored(path, "answered") === 1);
+  const copy = await endless.connection(0);
+  await until(() => copy.isClosed);
+});
+
 test("no copy goes where most connections are taken, and none of a body that is too large", async () => {
   const silent = await startEndpoint();
   const few = `
