@@ -10,7 +10,7 @@ import { type HandleUser, handleOf, type StreamHandle, writeBytes, writeText } f
  */
 export type SocketMode = "handle" | "shared" | "data-events";
 
-/** What a stream costs is nothing beside more than this; and the bounds of what may wait are the stream's. */
+/** Longer writes go through the stream: its cost is nothing beside theirs, and it bounds what may wait. */
 const BY_HANDLE_MAX = 16 * 1024;
 
 export class SocketOutput implements HandleUser {
@@ -21,7 +21,7 @@ export class SocketOutput implements HandleUser {
   #handle: StreamHandle | undefined = undefined;
   /** Bytes that were given to the handle, of which the kernel has not taken all. */
   #underWay = 0;
-  /** Somebody was told to wait for them. */
+  /** A write has said that no more should come before they are out: a 'drain' is owed. */
   #isAwaited = false;
   /** Something was given to the stream, and may wait there. */
   #mayWait = false;

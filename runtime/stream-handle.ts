@@ -4,7 +4,7 @@
 // (shared-socket.ts), and where it is not there the stream does the same. Not what waits: socket-output.ts.
 import type { Socket } from "node:net";
 
-/** Of one write. It is not used again once the kernel has not taken all of one. */
+/** What a write is asked with. One is used again and again; where the kernel does not take all of a write it stays that write's. */
 interface WriteRequest {
   oncomplete?: (status: number) => void;
   /** Kept until then. */

@@ -126,8 +126,9 @@ const HELD_READ_MAX = 8 * 1024;
 /** As much is copied sooner by words of 8 bytes (30 ns for 140, 56 for 256) than by a call (54 for either). */
 const COPIED_BY_WORDS_MAX = 256;
 const HELD_BYTES = 256 * 1024;
-/** Reads begin at a word, and the one that every read goes into is at least as long as this: then it is the same buffer. */
+/** Where a read is held begins at a multiple of this. */
 const WORD_BYTES = 8;
+/** The buffer that all sockets read into is longer than this. Of shorter ones, each of another read, no words are made. */
 const SHARED_BUFFER_MIN = 16 * 1024;
 
 /** Small reads of one turn, copied out of the buffer that the next read overwrites. In the order in which they came. */
@@ -175,7 +176,7 @@ export class HeldReads implements Part {
     return true;
   }
 
-  /** What is copied beyond them means nothing. */
+  /** By whole words where it is short: up to 7 bytes behind `length` are copied too, and nobody reads them. */
   #copy(bytes: Buffer, length: number): void {
     const isLong = length > COPIED_BY_WORDS_MAX;
     if (isLong || bytes.length < SHARED_BUFFER_MIN || bytes.byteOffset % WORD_BYTES !== 0) {

@@ -1,6 +1,6 @@
 // The field lines of one section (a head or trailers) as offsets into its text. Not a map: order, case and
-// duplicates are kept as they came. All marks of all fields stand in one array: what a request looks at of each
-// connection decides what it costs.
+// duplicates are kept as they came. All marks of all fields stand in one array: the less memory of its connection a
+// request touches, the less it costs.
 import { endsMediaType, isMediaType } from "../../runtime/media-type.ts";
 import { FIELD } from "./field.ts";
 import type { HeadSource } from "./head-source.ts";

@@ -1,7 +1,7 @@
 // Field lines that came before, as words: a peer sends most lines again and again, byte for byte, and comparing one with
-// what it was before costs a fifth of reading it. Only lines that hold by themselves, whatever stands around them, and no
-// secrets. Each has one place, so that a peer that sends others costs others time, and no memory. Values are kept as texts:
-// the same one for all who send it is told from others at a glance, and not cut out again.
+// what it was before costs a fifth of reading it. Only lines that mean the same whatever stands around them, and no
+// secrets. Each has one place, so that a peer that sends others costs others time, and no memory. Values are kept as
+// strings: the same one for all who send it, which is compared by its address and not cut out again.
 import { latin1 } from "../../runtime/latin1.ts";
 import { sharedText } from "../../runtime/shared-text.ts";
 import { wordsOf } from "../../runtime/words.ts";
@@ -11,14 +11,14 @@ import { RUN_MAX, RUN_MIN, WordRows } from "./word-rows.ts";
 /** A power of two. */
 export const LINE_PLACES = 512;
 const BYTE = 0xff;
-/** The beginning by which lines are told apart: enough for a name and some of its value. */
+/** Lines are told apart by their first 12 to 20 bytes: enough for a name and some of its value. */
 const LEFT_MIN = 12;
 const NOWHERE = -1;
-/** Names no line; others have the place in their low bits, and above which of the lines that stood there. */
+/** The number of no line. That of a line has its place in the low bits, and above them how many the place had before. */
 export const NO_LINE = -1;
 const LINE_MASK = 0x7fffffff;
 
-/** Connections and figures keep theirs, to compare the next one with. */
+/** Kept by connections and figures, to compare the next one with: one string for all (shared-text.ts). */
 const COMPARED = (1 << FIELD.host) | (1 << FIELD.xWeftSource);
 
 /** Where the fields of a section stand: a FieldTable. */

@@ -4,7 +4,9 @@ import { wordsOf } from "../../runtime/words.ts";
 
 const ROW_SHIFT = 6;
 
-/** A row: length of the run, 0 where it is free, and a number of its owner's; another one; the run's last pair of words; its pairs of words. */
+// A row in words of 4 bytes: [0] length of the run (0: the row is free) and the owner's first number above it; [1] the
+// owner's second number; [2, 3] the last 8 bytes of the run; from [4] on the run itself. In pairs of words, which are what
+// is compared, the last 8 bytes are pair 1 and the run begins at pair 2.
 const SECOND = 1;
 const LAST_PAIR = 1;
 const PAIRS = 2;

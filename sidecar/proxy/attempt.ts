@@ -40,7 +40,7 @@ export abstract class Attempt implements TimerOwner {
   needsUpgrade = false;
   /** Who is told how it ended; undefined: nobody, because nothing is decided by it or it is a mirror's. */
   cluster: ClusterState | undefined = undefined;
-  /** Who is told when no connection can be made, if nobody is told of all ends. */
+  /** Its cluster where that does not watch how attempts end: it is told all the same when no connection can be made. */
   #unwatched: ClusterState | undefined = undefined;
   /** Where it is written down what came of it; a place of its own until the owner gives one. */
   record = new AttemptRecord();

@@ -114,7 +114,7 @@ export interface Downstream {
   readonly remoteAddress: string;
   /** All of the request has been read. */
   readonly isRequestComplete: boolean;
-  /** What was read of its content follows behind the steps that the exchange takes in this turn. */
+  /** `isAwaited`: content that was read with the head is handed on behind the steps that the exchange takes in this turn. */
   readonly content: { readonly isAwaited: boolean };
   /** The listener drains: the next answer says that the connection closes. */
   readonly isDraining: boolean;

@@ -10,7 +10,7 @@ export class FreeSeats<Seat> implements TimerOwner {
   readonly #wheel: TimerWheel;
   readonly #onDropped: (seat: Seat) => void;
   readonly #seats: Seat[] = [];
-  /** The fewest since the last look: so many were too many. */
+  /** The fewest that were free since the last look: so many nobody needed. */
   #fewest = 0;
   readonly #look = new WheelTimer(this);
 

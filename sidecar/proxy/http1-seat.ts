@@ -359,7 +359,7 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
     const { headTimeoutMs } = this.#path.limits;
     switch (phase) {
       case "idle":
-        // Half of an empty line: the rest of it has to come here.
+        // A CR that may be half of an empty line: its LF has to come to this decoder, so the seat stays.
         if (!this.#decoder.isInEmptyLine) return this.#leave(this.#quietMs);
         return this.#timer.arm("head", headTimeoutMs);
       case "head":

@@ -46,7 +46,7 @@ export class Http1Seats implements SeatRoom<Http1Seat> {
   giveBack(seat: Http1Seat): void {
     this.#taken--;
     this.#free.push(seat);
-    // One that is taken again at once need not leave the wheels.
+    // Where many are in use it is taken again at once: leaving the timer wheel would be for nothing.
     if (!this.areMany) seat.rest();
   }
 

@@ -8,7 +8,7 @@ import { addLines } from "./http2-text.ts";
 
 const REQUEST_ID = fieldKind("x-request-id");
 
-/** 1 for kinds of HTTP/2 that are those of HTTP/1.1 that were dropped last: the same ones request after request. */
+/** 1 for the kinds of HTTP/2 that stand for `lastKinds` of HTTP/1.1; kept, because most requests drop the same ones. */
 const isDropped = new Uint8Array(FIELD_KINDS);
 let lastKinds = 0;
 

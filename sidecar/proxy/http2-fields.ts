@@ -81,7 +81,7 @@ class NameMemo {
   readonly #sent: string[] = new Array<string>(PLACES + 1).fill("");
   /** How many names each place has had. */
   readonly #kept = new Int32Array(PLACES + 1);
-  /** Of lines that are known: which, the place of its name, and the how manieth name of that place it was. */
+  /** Of lines that are known: the line, the place of its name, and how many names that place had had by then. */
   readonly #lines = new Int32Array(LINE_PLACES).fill(NO_LINE);
   readonly #placeOfLine = new Int32Array(LINE_PLACES);
   readonly #keptAt = new Int32Array(LINE_PLACES);

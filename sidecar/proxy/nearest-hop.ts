@@ -14,7 +14,7 @@ export function isMarked(head: MessageHead): boolean {
 }
 
 /**
- * An answer with `status` goes back to who asked. An app does not say which of its own calls an answer of its depends
+ * An answer with `status` goes back to who asked. An app does not say which of its own calls an answer depends
  * on, so a failing answer counts as passed on when a call of the app failed while the request was in progress.
  * @param isOwn the sidecar makes the answer itself
  * @returns a field line for it, "" for most

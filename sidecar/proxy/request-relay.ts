@@ -30,7 +30,7 @@ export class RequestRelay {
   #mirrors: Mirror[] | undefined = undefined;
   /** The head for the next hop, without what each attempt adds and the empty line. */
   #headText = "";
-  /** Instead of the text, where it goes on in fields: made for each attempt anew, because all requests share their place. */
+  /** Instead of the text, where the head goes on in fields: made for each attempt anew, because all requests share one Http2Head. */
   #fieldsFrom: FieldsFrom | undefined = undefined;
   /** Of the body, once it is complete. */
   #trailers = "";

@@ -136,7 +136,8 @@ export class RetryState {
   /** @returns undefined when another attempt shall be made, else what to answer. @param leftMs until the deadline */
   decide(cause: Failure, destination: Destination, isBodyWhole: boolean, leftMs: number): Failure | undefined {
     this.lastFailure = cause;
-    // Nobody has worked on it: what was sent before and could not be repeated would not have come this far.
+    // The endpoint did no work on it, so it counts as not sent. Had an earlier attempt been acted on, and could it not be
+    // repeated, there would have been no attempt after it.
     if (cause.reason === "refused-stream") this.hasSent = false;
     const plan = this.plan;
     if (plan === undefined || !isWorthRetrying(plan, cause) || this.#retries >= plan.attempts) return cause;

@@ -3,8 +3,8 @@
 //
 // Races, and what is done about them:
 // - The endpoint closes an idle connection: its end or close event takes it out of the idle list at once.
-// - It closes while a request is on its way: the attempt is told by the close; whether it may try again on a fresh
-//   connection (`lease` with fresh) is the conductor's to decide, because only it knows what was sent.
+// - It closes while a request is on its way: the attempt is told by the close; whether it may try again, without
+//   `leaseIdle`, is the conductor's to decide, because only it knows what was sent.
 // - A connection is freed while a new one is still connecting: the oldest waiter takes the freed one; the new one,
 //   once there, serves the next waiter or becomes idle.
 
@@ -31,7 +31,7 @@ export interface PoolWaiter extends ConnectionUser {
   onLeaseFailed(error: string, isLocal: boolean): void;
 }
 
-/** Off what the endpoint announced, so that its clock and the wire have time: a second, or half of a short one. */
+/** Less than the idle time that the endpoint announced, for its clock and the wire: by this, or by half of a short one. */
 const LEARNT_MARGIN_MS = 1_000;
 
 export class Pool implements ConnectionOwner, SocketKeeper {
