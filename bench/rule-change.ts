@@ -3,8 +3,8 @@
 import { cleanUp } from "../test/harness.ts";
 import { RulesClient, startMesh, startService } from "../test/mesh.ts";
 import { checkAnswer, numberedRule } from "../test/rule-changes.ts";
-import { SteadyLoad } from "../test/steady-load.ts";
-import { type BenchOptions, type BenchResult, percentile } from "./result.ts";
+import { SteadyLoad, type SteadyLoadResult } from "../test/steady-load.ts";
+import { type BenchOptions, type BenchResult, type Figure, percentile } from "./result.ts";
 
 const CHANGES = 100;
 const REQUESTS_PER_SECOND = 2_000;
@@ -46,27 +46,31 @@ export async function run({ scale, note }: BenchOptions): Promise<BenchResult> {
     return {
       bench: "rule-change",
       title: `${changes} rule changes in a row under load, through two sidecars`,
-      figures: [
-        {
-          name: "requests that failed",
-          value: result.failures.length,
-          unit: "",
-          target: { kind: "at-most", value: 0 },
-        },
-        { name: "requests", value: result.sent, unit: "", detail: "each checked for a mixture of two revisions" },
-        {
-          name: "rate",
-          value: result.sent / result.seconds,
-          unit: "requests/s",
-          target: { kind: "at-least", value: REQUESTS_PER_SECOND * 0.95 },
-        },
-        { name: "change to acknowledged, p50", value: percentile(takenMs, 50), unit: "ms" },
-        { name: "change to acknowledged, p99", value: percentile(takenMs, 99), unit: "ms" },
-        { name: "request latency, p50", value: percentile(result.latenciesMs, 50), unit: "ms" },
-        { name: "request latency, p99", value: percentile(result.latenciesMs, 99), unit: "ms" },
-      ],
+      figures: figuresOf(result, takenMs),
     };
   } finally {
     await cleanUp();
   }
+}
+
+function figuresOf({ failures, sent, seconds, latenciesMs }: SteadyLoadResult, takenMs: readonly number[]): Figure[] {
+  return [
+    {
+      name: "requests that failed",
+      value: failures.length,
+      unit: "",
+      target: { kind: "at-most", value: 0 },
+    },
+    { name: "requests", value: sent, unit: "", detail: "each checked for a mixture of two revisions" },
+    {
+      name: "rate",
+      value: sent / seconds,
+      unit: "requests/s",
+      target: { kind: "at-least", value: REQUESTS_PER_SECOND * 0.95 },
+    },
+    { name: "change to acknowledged, p50", value: percentile(takenMs, 50), unit: "ms" },
+    { name: "change to acknowledged, p99", value: percentile(takenMs, 99), unit: "ms" },
+    { name: "request latency, p50", value: percentile(latenciesMs, 50), unit: "ms" },
+    { name: "request latency, p99", value: percentile(latenciesMs, 99), unit: "ms" },
+  ];
 }

@@ -82,6 +82,16 @@ describe("starting", () => {
     expect(script.frames.at(-1)).toBe("> GOAWAY 0 SETTINGS_TIMEOUT settings-timeout");
   });
 
+  it("6.5.2: a client opens 100 streams before the server has said how many, and then as many as it says", () => {
+    const script = new Script({ role: "client" });
+    const open = () => script.connection.request(requestHead("GET", "/"), true, script);
+    for (let count = 0; count < 100; count++) expect(open()?.id).toBe(1 + 2 * count);
+    expect([script.connection.canOpenStream, open()]).toEqual([false, undefined]);
+    script.send(settings([3, 101]));
+    expect(open()?.id).toBe(201);
+    expect(script.connection.canOpenStream).toBe(false);
+  });
+
   it("6.5.2: a client keeps to the number of streams that the server says, when it says it", () => {
     const script = new Script({ role: "client" });
     expect(script.connection.canOpenStream).toBe(true);

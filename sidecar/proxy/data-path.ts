@@ -117,23 +117,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
   const { flushes } = turn;
   const sockets = new SocketBudget(limits.descriptorsMax);
   const base = { clock, wheel, sockets, socketMode, writeBufferBytes: limits.writeBufferBytes, flushes, answers };
-  const http2: Http2Tools = {
-    ...base,
-    turn,
-    limits: {
-      ...DEFAULT_HTTP2_LIMITS,
-      headTimeoutMs: limits.headTimeoutMs,
-      stallTimeoutMs: limits.bodyIdleTimeoutMs,
-      ...options.http2Limits,
-    },
-    onBug: (error) => {
-      metrics.internalErrors.cell("http2-upstream").value++;
-      options.log.error({ err: error }, "an error in the sidecar ended a connection to an endpoint");
-    },
-    onRefused: (rule) => {
-      metrics.http2Refusals.cell("endpoint", rule).value++;
-    },
-  };
+  const http2 = http2Tools({ ...base, turn }, options, limits, metrics);
   const connectStreams: ConnectStreams = (target, settings, owner, isMesh) =>
     new Http2Upstream(target, settings, owner, http2, isMesh);
   const events = clusterLog(options.log, metrics);
@@ -145,14 +129,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     events,
   });
   const snapshots = new SnapshotHolder(noSnapshot);
-  snapshots.onSwap((next, previous) => {
-    metrics.snapshotRevision.cell().value = next.revision;
-    for (const service of previous.services.keys()) {
-      if (next.services.has(service)) continue;
-      metrics.retain((name) => next.services.has(name) || name === options.service);
-      return;
-    }
-  });
+  snapshots.onSwap((next, previous) => noteSwap(metrics, options.service, next, previous));
   metrics.onRead(() => readGauges(metrics, snapshots.current, clock.now()));
   return {
     clock,
@@ -179,4 +156,34 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     observers: [],
     tracing: undefined,
   };
+}
+
+/** @param shared what connections of HTTP/1.1 stand on too, and the turn */
+function http2Tools(
+  shared: Omit<Http2Tools, "limits" | "onBug" | "onRefused">,
+  { http2Limits, log }: DataPathOptions,
+  { headTimeoutMs, bodyIdleTimeoutMs }: DataPathLimits,
+  metrics: Metrics,
+): Http2Tools {
+  return {
+    ...shared,
+    limits: { ...DEFAULT_HTTP2_LIMITS, headTimeoutMs, stallTimeoutMs: bodyIdleTimeoutMs, ...http2Limits },
+    onBug: (error) => {
+      metrics.internalErrors.cell("http2-upstream").value++;
+      log.error({ err: error }, "an error in the sidecar ended a connection to an endpoint");
+    },
+    onRefused: (rule) => {
+      metrics.http2Refusals.cell("endpoint", rule).value++;
+    },
+  };
+}
+
+/** Series of services that are not in the snapshot any more are dropped. */
+function noteSwap(metrics: Metrics, own: string, next: Snapshot, previous: Snapshot): void {
+  metrics.snapshotRevision.cell().value = next.revision;
+  for (const service of previous.services.keys()) {
+    if (next.services.has(service)) continue;
+    metrics.retain((name) => next.services.has(name) || name === own);
+    return;
+  }
 }
