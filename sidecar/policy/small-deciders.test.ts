@@ -1,8 +1,6 @@
 // Faults, shedding and the delay of hedging: tables, shares and bounds.
 import { describe, expect, test } from "vitest";
 import type { RequestView } from "../../rules/routing/request-view.ts";
-import { ManualClock } from "../../runtime/manual-clock.ts";
-import { ProcessLoad } from "../../runtime/process-load.ts";
 import { seededRandom } from "../../runtime/random.ts";
 import { type FaultRule, type InjectedFault, injectFaults } from "./fault.ts";
 import { hedgeDelay, hedgeDelayMs, LatencyPercentile } from "./hedge.ts";
@@ -89,28 +87,6 @@ describe("shedding", () => {
     ["/", 5],
   ])("priority %j is %i", (text, priority) => {
     expect(priorityOf(text)).toBe(priority);
-  });
-
-  test("the figures are the lateness of a timer and the share of the heap", () => {
-    class LateClock extends ManualClock {
-      lateMs = 0;
-      override now(): number {
-        return super.now() + this.lateMs;
-      }
-    }
-    const clock = new LateClock();
-    const load = new ProcessLoad(clock, () => ({ usedBytes: 30, limitBytes: 120 }));
-    load.start();
-    load.start();
-    clock.advance(100);
-    expect([load.eventLoopDelayMs, load.heapPercent]).toEqual([0, 25]);
-    clock.lateMs = 80;
-    clock.advance(100);
-    expect(load.eventLoopDelayMs).toBe(80);
-    clock.advance(100);
-    expect(load.eventLoopDelayMs).toBe(40);
-    load.stop();
-    expect(clock.pendingCount).toBe(0);
   });
 });
 
