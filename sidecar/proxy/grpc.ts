@@ -12,7 +12,7 @@ import type { Trailers } from "./contract.ts";
 import type { Failure } from "./reasons.ts";
 
 /** Canonical codes by number; the words that rules, figures and records use. */
-const GRPC_CODES = [
+export const GRPC_CODES = [
   "OK",
   "CANCELLED",
   "UNKNOWN",
