@@ -185,10 +185,9 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   // ---- the answer ----
 
   onInterimHead(head: MessageHead): void {
-    if (head.status === 100) this.#keepAlive.hasContinued = true;
+    const isNews = head.status !== 100 || this.#keepAlive.takeContinue(this.attempt.record);
     // HTTP/1.0 clients know no interim responses (RFC 9110 section 15.2).
-    if (this.head.minorVersion === 0) return;
-    this.#relay.passHead(head, false);
+    if (isNews && this.head.minorVersion > 0) this.#relay.passHead(head, false);
   }
 
   wantsRetry(head: MessageHead): boolean {

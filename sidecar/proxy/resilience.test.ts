@@ -102,6 +102,41 @@ test("a body beyond maxBodyBytes is sent once, and the skipped retry is counted"
   expect(path.metrics.retriesSkipped.cell("default/orders", "body-too-large").value).toBe(1);
 });
 
+test("a client is told once to go on with its content, however many endpoints say so", async () => {
+  const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
+  let asked = 0;
+  const one = () =>
+    startEndpoint((connection) => {
+      const isFirst = asked++ === 0;
+      connection.socket.write(CONTINUE);
+      connection.socket.on("data", () => {
+        if (!connection.received.endsWith("body")) return;
+        if (isFirst) connection.socket.resetAndDestroy();
+        else connection.socket.write(`HTTP/1.1 103 Early Hints\r\n\r\n${ok("good")}`);
+      });
+    });
+  const [a, b] = [await one(), await one()];
+  const { port } = await outboundRig({ rules: serviceOf("orders", a.address, b.address) + policy("") });
+  const PUT = `${POST.replace("POST", "PUT").slice(0, -"\r\nbody".length)}Expect: 100-continue\r\n\r\n`;
+  const client = new Client(port).send(PUT);
+  await client.receives(CONTINUE);
+  client.send("body");
+  expect(await client.receives("good")).toMatch(
+    /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 103 Early Hints\r\n\r\nHTTP\/1.1 200 /,
+  );
+  expect(a.connections.length + b.connections.length).toBe(2);
+  const [first, second] = [await one(), await one()];
+  asked = 0;
+  const rules = `${serviceOf("orders", first.address)}${serviceOf("spare", second.address)}`;
+  const spared = await outboundRig({
+    rules: rules + policy("  retry: { attempts: 0 }\n  fallback: { service: spare }"),
+  });
+  const other = new Client(spared.port).send(PUT);
+  await other.receives(CONTINUE);
+  other.send("body");
+  expect((await other.receives("good")).match(/ 100 Continue/g)).toHaveLength(1);
+});
+
 test("the keep-alive race: an endpoint that closes a reused connection costs no request, retries off", async () => {
   const racy = await startEndpoint((connection) => {
     connection.socket.on("data", () => {
