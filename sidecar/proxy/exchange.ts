@@ -172,7 +172,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
 
   /** @param trailers as of MessageOutlet.end @param nowMs the clock's time */
   onRequestEnd(trailers: string, nowMs: number = this.#path.clock.now()): void {
-    this.request.end(trailers);
+    this.tries.endRequest(trailers);
     if (this.state === "trying" || this.state === "backing-off" || this.state === "responding")
       this.deadline.run(this.destination, nowMs);
   }

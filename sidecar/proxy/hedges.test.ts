@@ -157,6 +157,26 @@ describe("a request whose answer is late", () => {
     expect(answers[0]! + answers[1]!).toBeGreaterThanOrEqual(3);
   });
 
+  test("is late from when it is complete: content that comes after the hedge's time is copied, too", async () => {
+    // Nobody says 100, and the client sends its content all the same; only who gets it at once with its head answers.
+    const one = () =>
+      startEndpoint((connection) => {
+        connection.socket.once("data", (chunk) => {
+          if (String(chunk).endsWith("hello")) connection.socket.write(ok("fast"));
+        });
+      });
+    const [a, b] = [await one(), await one()];
+    const { port, path } = await outboundRig({ rules: serviceOf("orders", a.address, b.address) + policy(HEDGE) });
+    const head = put("hello", "Expect: 100-continue\r\n").slice(0, -"hello".length);
+    const client = new Client(port).send(head);
+    await until(() => [a, b].some(({ connections }) => connections[0]?.received.endsWith("\r\n\r\n")));
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(a.connections.length + b.connections.length).toBe(1);
+    client.send("hello");
+    await client.receives("\r\n\r\nfast");
+    expect(hedgesOf(path, "won")).toBe(1);
+  });
+
   test("is gone with its copies when the client goes or its time is over", async () => {
     const [a, b] = [await silent(), await silent()];
     const { port, path } = await outboundRig({

@@ -99,8 +99,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const member = this.choice.next(retry.tried, again, this.attempt.tickets, nowMs);
     if (member === undefined) return retry.lastFailure ?? this.choice.refusal;
     this.#start(this.attempt, member, kind, nowMs);
-    const hedge = retry.plan?.hedge;
-    if (hedge !== undefined) this.#expectHedge(hedge);
+    if (this.#client.isRequestComplete) this.#expectHedge();
     return undefined;
   }
 
@@ -135,6 +134,13 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const nowMs = attempt.record.connectedMs || attempt.record.startedMs;
     const leftMs = deadline.leftMs(destination, nowMs);
     return context + hopLines(destination.hopFields, attempt.number, leftMs, destination.isGrpc);
+  }
+
+  /** The request is complete. @param trailers as of MessageOutlet.end */
+  endRequest(trailers: string): void {
+    this.request.end(trailers);
+    const { state } = this.attempt;
+    if (state === "waiting" || state === "head") this.#expectHedge();
   }
 
   /** Should this answer be given up, for another attempt, for a copy that is under way, or for a fallback? */
@@ -231,7 +237,11 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
 
   // ---- copies ----
 
-  #expectHedge({ delay, max }: NonNullable<NonNullable<RetryState["plan"]>["hedge"]>): void {
+  /** Before the request is complete nobody can say that its answer is late, and nothing could be copied. */
+  #expectHedge(): void {
+    const hedge = this.retry.plan?.hedge;
+    if (hedge === undefined) return;
+    const { delay, max } = hedge;
     this.#hedges ??= new Hedges(this, this.#exchange, this.#path);
     this.#hedges.expect(hedgeDelayMs(delay, this.#exchange.destination.cluster?.state.percentile), max);
   }
@@ -240,14 +250,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const { retry } = this;
     const { destination } = this.#exchange;
     const { head } = this.#client;
-    if (
-      this.attempt.isOver ||
-      this.attempt.isRawTunnel ||
-      head.upgrade ||
-      head.isConnect ||
-      !this.#client.isRequestComplete
-    )
-      return false;
+    if (this.attempt.isOver || this.attempt.isRawTunnel || head.upgrade || head.isConnect) return false;
     const taken = [...retry.tried];
     for (const { member } of [this.attempt, ...others.map(({ attempt }) => attempt)])
       if (member !== undefined) taken.push(member);
