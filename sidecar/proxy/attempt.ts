@@ -147,7 +147,7 @@ export abstract class Attempt implements TimerOwner {
     // An endpoint of HTTP/2 may refuse everything on a connection that it has taken: there, answers count.
     if (!isReused && this.form === "wire" && this.member !== undefined) this.member.state.outlier.connectFailures = 0;
     this.record.isReused = isReused;
-    if (this.isRawTunnel) this.enterTunnel(0);
+    if (this.isRawTunnel) this.enterTunnel(200);
     this.owner.onAttemptOpen();
   }
 
@@ -196,7 +196,7 @@ export abstract class Attempt implements TimerOwner {
     if (this.#awaitsTrailers) this.report("success");
   }
 
-  /** @param status of the answer that opened it; 0: there was none */
+  /** @param status of the answer that opened it, or that stands for the connection where that is the tunnel */
   protected enterTunnel(status: number): void {
     this.state = "tunnel";
     this.record.status = status;

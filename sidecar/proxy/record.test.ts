@@ -1,6 +1,7 @@
 // What the record of an exchange says when observers see it: what routing decided, each attempt with how it ended, what
 // policies did, and nothing of the request before it on the same connection.
 import { afterEach, describe, expect, test } from "vitest";
+import { type Decision, decisionOf } from "../observe/decision.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import { renderPrometheus } from "../observe/exposition.ts";
 import { startInbound } from "./inbound.ts";
@@ -223,6 +224,40 @@ spec:
     await until(() => seen.length === 1);
     expect(seen[0]).toMatchObject({ status: 499, reason: "client-closed", attempts: [{ outcome: "aborted" }] });
   });
+
+  test.each([
+    ["a service of bytes", "tcp", "CONNECT orders:80 HTTP/1.1\r\nHost: orders:80\r\n\r\n", 200],
+    ["an upgrade", "http", GET.replace("Connection: close", "Connection: Upgrade\r\nUpgrade: chat"), 101],
+  ])(
+    "a tunnel to %s: when it stood, and that its endpoint answered, whoever ends it",
+    async (_, protocol, asks, status) => {
+      const endpoint = await startEndpoint(({ socket }) => {
+        if (protocol === "http")
+          socket.once("data", () => socket.write("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n"));
+        socket.on("end", () => socket.end());
+      });
+      const rig = await outboundRig({
+        rules: serviceOf("orders", endpoint.address).replace(
+          "{ end",
+          `{ ports: [{ port: 80, protocol: ${protocol} }], end`,
+        ),
+      });
+      const decisions: Decision[] = [];
+      rig.path.observers.push({ onExchange: (record) => decisions.push(decisionOf(record, 0)) });
+      const [orderly, reset] = [new Client(rig.port).send(asks), new Client(rig.port).send(asks)];
+      for (const client of [orderly, reset]) await client.receives("\r\n\r\n");
+      orderly.socket.end();
+      await until(() => decisions.length === 1);
+      reset.socket.resetAndDestroy();
+      await until(() => decisions.length === 2);
+      expect(decisions.map(({ reason }) => reason)).toEqual(["", "client-closed"]);
+      for (const { attempts, answeredMs, durationMs } of decisions) {
+        expect(attempts).toMatchObject([{ status, outcome: "answered" }]);
+        expect(answeredMs).toBeGreaterThan(0);
+        expect(answeredMs).toBeLessThanOrEqual(durationMs);
+      }
+    },
+  );
 
   test("an answer that breaks is of the endpoint that began it, whatever copy was sent after it", async () => {
     const asked: string[] = [];

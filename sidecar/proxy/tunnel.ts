@@ -61,6 +61,7 @@ export class Tunnel implements TunnelEnd, TimerOwner {
     this.#counts.open.value++;
     this.#hasClientEnded = false;
     this.#hasEndpointEnded = false;
+    this.#exchange.record.answeredMs = this.#path.clock.now();
     // Tunnels last for days, and nothing is looked up any more.
     this.#exchange.snapshot = this.#path.noSnapshot;
     this.#client.outlet.flush();
