@@ -78,9 +78,9 @@ export class ForwardedHeads {
     edits.isOpen = true;
     edits.upgrade = head.upgrade;
     edits.dropKinds = replacedKinds(destination.hopFields);
-    // What is left of it is said anew by each attempt.
-    if (destination.isGrpc && destination.hopFields !== "none" && head.value("grpc-timeout") !== undefined)
-      edits.remove("grpc-timeout");
+    // What is left of it is said anew by each attempt. One that is no time is for the service to judge.
+    const saysTime = destination.hopFields !== "none" && destination.requestTimeoutMs > 0;
+    if (destination.isGrpc && saysTime && head.value("grpc-timeout") !== undefined) edits.remove("grpc-timeout");
     edits.append = this.#linesFor(settings, head).of(head, destination.hopFields === "all");
     if (this.#record.hasOwnId) edits.requestId = this.#record.requestId;
     if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
