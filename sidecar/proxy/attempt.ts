@@ -177,10 +177,10 @@ export abstract class Attempt implements TimerOwner {
     else this.report(outcomeOfStatus(head.status));
   }
 
-  /** The outcome of a call is told by its trailers, or by its head if it has no messages. */
+  /** The outcome of a call is told by its trailers, or by its head if it ends with that. */
   #noteGrpcHead(head: MessageHead): void {
     this.grpcStatus = grpcStatusOf(head);
-    if (this.grpcStatus >= 0) this.#noteCode();
+    if (this.grpcStatus >= 0 && head.framing === "none") this.#noteCode();
     else if (head.status !== 200) this.report(outcomeOfStatus(head.status));
     else this.#awaitsTrailers = true;
   }
@@ -208,7 +208,7 @@ export abstract class Attempt implements TimerOwner {
   protected complete(isReusable: boolean, trailers: Trailers): void {
     if (this.isOver) return;
     if (this.#awaitsTrailers) {
-      this.grpcStatus = grpcStatusIn(trailers);
+      this.grpcStatus = grpcStatusIn(trailers, this.grpcStatus);
       this.#noteCode();
     }
     this.leave(isReusable);
@@ -217,6 +217,7 @@ export abstract class Attempt implements TimerOwner {
 
   /** The answer will not be used. */
   protected giveWay(isReusable: boolean, status: number): void {
+    if (this.#awaitsTrailers && this.grpcStatus >= 0) this.#noteCode();
     this.record.end("retried", "", this.#wheel.now());
     this.leave(isReusable);
     this.owner.onRetryableAnswer(status);

@@ -15,7 +15,9 @@ import {
   type sendUnaryData,
 } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "vitest";
+import { data, headers, lastHeaders, type Pair } from "../http2/testing/frames.ts";
 import { grpcStatusIn, grpcStatusLines } from "./grpc.ts";
+import { RawClient, rawAnswering, request, serviceOf2 } from "./testing/raw-http2.ts";
 import {
   answering,
   applyRules,
@@ -380,6 +382,57 @@ describe("gRPC-Web is not gRPC", () => {
     expect(client.received.match(/HTTP\/1.1 200 OK/g)).toHaveLength(6);
     const unknown = rig.path.metrics.grpcRequests.cell("outbound", "default/orders", "default/orders", "", "UNKNOWN");
     expect(unknown.value).toBe(0);
+  });
+});
+
+describe("what a library would not say", () => {
+  const TOLD: Pair[] = [
+    ["content-type", "application/grpc"],
+    ["te", "trailers"],
+  ];
+
+  /** One call to an endpoint that answers with these frames. */
+  async function callRaw(frames: (id: number, index: number) => Buffer[], more: Pair[] = [], spec = "") {
+    const endpoint = await rawAnswering(frames);
+    const rig = await outboundRig({ rules: serviceOf2("grpc", endpoint.port) + (spec === "" ? "" : policy(spec)) });
+    const ended: unknown[] = [];
+    rig.path.observers.push({
+      onExchange: (record) =>
+        ended.push(
+          record.listAttempts().map(({ grpcStatus }) => grpcStatus),
+          record.grpcStatus,
+        ),
+    });
+    const client = new RawClient(rig.port);
+    const seen = await client.send(lastHeaders(1, request("POST", ...TOLD, ...more))).ends(1);
+    await until(() => ended.length > 0);
+    return { seen, codes: ended, got: endpoint.logs[0]!.stream(1).fields };
+  }
+
+  const head = (id: number, code: string): Buffer => headers(id, [[":status", "200"], TOLD[0]!, ["grpc-status", code]]);
+
+  test("the code of a call is that of its trailers, whatever its head said before its messages", async () => {
+    const message = Buffer.alloc(5);
+    const both = (id: number) => [head(id, "0"), data(id, message), lastHeaders(id, [["grpc-status", "13"]])];
+    const { seen, codes } = await callRaw(both);
+    expect(seen).toMatchObject({ fields: { "grpc-status": "0" }, trailers: { "grpc-status": "13" } });
+    expect(codes).toEqual([["INTERNAL"], "INTERNAL"]);
+    // Some servers end an answer without messages by an empty frame.
+    const empty = await callRaw((id) => [head(id, "5"), data(id, Buffer.alloc(0), 1)]);
+    expect(empty.codes).toEqual([["NOT_FOUND"], "NOT_FOUND"]);
+    const tired = (id: number, index: number) => [head(id, index === 0 ? "14" : "0"), data(id, Buffer.alloc(0), 1)];
+    const retried = await callRaw(tired, [], "retry: { on: [unavailable] }");
+    expect(retried.codes).toEqual([["UNAVAILABLE", "OK"], "OK"]);
+  });
+
+  test("a deadline that is none goes on as it came, beside no other", async () => {
+    const answer = (id: number) => [lastHeaders(id, [[":status", "200"], TOLD[0]!, ["grpc-status", "0"]])];
+    for (const told of ["123456789S", "-1S", "1x", "S", "1.5S"]) {
+      const { got } = await callRaw(answer, [["grpc-timeout", told]]);
+      expect(got["grpc-timeout"]).toBe(told);
+    }
+    const { got } = await callRaw(answer, [["grpc-timeout", "1x"]], "timeout: { request: 9s }");
+    expect(got["grpc-timeout"]).toMatch(/^(9000|8\d\d\d)m$/);
   });
 });
 

@@ -60,11 +60,14 @@ export function grpcStatusOf(head: MessageHead): number {
   return codeOf(head.value("grpc-status"));
 }
 
-/** The same of trailers. An answer without it is UNKNOWN. */
-export function grpcStatusIn(trailers: Trailers): number {
-  if (typeof trailers !== "string") return codeOf(trailers.value("grpc-status") ?? "");
-  const match = /(?:^|\n)grpc-status:[ \t]*(\d{1,4})[ \t]*\r/i.exec(trailers);
-  return match === null ? UNKNOWN : codeOf(match[1]);
+/** The same of trailers. @param ofHead of the head before them; an answer without it anywhere is UNKNOWN */
+export function grpcStatusIn(trailers: Trailers, ofHead = -1): number {
+  const told =
+    typeof trailers === "string"
+      ? codeOf(/(?:^|\n)grpc-status:[ \t]*(\d{1,4})[ \t]*\r/i.exec(trailers)?.[1])
+      : codeOf(trailers.value("grpc-status"));
+  if (told >= 0) return told;
+  return ofHead >= 0 ? ofHead : UNKNOWN;
 }
 
 function codeOf(text: string | undefined): number {
