@@ -216,6 +216,15 @@ test("explain shows an answer that the mesh makes itself, and that is no failure
   expect(stdout).toContain("├─ service: none\n├─ answer: 404 no-such-service, made by the mesh itself\n");
 });
 
+test("explain shows of a CONNECT where it goes, and no path", async () => {
+  const { stdout } = await run({ explain: () => ({ ...EXPLAINED, upstreamPath: "/" }) }, [
+    "explain",
+    "CONNECT",
+    "orders:80",
+  ]);
+  expect(stdout).toContain("├─ upstream: CONNECT orders\n");
+});
+
 test("explain -f sends the documents of the question along, and -o json is stable", async () => {
   const path = file("new.yaml", ROUTE_YAML);
   const { stdout } = await run({ explain: () => EXPLAINED }, ["explain", "GET", "/x", "-f", path, "-o", "json"]);

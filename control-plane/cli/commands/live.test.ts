@@ -40,6 +40,17 @@ test("tap says when nobody knows the service, and goes on", async () => {
   expect(result.stdout).toContain("GET orders/");
 });
 
+test.each([
+  ["CONNECT", "orders.default:80", "orders.default:80", "CONNECT orders.default:80"],
+  ["GET", "http://orders/a", "orders", "GET http://orders/a"],
+  ["GET", "/a", "orders", "GET orders/a"],
+  ["OPTIONS", "*", "orders", "OPTIONS orders*"],
+])("tap names the authority of %s %s once", async (method, target, authority, text) => {
+  const decisions = [{ ...DECISION, method, target, authority }];
+  const { stdout } = await run(["tap", "orders", "--count", "1"], { tap: () => [{ sidecars: 1, decisions }] });
+  expect(stdout.trimEnd().endsWith(`  ${text}`)).toBe(true);
+});
+
 test("tap says when there is no such route, and goes on", async () => {
   const key = { kind: "HTTPRoute", namespace: "default", name: "orders" };
   const list = () => ({ documents: [{ key }], revision: 1 });

@@ -5,10 +5,10 @@ import { type TreeNode, treeLines } from "./tree.ts";
 
 /** One sidecar's part in a request. */
 export function decisionLines(view: DecisionView, paint: Paint): string[] {
-  const { method, authority, target, sidecar, sidecarService, direction } = view;
+  const { sidecar, sidecarService, direction } = view;
   const where = direction === "outbound" ? `called by ${sidecarService}` : `received by ${sidecarService}`;
   return treeLines({
-    label: paint("bold", printable(`${method} ${authority}${target}, ${where} (${sidecar})`)),
+    label: paint("bold", printable(`${requestText(view)}, ${where} (${sidecar})`)),
     children: [
       { label: printable(`at ${view.time}, revision ${view.revision}, from ${view.remoteAddress || "unknown"}`) },
       ...idNodes(view),
@@ -21,6 +21,11 @@ export function decisionLines(view: DecisionView, paint: Paint): string[] {
       ...actNodes(view.acts),
     ],
   });
+}
+
+/** `GET orders/api`. A target that names the authority itself, as that of CONNECT does, stands alone. */
+function requestText({ method, authority, target }: DecisionView): string {
+  return `${method} ${target.startsWith("/") || target === "*" ? authority : ""}${target}`;
 }
 
 function idNodes({ traceId, requestId }: DecisionView): TreeNode[] {
@@ -122,14 +127,14 @@ const TIME_OF_DAY = 11;
  * @param isWide with the id that `weft explain --trace` takes, at the end
  */
 export function decisionLine(view: DecisionView, paint: Paint, isWide: boolean): string {
-  const { time: at, durationMs, direction, sidecarService, remoteAddress, method, authority, target, rule } = view;
+  const { time: at, durationMs, direction, sidecarService, remoteAddress, rule } = view;
   const caller = direction === "outbound" ? sidecarService : remoteAddress;
   const parts = [
     at.slice(TIME_OF_DAY, -1),
     paint(statusStyle(view), printable(statusText(view))),
     time(durationMs).padStart(9),
     printable(`${caller} -> ${destinationText(view)}`),
-    printable(`${method} ${authority}${target}`),
+    printable(requestText(view)),
     ...(rule === undefined ? [] : [paint("dim", printable(`${rule.route} ${rule.ruleIndex}`))]),
     ...(view.reason === undefined ? [] : [paint("red", printable(view.reason))]),
     ...(view.attemptCount > 1 ? [paint("yellow", printable(triesText(view)))] : []),

@@ -88,6 +88,8 @@ function formatShare(share: number): string {
 function upstreamNodes(view: ExplainView): TreeNode[] {
   const { host, path } = view.upstream;
   if (host === "" && path === "") return [];
+  // What follows a CONNECT has no path (RFC 9110 section 9.3.6).
+  if (view.method === "CONNECT") return [{ label: printable(`upstream: CONNECT ${host}`) }];
   return [{ label: printable(`upstream: ${view.method} ${path}${host === "" ? "" : `, host ${host}`}`) }];
 }
 
