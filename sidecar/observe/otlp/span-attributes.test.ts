@@ -40,6 +40,15 @@ describe("HTTP", () => {
   });
 
   test.each([
+    ["CONNECT", "orders:80"],
+    ["OPTIONS", "*"],
+  ])("the URL of %s %s is the authority alone", (method, path) => {
+    const asked = { ...GET, method, path, authority: "orders:80" };
+    expect(say.fullUrl(asked)).toBe("http://orders:80");
+    expect(said((into) => say.url(into, asked))["url.path"]).toBe("");
+  });
+
+  test.each([
     [200, "", 400, {}],
     [404, "", 400, { "error.type": "404" }],
     [404, "", 500, {}],

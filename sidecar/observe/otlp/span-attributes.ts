@@ -71,14 +71,19 @@ function splitPort(text: string): { readonly host: string; readonly port: number
 /** Path and query of a server span; secrets in the query redacted. */
 export function url(into: Attributes, { path, query }: RequestFacts): void {
   into["url.scheme"] = "http";
-  into["url.path"] = path;
+  into["url.path"] = pathIn(path);
   if (query !== "") into["url.query"] = safeQuery(query);
 }
 
 /** The whole URL of a client span. */
 export function fullUrl({ authority, path, query }: RequestFacts): string {
   const host = authority.slice(authority.lastIndexOf("@") + 1);
-  return ownCopy(`http://${host}${path}${query === "" ? "" : `?${safeQuery(query)}`}`);
+  return ownCopy(`http://${host}${pathIn(path)}${query === "" ? "" : `?${safeQuery(query)}`}`);
+}
+
+/** Where the target is an authority, as that of CONNECT, or an asterisk, the URL has no path (RFC 9112 section 3.3). */
+function pathIn(path: string): string {
+  return path.startsWith("/") ? path : "";
 }
 
 /** @param errorFrom the status from which the convention calls it an error: 500 of servers, 400 of clients */
