@@ -188,6 +188,14 @@ test("the filter takes errors and what is slow, and a share of the rest", () => 
   expect(count({ filter: { errors: true } }, {})).toBe(1);
   expect(count({ filter: { errors: true } }, { status: 404, reason: "no-such-service" })).toBe(1);
   expect(count({ filter: { errors: true } }, { status: 404, reason: "" })).toBe(0);
+  for (const [status, reason] of [
+    [200, "upstream-reset"],
+    [200, "stream-idle-timeout"],
+    [101, "client-closed"],
+  ] as const)
+    expect(count({ filter: { errors: true } }, { status, reason })).toBe(1);
+  for (const reason of ["redirect", "cors-preflight"])
+    expect(count({ filter: { errors: true } }, { status: 204, reason })).toBe(0);
   expect(count({ filter: { slowerThan: "1ms" } }, good)).toBe(1);
   expect(count({ filter: { slowerThan: "2ms" } }, good)).toBe(0);
   const share = count({ filter: { errors: true, sampling: 10 } }, good, 2_000);

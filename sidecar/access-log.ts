@@ -9,7 +9,7 @@ import type { Random } from "../runtime/random.ts";
 import { BACKLOG_BYTES_MAX, type LineTarget, LogFile } from "./log-file.ts";
 import { type LineFormat, lineFormat } from "./observe/access-line.ts";
 import type { ExchangeObserver, ExchangeRecord } from "./observe/exchange-record.ts";
-import { GRPC_FAILURES } from "./observe/grpc-failures.ts";
+import { hasFailed } from "./observe/failed-exchange.ts";
 import type { ItemOutcome } from "./observe/otlp/batch-queue.ts";
 import type { LogWriter } from "./observe/otlp/log-writer.ts";
 
@@ -119,13 +119,13 @@ export class AccessLog implements ExchangeObserver {
     return this.#time;
   }
 
-  #isWanted({ status, reason, grpcStatus, durationMs }: ExchangeRecord): boolean {
+  #isWanted(record: ExchangeRecord): boolean {
     const filter = this.#settings?.filter;
     if (filter === undefined) return false;
     const { errors, slowerThanMs, samplingPercent } = filter;
     if (samplingPercent >= 100) return true;
-    if (errors && (status >= 500 || (reason !== "" && status >= 400) || GRPC_FAILURES.has(grpcStatus))) return true;
-    if (slowerThanMs > 0 && durationMs > slowerThanMs) return true;
+    if (errors && hasFailed(record)) return true;
+    if (slowerThanMs > 0 && record.durationMs > slowerThanMs) return true;
     return samplingPercent > 0 && this.#options.random.next() * 100 < samplingPercent;
   }
 

@@ -4,8 +4,8 @@ import type { TraceFormat, TracingResource } from "../../../rules/telemetry-reso
 import type { Clock } from "../../../runtime/clock.ts";
 import type { Random } from "../../../runtime/random.ts";
 import type { ExchangeObserver, ExchangeRecord } from "../exchange-record.ts";
+import { hasServiceFailed } from "../failed-exchange.ts";
 import type { CellFamily } from "../families.ts";
-import { GRPC_FAILURES } from "../grpc-failures.ts";
 import type { MirrorSpan } from "./mirror-span.ts";
 import { type ContextReader, contextReaders, FORMAT_FIELDS } from "./propagation.ts";
 import { TailRule } from "./tail.ts";
@@ -72,7 +72,7 @@ export class Tracing implements TraceSource, ExchangeObserver {
     const { trace } = record;
     // Not begun under these settings, or not begun at all.
     if (trace.source === undefined) return;
-    const why = trace.isSampled ? "" : this.#tail.judge(isFailed(record), record.durationMs);
+    const why = trace.isSampled ? "" : this.#tail.judge(hasServiceFailed(record), record.durationMs);
     if (!trace.isSampled && why === "") return;
     this.#traced.cell(trace.isSampled ? "sampled" : why).value++;
     if (why !== "over-limit") this.#writer.exchange(record, why);
@@ -82,9 +82,4 @@ export class Tracing implements TraceSource, ExchangeObserver {
   onMirrorEnd(span: MirrorSpan): void {
     this.#writer.mirror(span);
   }
-}
-
-/** As OpenTelemetry sees a server span: the service, or the way to it, failed. */
-function isFailed({ status, reason, grpcStatus }: ExchangeRecord): boolean {
-  return status >= 500 || reason === "upstream-reset" || reason === "bad-response" || GRPC_FAILURES.has(grpcStatus);
 }
