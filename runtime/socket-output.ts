@@ -2,7 +2,7 @@
 // its stream from when it does not. Not when it goes: that is for those who extend it.
 import type { Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
-import { type HandleUser, handleOf, type StreamHandle, writeBytes, writeText } from "./stream-handle.ts";
+import { type HandleUser, handleOf, queuedBytes, type StreamHandle, writeBytes, writeText } from "./stream-handle.ts";
 
 /**
  * How sockets are read and written: "handle": both by their handles; "shared": read into one buffer for all, written by
@@ -21,6 +21,8 @@ export class SocketOutput implements HandleUser {
   #handle: StreamHandle | undefined = undefined;
   /** Bytes that were given to the handle, of which the kernel has not taken all. */
   #underWay = 0;
+  /** What `takeProgress` saw. */
+  #leftBefore = 0;
   /** A write has said that no more should come before they are out: a 'drain' is owed. */
   #isAwaited = false;
   /** Something was given to the stream, and may wait there. */
@@ -40,6 +42,14 @@ export class SocketOutput implements HandleUser {
   /** Bytes of what was sent that wait in the process. */
   get waitingBytes(): number {
     return this.#underWay + this.#socket.writableLength;
+  }
+
+  /** What waits in the process is not what it was when this was last asked: the peer takes of it, or more has come. */
+  takeProgress(): boolean {
+    const left = queuedBytes(this.#socket) + this.#socket.writableLength;
+    const hasMoved = left !== this.#leftBefore;
+    this.#leftBefore = left;
+    return hasMoved;
   }
 
   /** Nothing of what was sent waits in the process. */

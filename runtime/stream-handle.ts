@@ -57,6 +57,12 @@ export function handleOf(socket: Socket): StreamHandle | undefined {
   return isWhole ? (handle as StreamHandle) : undefined;
 }
 
+/** Bytes of the write under way that the kernel has not taken yet; 0 where that cannot be told. */
+export function queuedBytes(socket: Socket): number {
+  const handle = (socket as unknown as { _handle: { readonly writeQueueSize?: number } | null })._handle;
+  return handle?.writeQueueSize ?? 0;
+}
+
 /** Takes what a socket reads. */
 interface HandleReader {
   onBytes(bytes: Buffer, length: number): void;

@@ -50,10 +50,6 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
     this.#stream?.resumeReading();
   }
 
-  override takeProgress(): boolean {
-    return this.#stream?.takeProgress() === true;
-  }
-
   endTunnelWrites(): void {
     this.outlet.end("");
   }

@@ -119,11 +119,6 @@ export abstract class Attempt implements TimerOwner {
 
   abstract resumeReading(): void;
 
-  /** Some of the request that waited for the endpoint has gone out since this was last asked, as far as it can be told. */
-  takeProgress(): boolean {
-    return false;
-  }
-
   /** The client ended its side of a tunnel. */
   abstract endTunnelWrites(): void;
 

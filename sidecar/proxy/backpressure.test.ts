@@ -1,9 +1,12 @@
 // Bodies larger than any buffer, and peers that do not read: what is in flight stays bounded, nothing is lost.
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import type { Socket } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
+import { ManualClock } from "../../runtime/manual-clock.ts";
 import type { SocketMode } from "../../runtime/socket-output.ts";
-import { Client, cleanUp, inboundRig, stands, startEndpoint, until } from "./testing/rig.ts";
+import { serviceOf2 } from "./testing/raw-http2.ts";
+import { Client, cleanUp, inboundRig, ok, outboundRig, stands, startEndpoint, tcpRig, until } from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -113,6 +116,68 @@ test.each(MODES)("%s: a tunnel holds both sides back", async (socketMode) => {
     () => down.bytes === TOTAL && up.bytes === TOTAL,
     () => `${down.bytes} and ${up.bytes} of ${TOTAL}`,
   );
+});
+
+describe.each(MODES)("%s: whoever takes slowly what waits in the process is not idle:", (socketMode) => {
+  const IDLE_MS = 1_600;
+  /** In an eighth of the idle time, as often as it is looked at, so much is taken: more than what goes into the kernel at once. */
+  const STEP_BYTES = TOTAL / 16;
+  const POLICY = `apiVersion: weft.mesh/v1
+kind: TrafficPolicy
+metadata: { name: orders }
+spec: { targetRef: { kind: Service, name: orders }, timeout: { idle: ${IDLE_MS}ms } }
+---
+`;
+
+  /** Everything may wait in the process. */
+  function slowRig(protocol: string, port: number) {
+    const clock = new ManualClock();
+    const limits = { writeBufferBytes: TOTAL * 2, streamIdleTimeoutMs: IDLE_MS, tunnelIdleTimeoutMs: IDLE_MS };
+    const options = { clock, socketMode, limits, rules: serviceOf2(protocol, port) + POLICY };
+    return { clock, starting: protocol === "tcp" ? tcpRig("orders", options) : outboundRig(options) };
+  }
+
+  /** `from` sends all, then `to` takes it while time goes on. */
+  async function move(from: Socket, to: Socket, clock: ManualClock): Promise<number> {
+    const received = counting(to);
+    to.pause();
+    const progress = pour(from);
+    await until(() => progress.written === TOTAL && from.writableLength === 0);
+    let nextLook = STEP_BYTES;
+    to.on("data", () => {
+      for (; received.bytes >= nextLook; nextLook += STEP_BYTES) clock.advance(IDLE_MS / 8);
+    });
+    to.resume();
+    await until(() => received.bytes >= TOTAL || to.destroyed);
+    return received.bytes;
+  }
+
+  test.each(["http", "tcp"])("a client (%s)", async (protocol) => {
+    const endpoint = await startEndpoint();
+    const { clock, starting } = slowRig(protocol, endpoint.port);
+    const client = new Client((await starting).port).send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
+    const connection = await endpoint.connection(0);
+    await connection.receives("\r\n\r\n");
+    // The last byte is not there yet: the exchange goes on.
+    connection.socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${TOTAL + 1}\r\n\r\n`);
+    await client.receives("\r\n\r\n");
+    expect(await move(connection.socket, client.socket, clock)).toBe(TOTAL);
+    const last = once(client.socket, "data");
+    connection.socket.write("!");
+    expect(String(await last)).toBe("!");
+  });
+
+  test("an endpoint", async () => {
+    const endpoint = await startEndpoint();
+    const { clock, starting } = slowRig("http", endpoint.port);
+    const client = new Client((await starting).port);
+    client.send(`POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: ${TOTAL}\r\n\r\n`);
+    const connection = await endpoint.connection(0);
+    await connection.receives("\r\n\r\n");
+    expect(await move(client.socket, connection.socket, clock)).toBe(TOTAL);
+    connection.socket.write(ok("all"));
+    await client.receives("all");
+  });
 });
 
 test("a client that pipelines without reading its answers gets no further ones begun", async () => {

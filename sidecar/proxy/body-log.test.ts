@@ -16,6 +16,7 @@ function contentOf(log: BodyLog): string {
     addBodyText: () => {},
     end: () => {},
     flush: () => {},
+    takeProgress: () => false,
   };
   log.sendTo(outlet);
   return text;

@@ -150,6 +150,10 @@ export class ClientSocket implements ClientLink, ByteReader, HeldReader, SeatedL
     return this.#writer.isEmpty;
   }
 
+  takeProgress(): boolean {
+    return this.#writer.takeProgress();
+  }
+
   pauseReading(): void {
     this.#socket.pause();
   }

@@ -38,6 +38,8 @@ export interface MessageOutlet {
   /** The message is complete. */
   end(trailers: Trailers): void;
   flush(): void;
+  /** The peer has taken of what waits in the process since this was last asked, as far as it can be told. */
+  takeProgress(): boolean;
 }
 
 /** A socket as the outlet needs it; false means "no more until it has drained". */
@@ -49,6 +51,8 @@ export interface ByteSink {
   writeRead?(bytes: Buffer, start: number, end: number): boolean;
   /** Nothing of what was written waits in the process. */
   readonly isEmpty: boolean;
+  /** As of MessageOutlet. */
+  takeProgress(): boolean;
 }
 
 /** A client's connection, as its seat of HTTP/1.1 sees it. */

@@ -181,6 +181,7 @@ test("free seats wait for as many connections as there were, and go when nobody 
     isEmpty: true,
     write: () => true,
     writeBytes: () => true,
+    takeProgress: () => false,
     pauseReading: () => {},
     resumeReading: () => {},
     endWrites: () => {},

@@ -94,6 +94,10 @@ export class StreamOutlet implements MessageOutlet {
     this.#sendPiece(false);
   }
 
+  takeProgress(): boolean {
+    return this.#stream?.takeProgress() === true;
+  }
+
   onDrain(): void {
     this.isFull = false;
   }

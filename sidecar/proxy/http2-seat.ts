@@ -75,7 +75,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     this.#decoder = new RequestDecoder(path.http1Limits);
     this.#exchange = new Exchange(this, path, router);
     this.content = new TurnContent(this, this.#exchange.steps, path.turn);
-    this.#timer = new PhaseTimer(this, path.wheel, this);
+    this.#timer = new PhaseTimer(this, path.wheel, this.#exchange.tries);
   }
 
   get head(): MessageHead {
@@ -339,12 +339,6 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     const owner = this.#owner;
     this.#owner = NOBODY;
     owner.giveBack(this);
-  }
-
-  /** Whoever takes of what waits is slow, and no more than that. */
-  takeProgress(): boolean {
-    const isMoving = this.#exchange.tries.takeProgress();
-    return this.#stream?.takeProgress() === true || isMoving;
   }
 
   onTimeout(phase: Phase): void {

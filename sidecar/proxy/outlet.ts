@@ -131,6 +131,10 @@ export class Outlet implements MessageOutlet {
     }
   }
 
+  takeProgress(): boolean {
+    return this.#sink?.takeProgress() === true;
+  }
+
   onDrain(): void {
     this.isFull = false;
     if (this.#sink?.isEmpty === true) this.#takeBack();

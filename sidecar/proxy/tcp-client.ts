@@ -50,13 +50,13 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.#path = path;
     this.#router = router;
     this.remoteAddress = plainAddress(accepted.remoteAddress);
-    this.#timer = new PhaseTimer(this, path.wheel);
     const socket = adoptSocket(accepted, this, path.socketMode);
     this.#socket = socket;
     this.#writer = new SocketWriter(socket, path.socketMode, path.limits.writeBufferBytes);
     this.outlet.attach(this.#writer);
     this.#intake.attach({ pauseReading: () => socket.pause(), resumeReading: () => socket.resume() });
     this.#exchange = new Exchange(this, path, router);
+    this.#timer = new PhaseTimer(this, path.wheel, this.#exchange.tries);
     this.#listen(socket);
     this.#timer.arm("stream", path.limits.streamIdleTimeoutMs);
     socket.resume();

@@ -44,6 +44,10 @@ export class TcpOutlet implements MessageOutlet {
     this.#outlet.flush();
   }
 
+  takeProgress(): boolean {
+    return this.#outlet.takeProgress();
+  }
+
   onDrain(): void {
     this.#outlet.onDrain();
   }

@@ -196,9 +196,10 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     this.#path.wheel.cancel(this.#pauseTimer);
   }
 
-  /** An endpoint that takes of what waits for it is slow, and no more than that. */
+  /** Whoever takes of what waits for it, client or endpoint, is slow, and no more than that. */
   takeProgress(): boolean {
-    return this.attempt.takeProgress();
+    const isClientTaking = this.#client.outlet.takeProgress();
+    return this.attempt.outlet.takeProgress() || isClientTaking;
   }
 
   countOutcome(outcome: string): void {

@@ -91,6 +91,11 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
     return this.#writer.isEmpty;
   }
 
+  /** The endpoint has taken of what waits in the process since this was last asked. */
+  takeProgress(): boolean {
+    return this.#writer.takeProgress();
+  }
+
   /** Bytes that nobody will change any more. */
   writeBytes(bytes: Buffer): boolean {
     return this.#writer.writeBytes(bytes);
