@@ -187,7 +187,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   onInterimHead(head: MessageHead): void {
     const isNews = head.status !== 100 || this.#keepAlive.takeContinue(this.attempt.record);
     // HTTP/1.0 clients know no interim responses (RFC 9110 section 15.2).
-    if (isNews && this.head.minorVersion > 0) this.#relay.passHead(head, false);
+    if (isNews && this.head.minorVersion > 0) this.#relay.interimHead(head);
   }
 
   wantsRetry(head: MessageHead): boolean {
@@ -343,7 +343,8 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   }
 
   onTunnelOpen(head: MessageHead): void {
-    this.#relay.passHead(head, true);
+    this.destination.responseLines += debugLine(this, this.#path);
+    this.#relay.tunnelHead(head, this);
     this.#enterTunnel(head.status);
   }
 

@@ -130,10 +130,18 @@ export class ResponseRelay {
     return endGrpcAnswer(this.#client.outlet, destination, cause);
   }
 
-  /** Interim answers and the head of a tunnel: as they came, less what is for one hop. */
-  passHead(head: MessageHead, upgrade: boolean): void {
+  /** Interim answers: as they came, less what is for one hop. */
+  interimHead(head: MessageHead): void {
     edits.clear();
-    edits.upgrade = upgrade;
+    this.#addHead(head, false);
+  }
+
+  /** Writes the head that opens a tunnel, with response filters applied. */
+  tunnelHead(head: MessageHead, { head: request, destination }: AnsweredExchange): void {
+    edits.clear();
+    edits.upgrade = true;
+    applyFilters(request, destination);
+    edits.append += destination.responseLines;
     this.#addHead(head, false);
   }
 }

@@ -133,6 +133,44 @@ test("an app that refuses the upgrade is heard", async () => {
   expect(made.received).toBe("no");
 });
 
+test("the answer that opens a tunnel says what rules and policies say in answers", async () => {
+  const app = await upgradingApp();
+  const rules = `${serviceOf("orders", `127.0.0.1:${app.port}`)}
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: orders }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: orders }]
+  rules:
+    - filters:
+        - type: ResponseHeaderModifier
+          responseHeaderModifier: { set: [{ name: x-set, value: "1" }], remove: [sec-websocket-protocol] }
+      backendRefs: [{ name: orders, port: 80 }]
+---
+apiVersion: weft.mesh/v1
+kind: TrafficPolicy
+metadata: { name: orders }
+spec:
+  targetRef: { kind: Service, name: orders }
+  loadBalancer: { algorithm: ring-hash, hashOn: { cookie: place } }
+---
+`;
+  const { port } = await outboundRig({ rules });
+  const made = talk(await sessionTo(port), { ...WEBSOCKET, "x-weft-debug": "1" });
+  await until(() => made.received === "hello ");
+  expect(made.head).toMatchObject({ ":status": 200, "x-set": "1" });
+  expect(made.head["set-cookie"]?.[0]).toMatch(/^place=.+; Path=\/; HttpOnly$/);
+  expect(made.head["x-weft-decision"]).toContain("status=101");
+  expect(made.head["sec-websocket-protocol"]).toBeUndefined();
+  const client = new Client(port).send(
+    "GET / HTTP/1.1\r\nHost: orders\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+  );
+  const head = await client.receives("hello ");
+  expect(head).toMatch(/^HTTP\/1.1 101 /);
+  for (const line of ["Upgrade: websocket", "Connection: Upgrade", "x-set: 1", "set-cookie: place="])
+    expect(head).toContain(`\r\n${line}`);
+});
+
 test("an app that declines by a success is no tunnel, which the client would take it for", async () => {
   const app = await upgradingApp(200);
   const rig = await inboundRig(`127.0.0.1:${app.port}`);
