@@ -335,7 +335,7 @@ spec: { service: orders, stable: orders-v1, canary: orders-v2, steps: [{ weight:
       rules: services + spare + release + policy(what.includes("retry:") ? what : RETRY + what, "orders-v1"),
     });
     let left = sockets;
-    Object.defineProperty(rig.path.sockets, "takesEndpoint", { get: () => left-- > 0 });
+    Object.defineProperty(rig.path.sockets, "makeRoom", { value: () => left-- > 0 });
     return rig;
   }
 
