@@ -84,7 +84,7 @@ function encode(
       if (edits.editCount > 0 && replacement === KEEP) replacement = replaceNamed(head, edits, index);
       if (replacement === KEEP) continue;
       out += fields.text.slice(runStart, fields.nameStart(index)) + replacement;
-      runStart = index + 1 < fields.count ? fields.nameStart(index + 1) : fields.length - 2;
+      runStart = index + 1 < fields.count ? fields.nameStart(index + 1) : fields.length - LINE_END.length;
     }
   }
   const more = added + framingLine(edits) + edits.append;

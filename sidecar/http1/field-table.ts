@@ -3,8 +3,9 @@
 // request touches, the less it costs.
 import { endsMediaType, isMediaType } from "../../runtime/media-type.ts";
 import { FIELD } from "./field.ts";
+import { LINE_END } from "./field-line.ts";
 import type { HeadSource } from "./head-source.ts";
-import { EMPTY_LINE, type KnownSection } from "./known-section.ts";
+import type { KnownSection } from "./known-section.ts";
 import { knownLines, NO_LINE } from "./line-memo.ts";
 
 /** Room for this many fields at first; it doubles, up to the limit of the section. */
@@ -56,7 +57,7 @@ export class FieldTable {
 
   #makeText(): string {
     if (this.#bytes !== undefined) return this.#bytes.latin1Slice(this.#start, this.#end);
-    return this.section === undefined ? "" : this.#knownLine + this.section.lines + EMPTY_LINE;
+    return this.section === undefined ? "" : this.#knownLine + this.section.lines + LINE_END;
   }
 
   /** The head is complete: this line, with its CRLF, and the section that was adopted. */
@@ -68,9 +69,9 @@ export class FieldTable {
   linesFrom(start: number): string {
     const { section } = this;
     const line = this.#knownLine;
-    if (section === undefined || line === "") return this.text.slice(start, this.length - EMPTY_LINE.length);
+    if (section === undefined || line === "") return this.text.slice(start, this.length - LINE_END.length);
     if (start === 0) return line + section.lines;
-    return start === line.length ? section.lines : this.text.slice(start, this.length - EMPTY_LINE.length);
+    return start === line.length ? section.lines : this.text.slice(start, this.length - LINE_END.length);
   }
 
   /** The section is complete, and bytes[start, end) stay as they are for as long as it is used. */

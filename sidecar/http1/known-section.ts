@@ -1,6 +1,7 @@
 // A section of fields that came before: where its fields stand, and what they mean. Which bytes it has is known to
 // section-memo.ts.
 import type { Framing } from "./body-framing.ts";
+import { LINE_END } from "./field-line.ts";
 
 /** What fields mean by themselves, in whatever message of HTTP/1.1 they come (section-meaning.ts). */
 export interface SectionMeaning {
@@ -15,8 +16,6 @@ export interface SectionMeaning {
   /** Its framing field is written the one way that no peer misreads. */
   readonly isCanonical: boolean;
 }
-
-export const EMPTY_LINE = "\r\n";
 
 /** How many fields there are, and of which kinds (FieldTable). */
 interface Counted {
@@ -51,6 +50,6 @@ export class KnownSection {
 
   /** Octets, the empty line included. */
   get length(): number {
-    return this.lines.length + EMPTY_LINE.length;
+    return this.lines.length + LINE_END.length;
   }
 }

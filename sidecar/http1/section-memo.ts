@@ -5,7 +5,8 @@
 import { latin1 } from "../../runtime/latin1.ts";
 import { wordsOf } from "../../runtime/words.ts";
 import { FIELD, PROXY_AUTHORIZATION, SECRET } from "./field.ts";
-import { EMPTY_LINE, KnownSection } from "./known-section.ts";
+import { LINE_END } from "./field-line.ts";
+import { KnownSection } from "./known-section.ts";
 import { WordRows } from "./word-rows.ts";
 
 /** A power of two. */
@@ -88,7 +89,7 @@ export class SectionMemo {
     const isUseless = this.#sections[place]?.isFound === false;
     this.#passed[place] = isUseless ? Math.min((this.#passed[place] as number) * 2 + 1, PASSED_MAX) : 0;
     this.#left[place] = this.#passed[place] as number;
-    const lines = latin1(bytes as Buffer, at, at + length - EMPTY_LINE.length);
+    const lines = latin1(bytes as Buffer, at, at + length - LINE_END.length);
     this.#sections[place] = new KnownSection(lines, table.marksFrom(mark, words, at, at + length), table);
     this.#rows.keep(place, bytes, at, length, 0, 0);
   }

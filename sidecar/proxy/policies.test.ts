@@ -292,20 +292,22 @@ describe("a fallback", () => {
   });
 });
 
-test.each(["fallback: { service: spare }", 'fallback: { body: "{}" }', "retry: { attempts: 0 }"])(
-  "a version whose own sidecar is overloaded is judged for it, with %s",
-  async (what) => {
-    const told = await answering("HTTP/1.1 503 Told\r\nx-weft-reason: overloaded\r\nContent-Length: 4\r\n\r\ntold");
-    const spare = await answering(ok("spare"));
-    const services = ["orders", "orders-v1", "orders-v2"].map((name) => serviceOf(name, told.address)).join("");
-    const release = `
+/** A release of `orders`, for rules that have its versions as services. */
+const RELEASE = `
 apiVersion: weft.mesh/v1
 kind: Rollout
 metadata: { name: orders }
 spec: { service: orders, stable: orders-v1, canary: orders-v2, steps: [{ weight: 50 }] }
 ---
 `;
-    const rules = services + serviceOf("spare", spare.address) + release + policy(`  ${what}\n`, "orders-v1");
+
+test.each(["fallback: { service: spare }", 'fallback: { body: "{}" }', "retry: { attempts: 0 }"])(
+  "a version whose own sidecar is overloaded is judged for it, with %s",
+  async (what) => {
+    const told = await answering("HTTP/1.1 503 Told\r\nx-weft-reason: overloaded\r\nContent-Length: 4\r\n\r\ntold");
+    const spare = await answering(ok("spare"));
+    const services = ["orders", "orders-v1", "orders-v2"].map((name) => serviceOf(name, told.address)).join("");
+    const rules = services + serviceOf("spare", spare.address) + RELEASE + policy(`  ${what}\n`, "orders-v1");
     const { port, path } = await outboundRig({ rules });
     await exchangeBytes(port, get());
     const counted = [...path.metrics.rolloutRequests.cells.entries.values()].filter(({ value }) => value.value > 0);
@@ -324,15 +326,8 @@ describe("an answer of an endpoint, where the sidecar then lacks a socket to ask
     const stable = answer === undefined ? [REFUSING_ADDRESS, "127.0.0.1:2"] : addresses;
     const services = ["orders", "orders-v1", "orders-v2"].map((name) => serviceOf(name, ...stable)).join("");
     const spare = serviceOf("spare", (await answering(ok("spare"))).address);
-    const release = `
-apiVersion: weft.mesh/v1
-kind: Rollout
-metadata: { name: orders }
-spec: { service: orders, stable: orders-v1, canary: orders-v2, steps: [{ weight: 50 }] }
----
-`;
     const rig = await outboundRig({
-      rules: services + spare + release + policy(what.includes("retry:") ? what : RETRY + what, "orders-v1"),
+      rules: services + spare + RELEASE + policy(what.includes("retry:") ? what : RETRY + what, "orders-v1"),
     });
     let left = sockets;
     Object.defineProperty(rig.path.sockets, "makeRoom", { value: () => left-- > 0 });
