@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { FlushQueue } from "./flush-queue.ts";
 import type { SocketMode } from "./socket-output.ts";
 import { closeSockets, type SocketPair, socketPair } from "./testing/socket-pair.ts";
-import { TurnWriter } from "./turn-writer.ts";
+import { type Prepared, TurnWriter } from "./turn-writer.ts";
 
 const BUFFER_BYTES = 64 * 1024;
 
@@ -19,12 +19,43 @@ interface Pair extends SocketPair {
 /** As HeldReads. */
 class Reads {
   readonly bytes: Buffer = Buffer.alloc(64 * 1024, "0123456789");
+  readonly words = new BigInt64Array(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length / 8);
   kept = 0;
   keep(): void {
     this.kept++;
   }
   letGo(): void {
     this.kept--;
+  }
+}
+
+/** Octets in which one stands for another each time: the one under "_". */
+class Shared {
+  lost = 0;
+  #bytes: Buffer;
+  readonly #at: number;
+
+  constructor(text: string) {
+    this.#bytes = Buffer.from(text);
+    this.#at = text.indexOf("_");
+  }
+
+  with(letter: string): Prepared {
+    const take = (): Buffer => {
+      this.#bytes.write(letter, this.#at);
+      return this.#bytes;
+    };
+    const lose = (): void => {
+      this.lost++;
+      this.#bytes = Buffer.from(this.#bytes);
+    };
+    return {
+      get text(): string {
+        return take().toString("latin1");
+      },
+      take,
+      lose,
+    };
   }
 }
 
@@ -133,6 +164,48 @@ describe.each(["handle", "shared"] as const)("%s", (mode) => {
     far.resume();
     near.end();
     expect([(await whole) === expected, await otherWhole, reads.kept]).toEqual([true, "!".repeat(10_000), 0]);
+  });
+
+  test("what stands ready goes out as it is when its turn comes, alone or with what was written around it", async () => {
+    const reads = new Reads();
+    const { near, writer, whole, endTurn } = await pair(mode, BUFFER_BYTES, reads);
+    const shared = new Shared("(_)");
+    expect(writer.writePrepared(shared.with("a"))).toBe(true);
+    expect([writer.isEmpty, near.bytesWritten]).toEqual([false, 0]);
+    expect(writer.writeRead(reads.bytes, 0, 1)).toBe(false);
+    endTurn();
+    writer.writePrepared(shared.with("b"));
+    writer.write("text");
+    writer.writePrepared(shared.with("c"));
+    endTurn();
+    writer.writeRead(reads.bytes, 1, 3);
+    writer.writePrepared(shared.with("d"));
+    endTurn();
+    writer.writePrepared(shared.with("e"));
+    writer.writeBytes(Buffer.from("bytes"));
+    writer.writePrepared(shared.with("f"));
+    writer.sendNow();
+    near.end();
+    expect(await whole).toBe("(a)(b)text(c)12(d)(e)bytes(f)");
+  });
+
+  test("what stands ready is not changed any more where the kernel did not take all of it", async () => {
+    const { near, far, writer, whole, endTurn } = await pair(mode);
+    far.pause();
+    const shared = new Shared(`_${"-".repeat(10_000)}`);
+    let expected = "";
+    // A few more go out behind the first that stays, of the same octets.
+    for (let count = 0, behind = 0; behind < 4; count++) {
+      expect(count).toBeLessThan(10_000);
+      const letter = String.fromCharCode(97 + (count % 26));
+      writer.writePrepared(shared.with(letter));
+      expected += `${letter}${"-".repeat(10_000)}`;
+      endTurn();
+      if (shared.lost > 0) behind++;
+    }
+    far.resume();
+    near.end();
+    expect((await whole) === expected).toBe(true);
   });
 
   test("what is to be ended is sent before", async () => {

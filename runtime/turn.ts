@@ -139,11 +139,12 @@ export class HeldReads implements Part {
   readonly #ends: number[] = [];
   /** What was read. A reader may have some of it stay there behind its call: `keep`. */
   readonly bytes: Buffer = Buffer.allocUnsafeSlow(HELD_BYTES + WORD_BYTES);
-  readonly #words = new BigInt64Array(this.bytes.buffer);
+  /** The same memory. */
+  readonly words = new BigInt64Array(this.bytes.buffer);
   #kept = 0;
   /** The buffer that was copied from last, and its words. */
   #source: Buffer | undefined = undefined;
-  #sourceWords: BigInt64Array = this.#words;
+  #sourceWords: BigInt64Array = this.words;
   #used = 0;
   /** The reader whose turn it is while they run, and where its bytes begin. */
   #at = 0;
@@ -188,7 +189,7 @@ export class HeldReads implements Part {
       this.#sourceWords = new BigInt64Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / WORD_BYTES));
     }
     const from = this.#sourceWords;
-    const to = this.#words;
+    const to = this.words;
     const shift = this.#used / WORD_BYTES;
     const count = nextWord(length) / WORD_BYTES;
     for (let index = 0; index < count; index++) to[shift + index] = from[index] as bigint;

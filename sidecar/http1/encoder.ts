@@ -27,6 +27,15 @@ export function encodeRequestHead(head: MessageHead, edits: HeadEdits): string {
   return encode(head, edits, line, added, upgrades, false);
 }
 
+/** Did line and fields of a request come before, and do they go on as they came, but for fields that stay out? Then KnownHeads serve. */
+export function goesOnAsKnown(head: MessageHead): boolean {
+  const { fields } = head;
+  const { section } = fields;
+  if (head.knownLine === undefined || section === undefined || head.upgrade || head.acceptsTrailers) return false;
+  if (!fields.has(FIELD.host) || fields.has(FIELD.nominated)) return false;
+  return (fields.present & FRAMING) === 0 || section.meaning?.isCanonical === true;
+}
+
 /** No head is this. */
 export const AS_IT_CAME = "";
 

@@ -4,19 +4,13 @@
 import { endsMediaType, isMediaType } from "../../runtime/media-type.ts";
 import { FIELD } from "./field.ts";
 import { LINE_END } from "./field-line.ts";
+import { KIND_MASK, KIND_SHIFT, LINE, MARKS, NOMINATED } from "./field-marks.ts";
 import type { HeadSource } from "./head-source.ts";
 import type { KnownSection } from "./known-section.ts";
 import { knownLines, NO_LINE } from "./line-memo.ts";
 
 /** Room for this many fields at first; it doubles, up to the limit of the section. */
 const FIELDS_AT_FIRST = 16;
-/** Marks of a field of `text`: name start with the kind in its low bits, name end, value start, value end, its line. */
-const MARKS = 5;
-const LINE = 4;
-/** Kinds are below 32 (field.ts); above them whether a Connection option named the field. Sections are below 64 MiB. */
-const KIND_MASK = 31;
-const NOMINATED = 32;
-const KIND_SHIFT = 6;
 
 export class FieldTable {
   /** The fields came in another protocol: there are neither text nor offsets, and Host stands first in a request. */

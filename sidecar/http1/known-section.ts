@@ -2,6 +2,7 @@
 // section-memo.ts.
 import type { Framing } from "./body-framing.ts";
 import { LINE_END } from "./field-line.ts";
+import { KIND_MASK, KIND_SHIFT, MARKS } from "./field-marks.ts";
 
 /** What fields mean by themselves, in whatever message of HTTP/1.1 they come (section-meaning.ts). */
 export interface SectionMeaning {
@@ -39,13 +40,24 @@ export class KnownSection {
   authority = "";
   /** It came again. */
   isFound = false;
-
   constructor(lines: string, marks: Int32Array, { count, present, repeated }: Counted) {
     this.lines = lines;
     this.marks = marks;
     this.count = count;
     this.present = present;
     this.repeated = repeated;
+  }
+
+  /** The lines, without the fields of the kinds `dropped` (`1 << FIELD.via`). */
+  linesWithout(dropped: number): string {
+    let lines = "";
+    for (let at = 0; at < this.marks.length; at += MARKS) {
+      const mark = this.marks[at] as number;
+      if (((dropped >> (mark & KIND_MASK)) & 1) === 1) continue;
+      const next = this.marks[at + MARKS];
+      lines += this.lines.slice(mark >>> KIND_SHIFT, next === undefined ? this.lines.length : next >>> KIND_SHIFT);
+    }
+    return lines;
   }
 
   /** Octets, the empty line included. */

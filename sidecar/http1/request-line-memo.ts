@@ -4,6 +4,7 @@
 import { PathPlace } from "../../rules/routing/path-place.ts";
 import { latin1 } from "../../runtime/latin1.ts";
 import { wordsOf } from "../../runtime/words.ts";
+import { KnownHeads } from "./known-head.ts";
 import { RUN_MAX, WordRows } from "./word-rows.ts";
 
 /** A power of two. Lines that share a place push each other out: of 64, one in eight did with 512 places, one in thirty does. */
@@ -26,6 +27,8 @@ export interface KnownRequestLine {
   readonly path: string;
   /** Where routing found the path. */
   readonly place: PathPlace;
+  /** What it was sent on as. */
+  readonly heads: KnownHeads;
 }
 
 /** Where things are in a request line that was read (MessageHead). */
@@ -86,6 +89,7 @@ class RequestLineMemo {
       method: latin1(octets, start, start + firstEnd),
       path: latin1(octets, start + secondStart, start + secondEnd),
       place: new PathPlace(),
+      heads: new KnownHeads(),
     };
     this.#rows.keep(place, bytes, start, end - start, 0, 0);
   }

@@ -1,5 +1,6 @@
 // Who knows whom in this room: the seat of a client owns an exchange, an exchange owns an attempt; upwards they are known
 // by these interfaces only. Types, no code.
+import type { Prepared } from "../../runtime/turn-writer.ts";
 import type { BodyForm } from "../http1/contract.ts";
 import type { MessageHead } from "../http1/head.ts";
 import type { Http2Head } from "../http2/head.ts";
@@ -29,6 +30,8 @@ export interface MessageOutlet {
   addHead(text: string, chunks: boolean): void;
   /** The same as it lies in bytes[start, end), where HTTP/1.1 is spoken. */
   addHeadBytes?(bytes: Buffer, start: number, end: number, chunks: boolean): void;
+  /** The same where its octets are known and HTTP/1.1 is spoken. */
+  addPreparedHead?(head: Prepared, chunks: boolean): void;
   /** The same in fields, with `lines` behind them, where HTTP/2 is spoken. It stays as it is until the next flush. */
   addFields?(head: Http2Head, lines: string): void;
   /** bytes[start, end) of the body, which may change after this call returns. */
@@ -49,6 +52,8 @@ export interface ByteSink {
   writeBytes(bytes: Buffer): boolean;
   /** bytes[start, end) that were read in this turn. @returns false where they have to be copied: nothing was done */
   writeRead?(bytes: Buffer, start: number, end: number): boolean;
+  /** The same as `write` of its text. */
+  writePrepared?(prepared: Prepared): boolean;
   /** Nothing of what was written waits in the process. */
   readonly isEmpty: boolean;
   /** As of MessageOutlet. */

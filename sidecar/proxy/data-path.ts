@@ -25,7 +25,7 @@ import { HopLinesBook } from "./forwarding.ts";
 import { readGauges } from "./gauges.ts";
 import type { Http2Tools } from "./http2-transport.ts";
 import { Http2Upstream } from "./http2-upstream.ts";
-import { requestIds } from "./request-id.ts";
+import { type RequestIds, requestIds } from "./request-id.ts";
 
 export interface DataPathOptions {
   readonly clock: Clock;
@@ -42,7 +42,6 @@ export interface DataPathOptions {
   readonly http2Limits?: Partial<Http2Limits>;
   /** Told to use 'data' events, or which mode the machine was found to support; absent: tried now. */
   readonly socketMode?: SocketMode;
-  readonly newRequestId?: () => string;
 }
 
 export interface DataPath {
@@ -66,7 +65,7 @@ export interface DataPath {
   readonly snapshots: SnapshotHolder;
   /** What exchanges hold between requests, so that idle connections keep no old snapshot alive. */
   readonly noSnapshot: Snapshot;
-  readonly newRequestId: () => string;
+  readonly requestIds: RequestIds;
   /** What requests say about this hop. */
   readonly hopLines: HopLinesBook;
   /** When a call of the app last came to nothing, by the clock (see nearest-hop.ts). */
@@ -148,7 +147,7 @@ export async function createDataPath(options: DataPathOptions): Promise<DataPath
     load: new ProcessLoad(options.clock),
     snapshots,
     noSnapshot,
-    newRequestId: options.newRequestId ?? requestIds(),
+    requestIds: requestIds(),
     hopLines: new HopLinesBook(options.service),
     callFailedMs: Number.NEGATIVE_INFINITY,
     resolvingCount: 0,

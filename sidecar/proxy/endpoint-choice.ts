@@ -40,7 +40,7 @@ export class EndpointChoice implements HashSource {
     let text = hashedText(hashOn, this);
     this.#head = undefined;
     if (text === undefined && hashOn.type === "cookie") {
-      text = this.#path.newRequestId();
+      text = this.#path.requestIds.draw();
       destination.responseLines += affinityCookieLine(hashOn.name, text);
     }
     this.#hash = requestHash(text, this.#path.random);

@@ -24,7 +24,6 @@ import type { RequestRelay } from "./request-relay.ts";
 import { statusOf, tunnelAnswerText } from "./respond.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import type { RetryState } from "./retry-state.ts";
-import { ForwardedHeads } from "./rewrite.ts";
 import { ServiceHold } from "./service-hold.ts";
 import { Suspension } from "./suspension.ts";
 import { type TriedExchange, Tries } from "./tries.ts";
@@ -49,7 +48,6 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   readonly #client: Downstream;
   readonly #router: Router;
   readonly #relay: ResponseRelay;
-  readonly #heads: ForwardedHeads;
   /** Built when they are first needed: most exchanges wait for nothing and are no tunnel. */
   #hold: ServiceHold | undefined = undefined;
   #suspension: Suspension | undefined = undefined;
@@ -73,7 +71,6 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.tries = new Tries(this, client, path);
     this.retry = this.tries.retry;
     this.request = this.tries.request;
-    this.#heads = new ForwardedHeads(client, path, this.record);
     this.#active = path.metrics.requestsActive.cell(router.direction);
   }
 
@@ -144,7 +141,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
     const refusal = lowerTimeout(this, this.#path.clock) ?? this.#permit.acquire(cluster, this.startedMs);
     if (refusal !== undefined) return this.answer(refusal, "");
-    this.tries.begin(this.#heads, this.snapshot);
+    this.tries.begin(this.snapshot);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
     this.deadline.begin(this.destination, this.isRequestComplete, this.startedMs);
     if (this.steps.areShared) this.steps.wait("send");

@@ -2,6 +2,7 @@
 // cost one write. Not a queue across turns: whoever adds also flushes before the turn ends. When the socket itself writes
 // is its writer's business (turn-writer.ts).
 import { latin1, putLatin1 } from "../../runtime/latin1.ts";
+import type { Prepared } from "../../runtime/turn-writer.ts";
 import { CHUNK_END, chunkHeader, LAST_CHUNK } from "../http1/chunk.ts";
 import type { ByteSink, MessageOutlet, Trailers } from "./contract.ts";
 import { trailersText } from "./http2-text.ts";
@@ -38,6 +39,8 @@ export class Outlet implements MessageOutlet {
   #sink: ByteSink | undefined = undefined;
   /** Goes out before what is gathered; mostly one of the two is empty. */
   #text = "";
+  /** A head, as long as nothing else waits. */
+  #prepared: Prepared | undefined = undefined;
   /** Bytes of this outlet in `gather`; above 0 exactly while it is `gathering`. */
   #gathered = 0;
   /** The last write filled the socket's buffer; cleared by `onDrain`. */
@@ -55,6 +58,7 @@ export class Outlet implements MessageOutlet {
     this.#sink = undefined;
     this.#lent = undefined;
     this.#text = "";
+    this.#prepared = undefined;
     this.isFull = false;
     this.#chunks = false;
     if (this.#gathered > 0) this.#release();
@@ -68,6 +72,13 @@ export class Outlet implements MessageOutlet {
   addHeadBytes(bytes: Buffer, start: number, end: number, chunks: boolean): void {
     this.#chunks = chunks;
     this.#addBytes(bytes, start, end);
+  }
+
+  addPreparedHead(head: Prepared, chunks: boolean): void {
+    const isFirst = this.#gathered === 0 && this.#text === "" && this.#prepared === undefined;
+    if (!isFirst || this.#sink?.writePrepared === undefined) return this.addHead(head.text, chunks);
+    this.#chunks = chunks;
+    this.#prepared = head;
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
@@ -92,6 +103,7 @@ export class Outlet implements MessageOutlet {
   }
 
   #addText(text: string): void {
+    if (this.#prepared !== undefined) this.#beginGathering();
     if (this.#gathered === 0) {
       if (this.#text.length + text.length > GATHER_BYTES) this.flush();
       this.#text = this.#text === "" ? text : this.#text + text;
@@ -105,6 +117,7 @@ export class Outlet implements MessageOutlet {
 
   /** bytes[start, end), which may change after this call returns. */
   #addBytes(bytes: Buffer, start: number, end: number): void {
+    if (this.#prepared !== undefined) this.#beginGathering();
     const isFirst = this.#gathered === 0 && this.#text === "";
     if (isFirst && this.#sink?.writeRead?.(bytes, start, end) === true) return;
     const length = end - start;
@@ -124,11 +137,17 @@ export class Outlet implements MessageOutlet {
 
   flush(): void {
     if (this.#gathered > 0) this.#flushGathered();
+    else if (this.#prepared !== undefined) this.#flushPrepared(this.#prepared);
     else if (this.#text !== "") {
       const text = this.#text;
       this.#text = "";
       if (this.#sink !== undefined && !this.#sink.write(text)) this.isFull = true;
     }
+  }
+
+  #flushPrepared(prepared: Prepared): void {
+    this.#prepared = undefined;
+    if (this.#sink?.writePrepared?.(prepared) === false) this.isFull = true;
   }
 
   takeProgress(): boolean {
@@ -140,12 +159,18 @@ export class Outlet implements MessageOutlet {
     if (this.#sink?.isEmpty === true) this.#takeBack();
   }
 
-  /** Takes over the buffer, with the text that waits at its beginning. */
+  /** Takes over the buffer, with what waits at its beginning. */
   #beginGathering(): void {
     gathering?.flush();
     gathering = this;
-    this.#gathered = putLatin1(gather, this.#text, 0);
-    this.#text = "";
+    const prepared = this.#prepared;
+    if (prepared === undefined) {
+      this.#gathered = putLatin1(gather, this.#text, 0);
+      this.#text = "";
+    } else {
+      this.#gathered = prepared.take().copy(gather);
+      this.#prepared = undefined;
+    }
   }
 
   #release(): void {

@@ -3,14 +3,22 @@ import { expect, test } from "vitest";
 import { requestIds } from "./request-id.ts";
 
 test("ids have the shape of a version 4 UUID and do not repeat, over the end of a block too", () => {
-  const next = requestIds();
+  const source = requestIds();
   const ids = new Set<string>();
-  for (let count = 0; count < 10_000; count++) ids.add(next());
+  const stems = new Set<string>();
+  for (let count = 0; count < 10_000; count++) {
+    const id = source.draw();
+    ids.add(id);
+    stems.add(source.stem);
+    if (source.stem + source.rest !== id) throw new Error(`${id} is not ${source.stem} and ${source.rest}`);
+  }
   expect(ids.size).toBe(10_000);
+  expect([...stems].map((stem) => stem.length)).toEqual(expect.arrayContaining([33, 33, 33]));
+  expect(stems.size).toBeLessThanOrEqual(4);
   for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 });
 
 test("two sources share no id", () => {
   const [first, second] = [requestIds(), requestIds()];
-  expect(first().slice(0, 23)).not.toBe(second().slice(0, 23));
+  expect(first.draw().slice(0, 23)).not.toBe(second.draw().slice(0, 23));
 });

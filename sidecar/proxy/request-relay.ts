@@ -12,33 +12,35 @@ import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { Mirror } from "./mirror.ts";
 import type { RetryState } from "./retry-state.ts";
-import type { ForwardedHeads } from "./rewrite.ts";
-
-/** What a head is made from. */
-interface FieldsFrom {
-  readonly heads: ForwardedHeads;
-  readonly headers: MeshResource["headers"];
-  readonly destination: Destination;
-}
+import { ForwardedHeads } from "./rewrite.ts";
 
 export class RequestRelay {
   readonly #client: Downstream;
   readonly #holder: AttemptHolder;
   readonly #retry: RetryState;
   readonly #record: ExchangeRecord;
+  readonly #path: DataPath;
+  readonly #heads: ForwardedHeads;
   readonly #log = new BodyLog();
   #mirrors: Mirror[] | undefined = undefined;
   /** The head for the next hop, without what each attempt adds and the empty line. */
   #headText = "";
   /** Instead of the text, where the head goes on in fields: made for each attempt anew, because all requests share one Http2Head. */
-  #fieldsFrom: FieldsFrom | undefined = undefined;
+  #isInFields = false;
+  /** Instead of the text, where the same head was sent before. */
+  #isKnown = false;
+  /** What heads that are not text yet are made from. */
+  #settings: MeshResource["headers"] | undefined = undefined;
+  #destination: Destination | undefined = undefined;
   /** Of the body, once it is complete. */
   #trailers = "";
   /** An answer has begun: no other attempt will be made, so nothing more is kept. */
   #isSettled = false;
 
-  constructor(client: Downstream, holder: AttemptHolder, retry: RetryState, record: ExchangeRecord) {
+  constructor(client: Downstream, holder: AttemptHolder, retry: RetryState, record: ExchangeRecord, path: DataPath) {
     this.#record = record;
+    this.#path = path;
+    this.#heads = new ForwardedHeads(client, path, record);
     this.#client = client;
     this.#holder = holder;
     this.#retry = retry;
@@ -50,28 +52,32 @@ export class RequestRelay {
   }
 
   /** A request goes to `destination`. */
-  begin(heads: ForwardedHeads, destination: Destination, path: DataPath, snapshot: Snapshot): void {
+  begin(destination: Destination, snapshot: Snapshot): void {
     const { head } = this.#client;
     const { mirrors } = destination.ruleFilters;
     // What follows a CONNECT is a talk of two, and no third one could take part.
     const hasMirrors = mirrors.length > 0 && !destination.isFallback && !head.isConnect;
     const { headers } = snapshot.mesh;
+    const heads = this.#heads;
     heads.begin(headers, head);
-    if (!hasMirrors && heads.hasFields(head, destination)) this.#fieldsFrom = { heads, headers, destination };
-    else this.#headText = heads.textOf(headers, head, destination);
-    if (hasMirrors) this.#startMirrors(mirrors, path, snapshot);
+    this.#isInFields = !hasMirrors && heads.hasFields(head, destination);
+    this.#isKnown = !hasMirrors && !this.#isInFields && heads.isKnown(head, destination);
+    this.#settings = headers;
+    this.#destination = destination;
+    if (!this.#isInFields && !this.#isKnown) this.#headText = heads.textOf(headers, head, destination);
+    if (hasMirrors) this.#startMirrors(mirrors, snapshot);
     // Others who may get the body too may speak another protocol: then its content alone is of use.
     else if (this.#holder.attempt.form === "wire" && destination.cluster?.policy.fallback === undefined)
       this.#client.body.useWireForm();
   }
 
-  #startMirrors(filters: readonly MirrorFilter[], path: DataPath, snapshot: Snapshot): void {
+  #startMirrors(filters: readonly MirrorFilter[], snapshot: Snapshot): void {
     const { head, isRequestComplete } = this.#client;
     const { trace } = this.#record;
     for (const filter of filters) {
       const spanId = trace.source?.newSpanId() ?? "";
       const headText = `${this.#headText}${trace.linesOf(spanId)}\r\n`;
-      const mirror = Mirror.start(filter, path, snapshot, head, headText, this.#record);
+      const mirror = Mirror.start(filter, this.#path, snapshot, head, headText, this.#record);
       if (mirror === undefined) continue;
       // Content that came while the request was held is the copy's as well: its head promises it.
       this.#log.sendTo(mirror);
@@ -91,7 +97,7 @@ export class RequestRelay {
     // Behind CONNECT its tunnel follows: HTTP/2 would end the client's side of it by the same flag (RFC 9113 section 8.5).
     if (head.isConnect) outlet.flush();
     else if (isRequestComplete) outlet.end(this.#trailersFor(outlet));
-    else if (this.#fieldsFrom !== undefined) outlet.flush();
+    else if (this.#isInFields) outlet.flush();
     if (this.#log.bytes > 0 && (!this.#retry.keepsBody || this.#isTooLarge())) {
       // Others may have its blocks from here on.
       outlet.flush();
@@ -114,10 +120,19 @@ export class RequestRelay {
 
   #sendHead(outlet: MessageOutlet, hopLines: string): void {
     const { head, body } = this.#client;
-    const from = this.#fieldsFrom;
-    if (from !== undefined && outlet.addFields !== undefined)
-      return outlet.addFields(from.heads.fieldsOf(from.headers, head, from.destination), hopLines);
-    outlet.addHead(this.#headText + hopLines + LINE_END, head.framing === "chunked" && body.form === "data");
+    const settings = this.#settings;
+    const destination = this.#destination;
+    const chunks = head.framing === "chunked" && body.form === "data";
+    if (settings !== undefined && destination !== undefined) {
+      if (this.#isInFields && outlet.addFields !== undefined)
+        return outlet.addFields(this.#heads.fieldsOf(settings, head, destination), hopLines);
+      if (this.#isKnown && outlet.addPreparedHead !== undefined) {
+        const prepared = this.#heads.preparedHead(settings, head, destination, hopLines);
+        if (prepared !== undefined) return outlet.addPreparedHead(prepared, chunks);
+      }
+      if (this.#headText === "") this.#headText = this.#heads.textOf(settings, head, destination);
+    }
+    outlet.addHead(this.#headText + hopLines + LINE_END, chunks);
   }
 
   addBody(bytes: Buffer, start: number, end: number): void {
@@ -155,7 +170,9 @@ export class RequestRelay {
 
   clear(): void {
     this.#headText = "";
-    this.#fieldsFrom = undefined;
+    this.#isInFields = false;
+    this.#isKnown = false;
+    this.#settings = undefined;
     this.#trailers = "";
     this.#isSettled = false;
     this.#log.clear();

@@ -2,10 +2,12 @@
 // backend's come after the rule's and win.
 import type { MeshResource, RouteMatch } from "../../rules/resource.ts";
 import { rewritePath } from "../../rules/routing/rewrite.ts";
-import { encodeRequestHead } from "../http1/encoder.ts";
-import { FIELD } from "../http1/field.ts";
+import type { Prepared } from "../../runtime/turn-writer.ts";
+import { encodeRequestHead, goesOnAsKnown } from "../http1/encoder.ts";
+import { FIELD, HOP_BY_HOP } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
 import { HeadEdits } from "../http1/head-edits.ts";
+import type { SplitId } from "../http1/known-head.ts";
 import { Http2Head } from "../http2/head.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { TraceScope } from "../observe/tracing/trace-scope.ts";
@@ -23,12 +25,16 @@ const edits = new HeadEdits();
 /** Of `fieldsOf`. */
 const fields = new Http2Head();
 
+const NO_ID: SplitId = { stem: "", rest: "" };
+
 /** The heads that one exchange after the other sends on; what repeats is made once. */
 export class ForwardedHeads {
   readonly #client: Downstream;
   readonly #path: DataPath;
   readonly #record: ExchangeRecord;
   #lines: HopLines | undefined = undefined;
+  /** The id that was drawn last. */
+  readonly #id = { stem: "", rest: "" };
 
   constructor(client: Downstream, path: DataPath, record: ExchangeRecord) {
     this.#client = client;
@@ -39,13 +45,41 @@ export class ForwardedHeads {
   /** Of a request, before its head is made: gives it an id where it has none. */
   begin(settings: MeshResource["headers"], head: MessageHead): void {
     if (this.#record.hasOwnId || !this.#linesFor(settings, head).needsRequestId(head)) return;
-    this.#record.requestId = this.#path.newRequestId();
+    const { requestIds } = this.#path;
+    this.#record.requestId = requestIds.draw();
     this.#record.hasOwnId = true;
+    this.#id.stem = requestIds.stem;
+    this.#id.rest = requestIds.rest;
   }
 
   /** Can the head go on in fields, to an endpoint that speaks HTTP/2? Otherwise only the text will do. */
   hasFields(head: MessageHead, destination: Destination): boolean {
     return destination.isHttp2 && !head.upgrade && !head.isConnect;
+  }
+
+  /** Can the head go on as one that was sent before (`preparedHead`), so that it need not be made as text? */
+  isKnown(head: MessageHead, { ruleFilters, backendFilters, isGrpc }: Destination): boolean {
+    if (!ruleFilters.isEmpty || !backendFilters.isEmpty || isGrpc || this.#record.trace.source !== undefined)
+      return false;
+    return goesOnAsKnown(head);
+  }
+
+  /**
+   * What `textOf` says with what an attempt adds and the empty line, as octets.
+   * @returns undefined where there are none yet
+   */
+  preparedHead(
+    settings: MeshResource["headers"],
+    head: MessageHead,
+    destination: Destination,
+    attemptLines: string,
+  ): Prepared | undefined {
+    const { knownLine, fields } = head;
+    if (knownLine === undefined || fields.section === undefined) return undefined;
+    const lines = this.#linesFor(settings, head).of(head, destination.hopFields === "all");
+    const dropped = fields.present & (HOP_BY_HOP | replacedKinds(destination.hopFields));
+    const id = this.#record.hasOwnId ? this.#id : NO_ID;
+    return knownLine.heads.find(knownLine.text, fields.section, dropped, lines, id, attemptLines);
   }
 
   /** What `textOf` says, in fields: valid until the next call for any exchange. The same for all attempts of a request. */

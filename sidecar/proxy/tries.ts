@@ -23,7 +23,6 @@ import type { Failure } from "./reasons.ts";
 import { recordAttempt } from "./record.ts";
 import { RequestRelay } from "./request-relay.ts";
 import { RetryState } from "./retry-state.ts";
-import type { ForwardedHeads } from "./rewrite.ts";
 
 /** The exchange, as its tries see it. */
 export interface TriedExchange extends AttemptOwner {
@@ -60,7 +59,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     this.attempt = newAttempt(exchange, path, false);
     this.retry = new RetryState(path, exchange.record);
     this.choice = new EndpointChoice(path, exchange.destination, exchange.record);
-    this.request = new RequestRelay(client, this, this.retry, exchange.record);
+    this.request = new RequestRelay(client, this, this.retry, exchange.record, path);
   }
 
   get service(): string {
@@ -68,13 +67,13 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   }
 
   /** A request goes to the destination of the exchange. */
-  begin(heads: ForwardedHeads, snapshot: Snapshot): void {
+  begin(snapshot: Snapshot): void {
     const { destination } = this.#exchange;
     const { head, remoteAddress } = this.#client;
     const form = destination.isHttp2 ? "data" : "wire";
     if (this.attempt.form !== form) this.#change(form);
     this.retry.begin(destination.retry, head, destination);
-    this.request.begin(heads, destination, this.#path, snapshot);
+    this.request.begin(destination, snapshot);
     this.choice.begin(head, remoteAddress);
   }
 

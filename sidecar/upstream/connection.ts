@@ -1,5 +1,6 @@
 // One connection to an endpoint: a socket that a pool owns and that one attempt at a time uses. Moves bytes; knows
 // nothing of messages.
+
 import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import { isLocalFailure } from "../../runtime/local-failure.ts";
@@ -7,6 +8,7 @@ import { isSelfConnected, SELF_CONNECTED } from "../../runtime/self-connection.t
 import type { ByteReader } from "../../runtime/shared-socket.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { HeldReader, HeldReads } from "../../runtime/turn.ts";
+import type { Prepared } from "../../runtime/turn-writer.ts";
 import { TurnWriter } from "../../runtime/turn-writer.ts";
 import { connectToEndpoint } from "./endpoint-socket.ts";
 import type { PoolTools } from "./tools.ts";
@@ -84,6 +86,11 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   /** Bytes of a message as latin1 text. False when more should wait for onUpstreamDrain. */
   write(text: string): boolean {
     return this.#writer.write(text);
+  }
+
+  /** The same as `write` of its text. */
+  writePrepared(prepared: Prepared): boolean {
+    return this.#writer.writePrepared(prepared);
   }
 
   /** Nothing of what was written waits in the process. */
