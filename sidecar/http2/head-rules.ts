@@ -18,6 +18,7 @@ const LENGTH_DIGITS_MAX = 16;
 
 const COLON = 0x3a;
 const SLASH = 0x2f;
+const UPPER_A = 0x41;
 
 /** One per connection: heads are read one after the other. */
 export class HeadReader implements FieldSink {
@@ -108,7 +109,8 @@ export class HeadReader implements FieldSink {
         head.method = value;
         return;
       case FIELD.scheme:
-        if ((classes & SCHEME) === 0 || value === "") return this.#refuse("bad-scheme");
+        // Of the octets of a scheme those from A on are letters: it begins with one (RFC 3986 section 3.1), and is not empty.
+        if ((classes & SCHEME) === 0 || !(value.charCodeAt(0) >= UPPER_A)) return this.#refuse("bad-scheme");
         head.scheme = value;
         return;
       case FIELD.path:

@@ -349,6 +349,11 @@ const MESSAGES: Case[] = [
   ["8.3.1 :authority twice", [lastHeaders(1, [...GET, [":authority", "a.test"]])], malformed("repeated-pseudo-field")],
   ["8.3.1 an empty :method", [lastHeaders(1, replaced(GET, ":method", ""))], malformed("bad-method")],
   ["8.3.1 an empty :scheme", [lastHeaders(1, replaced(GET, ":scheme", ""))], malformed("bad-scheme")],
+  [
+    "8.3.1 a :scheme that begins with a digit",
+    [lastHeaders(1, replaced(GET, ":scheme", "1http"))],
+    malformed("bad-scheme"),
+  ],
   ["8.3.1 an absolute :path", [lastHeaders(1, replaced(GET, ":path", "http://a.test/"))], malformed("bad-path")],
   [
     "8.1.1 Content-Length 0 and content",

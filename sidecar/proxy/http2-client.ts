@@ -119,7 +119,8 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
 
   onStreamRefused(stream: Http2StreamView, refusal: Refusal): void {
     this.#path.metrics.http2Refusals.cell(this.#router.direction, refusal.detail).value++;
-    if (refusal.status === 0 || stream.handler instanceof Http2Seat) return;
+    if (refusal.status === 0) return;
+    if (stream.handler instanceof Http2Seat) return stream.handler.refuseRest(refusal);
     // What is malformed ends by a reset that says so, behind its answer (RFC 9113 section 8.1.1); what is merely too large
     // is answered in order.
     const isWhole = refusal.status !== 400;

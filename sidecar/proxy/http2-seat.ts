@@ -6,6 +6,7 @@ import type { MessageHead } from "../http1/head.ts";
 import type { Http2StreamView, StreamHandler } from "../http2/contract.ts";
 import { ERROR } from "../http2/error-code.ts";
 import type { Http2Head } from "../http2/head.ts";
+import type { Refusal } from "../http2/refusal.ts";
 import { NO_HANDLER } from "../http2/stream.ts";
 import { BodyLog } from "./body-log.ts";
 import type { Downstream, Router } from "./contract.ts";
@@ -69,6 +70,8 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
   #isPaused = false;
   /** The client takes nothing of what waits for it. */
   #isStalled = false;
+  /** What the rest of the request is being refused for. */
+  #refusal: Refusal | undefined = undefined;
 
   constructor(path: DataPath, router: Router) {
     this.#path = path;
@@ -220,6 +223,18 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     });
   }
 
+  /**
+   * The rest of the request breaks a rule of messages, as content of another length than was promised does. It is answered where
+   * no answer has begun, and its stream is reset with the rule's code (RFC 9113 section 8.1.1).
+   */
+  refuseRest(refusal: Refusal): void {
+    if (this.#exchange.state === "idle") return;
+    const reason = refusal.status === 400 ? "bad-request" : "header-too-large";
+    this.#refusal = refusal;
+    this.#guard(() => this.#exchange.refuse(failure(reason, refusal.detail)));
+    this.#refusal = undefined;
+  }
+
   onDrain(): void {
     this.#guard(() => {
       this.outlet.onDrain();
@@ -287,8 +302,13 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
 
   reset(): void {
     if (this.#isStalled) this.#stream?.giveUp();
-    else this.#stream?.reset(this.#state === "tunnel" ? this.#tunnelError : ERROR.internalError);
+    else this.#stream?.reset(this.#resetCode);
     this.#leave();
+  }
+
+  get #resetCode(): number {
+    if (this.#refusal !== undefined) return this.#refusal.code;
+    return this.#state === "tunnel" ? this.#tunnelError : ERROR.internalError;
   }
 
   /** What stands for a reset of TCP: RFC 9113 section 8.5, for what CONNECT was extended to RFC 8441 section 5. */
@@ -332,8 +352,10 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     this.#decoder.release();
     this.outlet.detach();
     this.#timer.cancel();
-    // All of the answer is out, and the rest of the request is not wanted (RFC 9113 section 8.1).
-    if (stream.state !== "closed" && !stream.isReceived) stream.reset(ERROR.noError);
+    // All of the answer is out, and the rest of the request is not wanted (RFC 9113 section 8.1), or malformed.
+    if (stream.state !== "closed" && !stream.isReceived) {
+      stream.reset(this.#refusal?.status === 400 ? this.#refusal.code : ERROR.noError);
+    }
     stream.handler = NO_HANDLER;
     stream.release();
     const owner = this.#owner;
