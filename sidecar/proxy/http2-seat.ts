@@ -136,7 +136,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
       this.#timer.arm("stream", hasBody ? limits.bodyIdleTimeoutMs : this.#policyIdleMs, nowMs);
       const waits = hasBody && this.content.begin(this.#owner.readBytes);
       this.#exchange.begin(nowMs);
-      if (!waits) this.#owner.readEnd.add(this);
+      if (!waits) this.#awaitReadEnd();
     });
   }
 
@@ -156,7 +156,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
       if (this.#state === "body") {
         this.#addContent(bytes, start, end, isEnd);
         if (end - start > READ_END_MAX_BYTES) this.#exchange.request.flush();
-        else this.#owner.readEnd.add(this);
+        else this.#awaitReadEnd();
       } else if (this.#state === "tunnel") this.#passTunnel(bytes, start, end, isEnd);
       else if (this.#state === "answering" && end > start) this.#holdEarly(bytes, start, end);
     } catch (error) {
@@ -203,9 +203,14 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
       this.content.take();
       if (this.#state === "body") {
         this.#completeRequest(trailersText(trailers));
-        this.#owner.readEnd.add(this);
+        this.#awaitReadEnd();
       } else if (this.#state === "tunnel") this.#exchange.tunnel.onClientEnd();
     });
+  }
+
+  /** A seat whose exchange is over by now has left: nobody would call it, and as one that waits it would not be added again. */
+  #awaitReadEnd(): void {
+    if (this.#stream !== undefined) this.#owner.readEnd.add(this);
   }
 
   onReadEnd(): void {

@@ -2,16 +2,19 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { lastHeaders } from "../http2/testing/frames.ts";
+import { data, headers, lastHeaders, OK } from "../http2/testing/frames.ts";
 import { ClientSocket } from "./client-socket.ts";
 import type { RoutedExchange, Router } from "./contract.ts";
 import { Http1Seats } from "./http1-seats.ts";
 import { Http2Seats } from "./http2-seats.ts";
 import { failure } from "./reasons.ts";
-import { RawClient, request } from "./testing/raw-http2.ts";
-import { cleanUp, createPath, onCleanUp, until } from "./testing/rig.ts";
+import { FRAME_TYPE, RawClient, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
+import { cleanUp, createPath, onCleanUp, outboundRig, until } from "./testing/rig.ts";
 
 const STREAMS = 16;
+/** More than one read may have for its requests to wait for the end of the turn. */
+const LARGE_READ_BYTES = 10_000;
+const END = 1;
 
 afterEach(cleanUp);
 
@@ -54,4 +57,25 @@ test("a connection keeps one seat of many, the next one takes the others, and an
   await until(() => seats.freeCount === STREAMS);
   first.socket.destroy();
   await until(() => seats.freeCount === STREAMS + 1);
+});
+
+// What a seat is given of a read goes out when the read is over. One that had left by then once believed for good that it
+// was waited for: content of later requests stayed where it was read, and went out late as whatever was read next, or never.
+test("a seat whose request was answered while it was read sends on the content of the next one at once", async () => {
+  const endpoint = await rawEndpoint(({ type, flags, streamId }, socket) => {
+    if (type === FRAME_TYPE.data && (flags & END) === END) socket.write(lastHeaders(streamId, OK));
+  });
+  const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
+  const client = new RawClient(rig.port);
+  const unread = data(1, "x".repeat(LARGE_READ_BYTES));
+  client.send(headers(1, request("POST", [":authority", "nobody"])), unread);
+  expect((await client.ends(1)).fields).toMatchObject({ ":status": "404", "x-weft-reason": "no-such-service" });
+  client.send(headers(3, request("POST")));
+  await until(() => endpoint.logs[0]?.frames.some(({ type }) => type === FRAME_TYPE.headers) === true);
+  for (const part of ["first", "second"]) {
+    client.send(data(3, part));
+    await until(() => endpoint.logs[0]?.stream(1).body.endsWith(part) === true);
+  }
+  expect((await client.send(data(3, "", END)).ends(3)).fields[":status"]).toBe("200");
+  expect(endpoint.logs[0]?.stream(1).body).toBe("firstsecond");
 });
