@@ -10,8 +10,8 @@ import { type FamilyReport, reportOf } from "../observe/report.ts";
 import type { Resolution } from "../resolver.ts";
 import { Fleet } from "./fleet.ts";
 import type { ConfigurationChange, Gives, OrderName, Takes } from "./protocol.ts";
-import { REPORT_EVERY_MS, RESTART_MAX_MS } from "./seat.ts";
 import { type OnQuestion, OrderError, type WorkerExit, WorkerGone, type WorkerHandle } from "./worker-process.ts";
+import { REPORT_EVERY_MS, RESTART_MAX_MS } from "./worker-slot.ts";
 
 /** Notes its orders but reports, which are asked for all the time; carries each out at once unless `holding` names it, or `failing` says how it fails. */
 class FakeWorker implements WorkerHandle {

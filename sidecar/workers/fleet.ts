@@ -1,6 +1,6 @@
 // The data path carried by several processes on the same ports; the kernel spreads connections over them. This process
 // carries none: it hands every worker the same configuration and the same orders, adds up their figures and replaces
-// those that end. One worker's life is seat.ts, what a worker does is worker.ts.
+// those that end. One worker's life is worker-slot.ts, what a worker does is worker.ts.
 import { createServer } from "node:net";
 import type { Resource } from "../../rules/resource.ts";
 import { type HostPort, parseHostPort } from "../../runtime/address.ts";
@@ -17,9 +17,9 @@ import type { ListenerName, OutboundUse, Traffic } from "../traffic.ts";
 import { configurationChange } from "./configuration-change.ts";
 import { joinClusters } from "./join-clusters.ts";
 import type { ListenOrder, WorkerReport, WorkerSettings } from "./protocol.ts";
-import { REPORT_EVERY_MS, Seat } from "./seat.ts";
 import { WorkerDecisions } from "./worker-decisions.ts";
 import { type OnQuestion, OrderError, type WorkerHandle, WorkerProcess } from "./worker-process.ts";
+import { REPORT_EVERY_MS, WorkerSlot } from "./worker-slot.ts";
 
 /** For figures and views: whoever does not answer in time is left out, or stands there with what is known. */
 const ANSWER_MS = 2_000;
@@ -56,7 +56,7 @@ interface Configuration {
 export class Fleet implements Traffic {
   readonly decisions: WorkerDecisions;
   readonly #options: FleetOptions;
-  readonly #seats: Seat[];
+  readonly #slots: WorkerSlot[];
   readonly #open = new Set<ListenOrder>();
   readonly #workers = new CellFamily("gauge", "weft_workers", "Worker processes that serve.", []);
   readonly #restarts = new CellFamily(
@@ -74,7 +74,7 @@ export class Fleet implements Traffic {
   #instance: string | undefined;
   #resolver: ServiceResolver | undefined;
   #ticks: Timer | undefined;
-  /** Counters of workers that have ended, by their seats. */
+  /** Counters of workers that have ended, by their slots. */
   readonly #retired: (readonly FamilyReport[])[];
   #retiredOutbound = 0;
   /** What changes all workers goes one after the other, so that a worker that comes misses nothing. */
@@ -90,9 +90,9 @@ export class Fleet implements Traffic {
       inTime: (answers) => this.#inTime(answers),
     });
     this.#retired = Array.from({ length: concurrency }, () => []);
-    this.#seats = Array.from({ length: concurrency }, (_, index) => {
+    this.#slots = Array.from({ length: concurrency }, (_, index) => {
       const number = index + 1;
-      return new Seat({
+      return new WorkerSlot({
         number,
         clock,
         random,
@@ -108,7 +108,7 @@ export class Fleet implements Traffic {
   static async create(options: FleetOptions): Promise<Fleet> {
     const fleet = new Fleet(options);
     try {
-      await Promise.all(fleet.#seats.map((seat) => seat.start()));
+      await Promise.all(fleet.#slots.map((slot) => slot.start()));
     } catch (error) {
       await fleet.close();
       throw error;
@@ -171,7 +171,7 @@ export class Fleet implements Traffic {
   }
 
   outboundUse(): OutboundUse {
-    const uses = this.#seats.flatMap(({ lastReport }) => (lastReport === undefined ? [] : [lastReport.outbound]));
+    const uses = this.#slots.flatMap(({ lastReport }) => (lastReport === undefined ? [] : [lastReport.outbound]));
     return {
       active: uses.reduce((sum, { active }) => sum + active, 0),
       total: uses.reduce((sum, { total }) => sum + total, this.#retiredOutbound),
@@ -188,11 +188,11 @@ export class Fleet implements Traffic {
   }
 
   async families(): Promise<readonly (CellFamily | HistogramFamily)[]> {
-    await this.#inTime(Promise.all(this.#seats.map((seat) => seat.report())));
+    await this.#inTime(Promise.all(this.#slots.map((slot) => slot.report())));
     this.#workers.cell().value = this.#running().length;
-    this.#restarts.cell().value = this.#seats.reduce((sum, { restarts }) => sum + restarts, 0);
-    // Of each seat first: fractions that are added in another order are less by a hair, which Prometheus takes for a reset.
-    const reports = this.#seats.map(({ lastReport }, index) =>
+    this.#restarts.cell().value = this.#slots.reduce((sum, { restarts }) => sum + restarts, 0);
+    // Of each slot first: fractions that are added in another order are less by a hair, which Prometheus takes for a reset.
+    const reports = this.#slots.map(({ lastReport }, index) =>
       reportOf(joinReports([lastReport?.families ?? [], this.#retired[index] ?? []])),
     );
     return [...joinReports([...reports, reportOf([this.#bugs])]), this.#workers, this.#restarts];
@@ -206,7 +206,7 @@ export class Fleet implements Traffic {
   }
 
   workers(): readonly WorkerView[] {
-    return this.#seats.map(({ number, pid, stateName: state, restarts, lastReport }) => {
+    return this.#slots.map(({ number, pid, stateName: state, restarts, lastReport }) => {
       const requests = lastReport?.families.find(({ name }) => name === "weft_requests_total")?.cells ?? [];
       return { number, pid, state, restarts, requests: requests.reduce((sum, { value }) => sum + value, 0) };
     });
@@ -214,13 +214,13 @@ export class Fleet implements Traffic {
 
   /** A profile of one worker; undefined when there is none of that number now. */
   profile(number: number, order: ProfileOrder): Promise<object> | undefined {
-    return this.#seats.find((seat) => seat.number === number)?.worker?.ask("profile", order);
+    return this.#slots.find((slot) => slot.number === number)?.worker?.ask("profile", order);
   }
 
   /** Ends all workers: in order where they answer, at once where they do not. */
   async close(): Promise<void> {
     this.#ticks?.cancel();
-    const workers = this.#seats.flatMap((seat) => seat.stop() ?? []);
+    const workers = this.#slots.flatMap((slot) => slot.stop() ?? []);
     const closing = workers.map((worker) => worker.ask("close", undefined).then(() => worker.dismiss()));
     const ended = Promise.all([Promise.allSettled(closing), ...workers.map(({ exited }) => exited)]);
     await Promise.race([ended, sleep(this.#options.clock, CLOSE_MS)]);
@@ -230,8 +230,8 @@ export class Fleet implements Traffic {
 
   /** Ends all workers now. */
   cut(): void {
-    for (const seat of this.#seats) {
-      const worker = seat.stop();
+    for (const slot of this.#slots) {
+      const worker = slot.stop();
       if (worker?.hasExited === false) worker.kill();
     }
   }
@@ -294,17 +294,17 @@ export class Fleet implements Traffic {
   }
 
   #tick(): void {
-    for (const seat of this.#seats) seat.tick();
+    for (const slot of this.#slots) slot.tick();
   }
 
-  #onLost(seat: number, last: WorkerReport | undefined): void {
+  #onLost(slot: number, last: WorkerReport | undefined): void {
     if (last === undefined) return;
-    this.#retired[seat] = reportOf(joinReports([this.#retired[seat] ?? [], countersOf(last.families)]));
+    this.#retired[slot] = reportOf(joinReports([this.#retired[slot] ?? [], countersOf(last.families)]));
     this.#retiredOutbound += last.outbound.total;
   }
 
   #running(): WorkerHandle[] {
-    return this.#seats.flatMap(({ worker }) => worker ?? []);
+    return this.#slots.flatMap(({ worker }) => worker ?? []);
   }
 
   #inTurn<Value>(step: () => Promise<Value>): Promise<Value> {

@@ -41,7 +41,7 @@ export interface WorkerExit {
 /** A question of the worker: call `answer` once. */
 export type OnQuestion = (service: string, answer: (resolution: Resolution) => void) => void;
 
-/** A worker, as seat and fleet know it. */
+/** A worker, as slot and fleet know it. */
 export interface WorkerHandle {
   readonly pid: number;
   readonly hasExited: boolean;

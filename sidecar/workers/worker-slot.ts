@@ -1,4 +1,4 @@
-// One of the places of a fleet: keeps a worker process in it, and puts a new one there after a pause when it has ended
+// One slot of a fleet: keeps a worker process in it, and puts a new one there after a pause when it has ended
 // by itself. Also keeps what is known of its figures. What a worker is told when it comes is the fleet's business.
 import { equalJitter } from "../../runtime/backoff.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -16,7 +16,7 @@ export const REPORT_EVERY_MS = 1_000;
 /** Turns (not a time: this process may have been stopped meanwhile) that a report may be late before the worker counts as stuck. */
 const REPORTS_MISSED_MAX = 30;
 
-export interface SeatOptions {
+export interface WorkerSlotOptions {
   /** From 1. */
   readonly number: number;
   readonly clock: Clock;
@@ -29,7 +29,7 @@ export interface SeatOptions {
   readonly onLost: (last: WorkerReport | undefined) => void;
 }
 
-type SeatState =
+type SlotState =
   | { readonly name: "empty" }
   /** There is a process that does not serve yet. */
   | { readonly name: "starting"; readonly worker: WorkerHandle }
@@ -37,17 +37,17 @@ type SeatState =
   | { readonly name: "waiting"; readonly timer: Timer }
   | { readonly name: "stopped"; readonly worker: WorkerHandle | undefined };
 
-export class Seat {
+export class WorkerSlot {
   readonly number: number;
-  readonly #options: SeatOptions;
-  #state: SeatState = { name: "empty" };
+  readonly #options: WorkerSlotOptions;
+  #state: SlotState = { name: "empty" };
   #failures = 0;
   #restarts = 0;
   #lastReport: WorkerReport | undefined;
   #isReporting = false;
   #reportsMissed = 0;
 
-  constructor(options: SeatOptions) {
+  constructor(options: WorkerSlotOptions) {
     this.number = options.number;
     this.#options = options;
   }
@@ -57,7 +57,7 @@ export class Seat {
     return this.#state.name === "running" ? this.#state.worker : undefined;
   }
 
-  get stateName(): SeatState["name"] {
+  get stateName(): SlotState["name"] {
     return this.#state.name;
   }
 
@@ -136,7 +136,7 @@ export class Seat {
     return worker;
   }
 
-  #isIn(name: SeatState["name"], worker: WorkerHandle): boolean {
+  #isIn(name: SlotState["name"], worker: WorkerHandle): boolean {
     return this.#state.name === name && "worker" in this.#state && this.#state.worker === worker;
   }
 
