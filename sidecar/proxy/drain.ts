@@ -26,18 +26,23 @@ export interface Drainable {
 }
 
 export class Drain {
+  /** Resolves when the port is closed and no connection is left. */
+  readonly done: Promise<void>;
   readonly #listener: Drainable;
   readonly #clock: Clock;
-  readonly #done: () => void;
+  readonly #resolve: () => void;
   readonly #timers: Timer[];
   readonly #acceptUntilMs: number;
   #isAccepting = true;
+  #isDone = false;
 
-  /** Begins at once; `done` is called when the port is closed and no connection is left. */
-  constructor(listener: Drainable, clock: Clock, deadlineMs: number, done: () => void) {
+  /** Begins at once. */
+  constructor(listener: Drainable, clock: Clock, deadlineMs: number) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.done = promise;
+    this.#resolve = resolve;
     this.#listener = listener;
     this.#clock = clock;
-    this.#done = done;
     this.#acceptUntilMs = clock.now() + Math.min(ACCEPTING_MAX_MS, deadlineMs / 4);
     this.#timers = [
       clock.after(Math.min(IDLE_MS, deadlineMs / 4), () => listener.closeIdle()),
@@ -46,10 +51,16 @@ export class Drain {
     this.#lookAfter(listener.acceptedCount);
   }
 
+  /** Asked for once more: the earlier of both deadlines holds. */
+  cutAfter(deadlineMs: number): void {
+    if (!this.#isDone) this.#timers.push(this.#clock.after(deadlineMs, () => this.#cut()));
+  }
+
   onConnectionClosed(): void {
     if (this.#isAccepting || this.#listener.connectionCount > 0) return;
+    this.#isDone = true;
     for (const timer of this.#timers) timer.cancel();
-    this.#done();
+    this.#resolve();
   }
 
   #lookAfter(acceptedBefore: number): void {

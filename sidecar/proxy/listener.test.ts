@@ -51,6 +51,19 @@ test("draining ends connections that are idle later: after an answer that had be
   await drained;
 });
 
+test("draining twice is one drain: both end with it, at the earlier of their deadlines", async () => {
+  const app = await startEndpoint();
+  const { port, listener } = await inboundRig(app.address);
+  const busy = new Client(port).send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  await (await app.connection(0)).receives("\r\n\r\n");
+  const drains = [listener.drain(60_000), listener.drain(200)];
+  await Promise.all(drains);
+  await busy.ends();
+  expect(listener.connectionCount).toBe(0);
+  // One that comes when all is over has nothing to wait for.
+  await listener.drain(60_000);
+});
+
 test("announcing a drain: new clients are still served, and told that their connection closes", async () => {
   const app = await answering(ok("fine"));
   const { port, listener } = await inboundRig(app.address);

@@ -21,7 +21,7 @@ export interface Listener {
   announceDrain(): void;
   /**
    * Accepts no more, lets requests in progress end with `connection: close`, then resolves. After `deadlineMs` what is
-   * left is cut.
+   * left is cut. Called again, it is the same drain, which the earlier deadline ends.
    */
   drain(deadlineMs: number): Promise<void>;
   /** Cuts everything and resolves when the port is free. */
@@ -142,9 +142,9 @@ class PortListener implements Listener, LinkOwner, Drainable {
 
   drain(deadlineMs: number): Promise<void> {
     this.isDraining = true;
-    return new Promise((resolve) => {
-      this.#drain = new Drain(this, this.#path.clock, deadlineMs, resolve);
-    });
+    if (this.#drain === undefined) this.#drain = new Drain(this, this.#path.clock, deadlineMs);
+    else this.#drain.cutAfter(deadlineMs);
+    return this.#drain.done;
   }
 
   stopAccepting(): void {
