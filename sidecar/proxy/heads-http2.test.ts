@@ -13,12 +13,24 @@ import {
   inboundRig,
   ok,
   outboundRig,
+  type Rig,
   serviceOf,
   startEndpoint,
   until,
 } from "./testing/rig.ts";
 
 afterEach(cleanUp);
+
+/** What is written down from now on of calls of gRPC: the record of each, and how many of each code. */
+function codesOf({ path }: Rig): () => string[] {
+  const records: string[] = [];
+  path.observers.push({
+    onExchange: ({ status, reason, grpcStatus }) => void records.push(`${status} ${reason} ${grpcStatus}`),
+  });
+  const counts = () =>
+    [...path.metrics.grpcRequests.cells.entries.values()].map(({ value, values }) => `${value.value} ${values.at(-1)}`);
+  return () => [...records, ...counts()];
+}
 
 const GET = "GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n";
 const END = 1;
@@ -217,6 +229,7 @@ describe("heads", () => {
     ["one more than HTTP/1.1 takes", 99],
   ])("a call of gRPC that is too large is told in gRPC's terms: %s", async (_what, count) => {
     const rig = await outboundRig({ rules: serviceOf2("grpc", 1) });
+    const codes = codesOf(rig);
     const client = new RawClient(rig.port);
     const metadata = Array.from({ length: count }, (_, index): Pair => [`x-${index}`, "v"]);
     client.send(headers(1, request("POST", ...metadata, ["content-type", "application/grpc+proto"])));
@@ -227,5 +240,21 @@ describe("heads", () => {
     expect(client.log.frames.some(({ type, flags }) => type === FRAME_TYPE.headers && (flags & END) === END)).toBe(
       true,
     );
+    expect(codes()).toEqual(["431 header-too-large RESOURCE_EXHAUSTED", "1 RESOURCE_EXHAUSTED"]);
   });
+
+  test.each([
+    ["by what HTTP/2 forbids", ["connection", "close"]],
+    ["by what HTTP/1.1 forbids", ["host", "a/b"]],
+  ] satisfies [string, Pair][])(
+    "a call of gRPC that is malformed %s has its code in records and figures",
+    async (_what, field) => {
+      const rig = await outboundRig({ rules: serviceOf2("grpc", 1) });
+      const codes = codesOf(rig);
+      const client = new RawClient(rig.port);
+      client.send(headers(1, request("POST", ["content-type", "application/grpc"], field)));
+      await client.ends(1);
+      expect(codes()).toEqual(["400 bad-request INTERNAL", "1 INTERNAL"]);
+    },
+  );
 });

@@ -124,12 +124,12 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
     // What is malformed ends by a reset that says so, behind its answer (RFC 9113 section 8.1.1); what is merely too large
     // is answered in order.
     const isWhole = refusal.status !== 400;
-    const cause = isWhole
-      ? inTermsOf(failure("header-too-large", refusal.detail), stream.request)
-      : failure("bad-request", refusal.detail);
+    const cause = failure(isWhole ? "header-too-large" : "bad-request", refusal.detail);
+    const inItsTerms = inTermsOf(cause, stream.request);
     const wallMs = this.#path.clock.wall();
-    const { head, body } = ownAnswer(cause, { request: undefined, lines: "", closes: false, wallMs });
-    recordRefusal(this.#path, this.#router.direction, this.remoteAddress, cause);
+    const options = { request: undefined, lines: "", closes: false, wallMs };
+    const { head, body } = ownAnswer(isWhole ? inItsTerms : cause, options);
+    recordRefusal(this.#path, this.#router.direction, this.remoteAddress, inItsTerms);
     readResponseText(head, refusalHead);
     if (body === "") return stream.sendHead(refusalHead, isWhole);
     stream.sendHead(refusalHead, false);

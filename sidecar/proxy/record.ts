@@ -150,7 +150,7 @@ export function countBug({ metrics, log }: DataPath, where: string, error: unkno
   log.error({ err: error, where }, "an error in the sidecar ended one exchange");
 }
 
-/** A request that was refused before it became an exchange: nothing of it is known but that. */
+/** A request that was refused before it became an exchange: nothing of it is known but that, and of a call its code. */
 export function recordRefusal(path: DataPath, direction: Direction, remoteAddress: string, cause: Failure): void {
   const source = unknownSource(path, direction);
   let series = source.series.get(source);
@@ -159,12 +159,16 @@ export function recordRefusal(path: DataPath, direction: Direction, remoteAddres
     source.series.set(source, series);
   }
   series.record(statusOf(cause), cause.reason, 0);
+  const code = cause.grpcStatus ?? -1;
+  const codeName = code < 0 ? "" : grpcCodeName(code);
+  if (code >= 0) series.recordCode(code, codeName);
   if (path.observers.length === 0) return;
   const record = new ExchangeRecord(direction);
   record.remoteAddress = remoteAddress;
   record.startedMs = path.clock.now();
   record.endedMs = record.startedMs;
   record.status = statusOf(cause);
+  record.grpcStatus = codeName;
   record.reason = cause.reason;
   record.detail = cause.detail;
   for (const observer of path.observers) observer.onExchange(record);
