@@ -45,7 +45,13 @@ export interface Received {
   readonly logs: readonly {
     readonly resource: { readonly attributes: KeyValues };
     readonly scope_logs: readonly {
-      readonly log_records: readonly { readonly body: AnyValue; readonly attributes: KeyValues; trace_id: string }[];
+      readonly log_records: readonly {
+        readonly body: AnyValue;
+        readonly severity_number: string;
+        readonly severity_text: string;
+        readonly attributes: KeyValues;
+        readonly trace_id: string;
+      }[];
     }[];
   }[];
   readonly exportsSeen: number;

@@ -18,7 +18,10 @@ const settles = (check: () => Promise<void>, timeout = 20_000) => vi.waitFor(che
 async function startWeb(spec: object, flags: readonly string[] = []) {
   const app = await startHttpApp((incoming, answer) => {
     answer.statusCode = incoming.url?.startsWith("/broken") === true ? 500 : 200;
-    answer.end("good");
+    if (incoming.url?.startsWith("/cut") === true) {
+      answer.setHeader("content-length", 100);
+      answer.write("go", () => answer.destroy());
+    } else answer.end("good");
   });
   closing.push(() => app.close());
   const file = join(temporaryFolder(), "rules.yaml");
@@ -71,6 +74,30 @@ test("access log records are sent by OTLP, without secrets", async () => {
       "url.query": "token=REDACTED",
     });
     expect(JSON.stringify(logs)).not.toContain("hush");
+  });
+});
+
+test("access log records have the severity of what became of the request, whatever status it began with", async () => {
+  const collector = await Collector.start();
+  const { outbound } = await startWeb({ accessLog: { enabled: true, otlp: { endpoint: collector.grpc } } });
+  const asked = [
+    ["orders", "/good", "INFO"],
+    ["orders", "/broken", "ERROR"],
+    ["orders", "/cut", "ERROR"],
+    ["nobody", "/unknown", "INFO"],
+  ] as const;
+  await settles(async () => {
+    for (const [host, path] of asked) await ask({ address: outbound, path, headers: { host } }).catch(() => {});
+    const { logs } = await collector.received();
+    const records = logs.flatMap(({ scope_logs }) => scope_logs.flatMap(({ log_records }) => log_records));
+    const severities = new Map(
+      records.map(({ attributes, severity_number, severity_text }) => [
+        plain(attributes)["url.path"],
+        [severity_number, severity_text],
+      ]),
+    );
+    for (const [, path, severity] of asked)
+      expect(severities.get(path), path).toEqual([`SEVERITY_NUMBER_${severity}`, severity]);
   });
 });
 

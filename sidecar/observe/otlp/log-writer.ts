@@ -6,6 +6,7 @@ import type { LogRecordExporter, ReadableLogRecord } from "@opentelemetry/sdk-lo
 import type { OtlpTarget } from "../../../rules/telemetry-resource.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import type { ExchangeRecord } from "../exchange-record.ts";
+import { hasServiceFailed } from "../failed-exchange.ts";
 import { isSecretField, REDACTED, safeTarget } from "../redaction.ts";
 import { BatchQueue, type BatchQueueOptions } from "./batch-queue.ts";
 import * as say from "./span-attributes.ts";
@@ -68,12 +69,14 @@ class OtlpLogWriter implements LogWriter {
     const { head, status, traceId, spanId, isSampled } = record;
     const time: HrTime = [Math.floor(wallMs / 1_000), Math.round((wallMs % 1_000) * 1e6)];
     const traceFlags = isSampled ? TraceFlags.SAMPLED : TraceFlags.NONE;
+    // As its span: an answer that was cut off has the status that it began with, a call has its code.
+    const severity = hasServiceFailed(record) ? "ERROR" : "INFO";
     this.#queue.add({
       hrTime: time,
       hrTimeObserved: time,
       ...(traceId === "" ? {} : { spanContext: { traceId, spanId, traceFlags } }),
-      severityNumber: status >= 500 ? SeverityNumber.ERROR : SeverityNumber.INFO,
-      severityText: status >= 500 ? "ERROR" : "INFO",
+      severityNumber: SeverityNumber[severity],
+      severityText: severity,
       body: `${head.method} ${head.authority} ${safeTarget(head.target)} ${status}`,
       eventName: "weft.access",
       resource: this.#resource,
