@@ -13,7 +13,7 @@ import * as rollouts from "../../proto/gen/weft/v1/rollouts.ts";
 import * as rules from "../../proto/gen/weft/v1/rules.ts";
 import * as telemetry from "../../proto/gen/weft/v1/telemetry.ts";
 
-/** A method's answer: a (partial) response, a thrown FakeFailure, or undefined for never answering. */
+/** A method's answer: a (partial) response, perhaps later, a thrown FakeFailure, or undefined for never answering. */
 type Answer = (request: never) => unknown;
 
 export interface FakeControlPlane {
@@ -89,7 +89,7 @@ function unary(
   answers: Readonly<Record<string, Answer>>,
   requests: { method: string; request: unknown }[],
 ) {
-  return (call: Call, callback: sendUnaryData<unknown>): void => {
+  return async (call: Call, callback: sendUnaryData<unknown>): Promise<void> => {
     requests.push({ method, request: call.request });
     const answer = answers[method];
     if (answer === undefined) {
@@ -97,7 +97,7 @@ function unary(
       return;
     }
     try {
-      const response = answer(call.request as never);
+      const response = await answer(call.request as never);
       if (response !== undefined) callback(null, method === "check" ? response : complete(method, response));
     } catch (error) {
       if (!(error instanceof FakeFailure)) throw error;

@@ -107,19 +107,23 @@ test.each([
   ],
   [["schema"], ["grpc-js", "/proto/"]],
 ])("weft %j loads nothing that it does not need", async (argv, unwanted) => {
-  const hooks = join(temporaryFolder(), "hooks.mjs");
+  const folder = temporaryFolder();
+  const hooks = join(folder, "hooks.mjs");
+  // Into a file: a pipe that is full for a moment refuses what a program writes in one go.
+  const list = join(folder, "loaded");
   writeFileSync(
     hooks,
-    `import { registerHooks } from "node:module"; import { writeSync } from "node:fs";
-     registerHooks({ load(url, context, next) { writeSync(2, "loaded " + url + "\\n"); return next(url, context); } });`,
+    `import { registerHooks } from "node:module"; import { appendFileSync } from "node:fs";
+     const list = ${JSON.stringify(list)};
+     registerHooks({ load(url, context, next) { appendFileSync(list, url + "\\n"); return next(url, context); } });`,
   );
   const result = await runProgram("weft", argv, {
     env: { NODE_OPTIONS: `--import ${hooks}`, WEFT_SERVER: plane.address },
     input: "{}",
   });
   expect(result.code).toBe(0);
-  const urls = result.stderr.split("\n").filter((line) => line.startsWith("loaded "));
-  const loaded = urls.flatMap((line) => [line, ...bundledIn(line.slice("loaded ".length))]);
+  const urls = readFileSync(list, "utf8").split("\n");
+  const loaded = urls.flatMap((url) => [url, ...bundledIn(url)]);
   expect(loaded).toContain("/control-plane/cli/program.ts");
   for (const word of unwanted) expect(loaded.filter((line) => line.includes(word))).toEqual([]);
 });
@@ -161,6 +165,18 @@ test.each([
   const offered = await bashCompletes(line);
   for (const word of expected) expect(offered).toContain(word);
   if (expected.length < 2) expect(offered).toEqual(expected);
+});
+
+test("completion waits for a control plane that takes its time", async () => {
+  const slow = await startFakeControlPlane({
+    listServices: async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      return { services: [{ name: "orders", namespace: "default" }] };
+    },
+  });
+  const { stdout } = await shell("weft __complete services", { WEFT_SERVER: slow.address });
+  await slow.stop();
+  expect(stdout).toBe("orders\n");
 });
 
 test("completion is silent without a control plane", async () => {

@@ -1,12 +1,13 @@
-// weft __complete: names for the completion scripts, one a line. Quick and silent: a shell that is completing has
-// no use for an error, and the person no patience.
+// weft __complete: names for the completion scripts, one a line. Silent: a shell that is completing has no use for an
+// error.
 import type { Invocation } from "../command.ts";
 import { type Connection, withConnection } from "../connection.ts";
 import { CliFailure, EXIT, type ExitCode } from "../failure.ts";
 import { resolveKind } from "../kinds.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 
-const TIMEOUT_MS = 1_000;
+/** A person at a shell waits no longer. Not shorter: a busy machine, or a control plane far away, takes seconds for many names. */
+const TIMEOUT_MS = 5_000;
 /** More than this is no help to anyone. */
 const NAMES_MAX = 500;
 
