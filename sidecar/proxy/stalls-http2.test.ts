@@ -22,7 +22,17 @@ import {
   request,
   serviceOf2,
 } from "./testing/raw-http2.ts";
-import { answering, Client, cleanUp, ok, outboundRig, type Rig, until } from "./testing/rig.ts";
+import {
+  answering,
+  Client,
+  cleanUp,
+  clockOfTurns,
+  ok,
+  type Rig,
+  type RigOptions,
+  outboundRig as startRig,
+  until,
+} from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -34,6 +44,15 @@ const LARGE = Buffer.alloc(250_000, "x");
 /** A client whose streams get nothing until it says so; the connection's window is open. */
 const SHUT = Buffer.concat([CLIENT_START.subarray(0, 24), settings([4, 0]), SETTINGS_ACK, windowUpdate(0, 2 ** 30)]);
 const ACCEPTING = Buffer.concat([settings([4, 2 ** 20]), SETTINGS_ACK, windowUpdate(0, 2 ** 30)]);
+
+/** Nobody is late but by what the test does. */
+const outboundRig = (options: RigOptions): Promise<Rig> => startRig({ clock: clockOfTurns(), ...options });
+
+/** Resolves when the rig's clock has gone on by so much. */
+function passing({ path: { clock } }: Rig, delayMs: number): Promise<void> {
+  const endMs = clock.now() + delayMs;
+  return until(() => clock.now() >= endMs);
+}
 
 function idle(after: string): string {
   return `
@@ -144,7 +163,7 @@ describe("a client that never opens a stream's window", () => {
     const client = new RawClient(rig.port, SHUT).get(1);
     // Two and a half times the idle time, in steps of a fifth of it.
     for (let step = 1; step <= 12; step++) {
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await passing(rig, 200);
       client.send(windowUpdate(1, 10));
       await until(() => client.log.stream(1).bytes === step * 10);
     }
@@ -198,7 +217,7 @@ describe("an endpoint that never opens a stream's window", () => {
               .then((line) => line.slice(9, 12));
       await until(() => taken === 65_535);
       for (let step = 1; step <= 12; step++) {
-        await new Promise((resolve) => setTimeout(resolve, 200));
+        await passing(rig, 200);
         socket?.write(Buffer.concat([windowUpdate(1, 10), windowUpdate(0, 10)]));
         await until(() => taken === 65_535 + step * 10);
       }
@@ -269,13 +288,13 @@ describe("a head that is not finished", () => {
     const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port), limits: { headTimeoutMs } });
     const client = new RawClient(rig.port).get(1);
     await client.ends(1);
-    const beganMs = performance.now();
+    const beganMs = rig.path.clock.now();
     client.send(beginning.subarray(0, 100));
-    await until(() => performance.now() - beganMs > 0.9 * headTimeoutMs);
+    await passing(rig, 0.9 * headTimeoutMs);
     client.send(beginning.subarray(100));
     await until(() => client.isClosed);
     expect(client.log.goawayText).toBe("unfinished-head");
-    expect(performance.now() - beganMs).toBeLessThan(1.8 * headTimeoutMs);
+    expect(rig.path.clock.now() - beganMs).toBeLessThan(1.8 * headTimeoutMs);
   });
 
   test("many that are cut and finished are none of it", async () => {
@@ -288,7 +307,7 @@ describe("a head that is not finished", () => {
       const whole = lastHeaders(id, request("GET"));
       client.send(rest, whole.subarray(0, 20));
       rest = whole.subarray(20);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await passing(rig, 100);
     }
     client.send(rest);
     for (let id = 1; id < 31; id += 2) expect((await client.ends(id)).body).toBe("fine");
