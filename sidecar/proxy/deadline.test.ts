@@ -11,6 +11,8 @@ import {
   outboundRig,
   serviceOf,
   startEndpoint,
+  turns,
+  until,
 } from "./testing/rig.ts";
 
 afterEach(cleanUp);
@@ -85,10 +87,7 @@ describe("the time that is left", () => {
   });
 
   test("work whose time is over is not begun: at once, or after a wait in the service's queue", async () => {
-    let served = 0;
-    const app = await startEndpoint((connection) => {
-      connection.socket.on("data", () => setTimeout(() => connection.socket.write(ok(String(++served))), 120));
-    });
+    const app = await startEndpoint();
     const rules = `
 apiVersion: weft.mesh/v1
 kind: RateLimit
@@ -97,17 +96,22 @@ spec:
   targetRef: { kind: Service, name: caller }
   concurrency: { max: 1, queue: 5, queueTimeout: 5s }
 `;
-    const { port } = await inboundRig(app.address, { rules });
+    const { port, path } = await inboundRig(app.address, { rules });
     expect(await exchangeBytes(port, get("x-envoy-expected-rq-timeout-ms: 0\r\n"))).toContain(
       "x-weft-reason: deadline-exceeded",
     );
     expect(app.connections).toHaveLength(0);
     const first = exchangeBytes(port, get());
-    await app.connection(0);
-    const second = await exchangeBytes(port, get("x-envoy-expected-rq-timeout-ms: 50\r\n"));
-    expect(second).toContain("x-weft-reason: deadline-exceeded");
+    const connection = await app.connection(0);
+    await connection.receives("\r\n\r\n");
+    const second = exchangeBytes(port, get("x-envoy-expected-rq-timeout-ms: 50\r\n"));
+    await until(() => path.metrics.requestsActive.cell("inbound").value === 2);
+    await turns(60);
+    connection.socket.write(ok("first"));
+    expect(await second).toContain("x-weft-reason: deadline-exceeded");
     expect(await first).toContain("200 OK");
-    expect(served).toBe(1);
+    expect(connection.received.split("GET ")).toHaveLength(2);
+    expect(app.connections).toHaveLength(1);
   });
 
   test("hosts outside of the mesh are told nothing of it", async () => {

@@ -11,6 +11,7 @@ import {
   outboundRig,
   serviceOf,
   startEndpoint,
+  turns,
   until,
 } from "./testing/rig.ts";
 
@@ -56,7 +57,7 @@ async function inTurn(...behaviours: readonly Behaviour[]): Promise<Endpoint[]> 
 }
 
 function afterMs(delayMs: number, act: Behaviour): Behaviour {
-  return (socket) => setTimeout(() => act(socket), delayMs);
+  return (socket) => void turns(delayMs).then(() => act(socket));
 }
 
 const saying =
@@ -145,10 +146,8 @@ describe("a request whose answer is late", () => {
         connection.socket.on("data", () => {
           answers[index]!++;
           const isFirst = answers[index] === 1;
-          setTimeout(
-            () => connection.socket.write(isFirst ? "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n" : ok("good")),
-            60,
-          );
+          const answer = isFirst ? "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n" : ok("good");
+          void turns(60).then(() => connection.socket.write(answer));
         });
       });
     const [a, b] = [await flaky(0), await flaky(1)];
@@ -170,7 +169,7 @@ describe("a request whose answer is late", () => {
     const head = put("hello", "Expect: 100-continue\r\n").slice(0, -"hello".length);
     const client = new Client(port).send(head);
     await until(() => [a, b].some(({ connections }) => connections[0]?.received.endsWith("\r\n\r\n")));
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await turns(60);
     expect(a.connections.length + b.connections.length).toBe(1);
     client.send("hello");
     await client.receives("\r\n\r\nfast");
@@ -205,7 +204,7 @@ describe("no copy is sent", () => {
   test("past the budget, nor without another endpoint", async () => {
     const late = () =>
       startEndpoint((connection) => {
-        connection.socket.on("data", () => setTimeout(() => connection.socket.write(ok("late")), 80));
+        connection.socket.on("data", () => turns(80).then(() => connection.socket.write(ok("late"))));
       });
     const [a, b] = [await late(), await late()];
     const spent = "  retry: { hedge: { after: 20ms }, budget: { percent: 0, minPerSecond: 0 } }\n";

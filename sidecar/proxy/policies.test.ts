@@ -13,6 +13,7 @@ import {
   REFUSING_ADDRESS,
   serviceOf,
   startEndpoint,
+  turns,
   until,
 } from "./testing/rig.ts";
 
@@ -125,7 +126,7 @@ ${policy("  loadBalancer: { zonePreference: { enabled: true } }")}`,
 test("peak-ewma leaves an endpoint that answers late", async () => {
   const fast = await answering(ok("fast"));
   const slow = await startEndpoint((connection) => {
-    connection.socket.on("data", () => setTimeout(() => connection.socket.write(ok("slow")), 500));
+    connection.socket.on("data", () => turns(500).then(() => connection.socket.write(ok("slow"))));
   });
   const { port } = await outboundRig({
     rules: serviceOf("orders", fast.address, slow.address) + policy("  loadBalancer: { algorithm: peak-ewma }"),

@@ -13,6 +13,7 @@ import {
   REFUSING_ADDRESS,
   serviceOf,
   startEndpoint,
+  turns,
   until,
 } from "./testing/rig.ts";
 
@@ -387,7 +388,7 @@ test("an upgraded connection is not counted against the request timeout, and end
   await connection.receives("\r\n\r\n");
   connection.socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n");
   await client.receives("\r\n\r\n");
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  await turns(150);
   client.send("still here");
   await connection.receives("still here");
   connection.socket.resetAndDestroy();

@@ -22,17 +22,7 @@ import {
   request,
   serviceOf2,
 } from "./testing/raw-http2.ts";
-import {
-  answering,
-  Client,
-  cleanUp,
-  clockOfTurns,
-  ok,
-  type Rig,
-  type RigOptions,
-  outboundRig as startRig,
-  until,
-} from "./testing/rig.ts";
+import { answering, Client, cleanUp, ok, outboundRig, type Rig, turns, until } from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -44,15 +34,6 @@ const LARGE = Buffer.alloc(250_000, "x");
 /** A client whose streams get nothing until it says so; the connection's window is open. */
 const SHUT = Buffer.concat([CLIENT_START.subarray(0, 24), settings([4, 0]), SETTINGS_ACK, windowUpdate(0, 2 ** 30)]);
 const ACCEPTING = Buffer.concat([settings([4, 2 ** 20]), SETTINGS_ACK, windowUpdate(0, 2 ** 30)]);
-
-/** Nobody is late but by what the test does. */
-const outboundRig = (options: RigOptions): Promise<Rig> => startRig({ clock: clockOfTurns(), ...options });
-
-/** Resolves when the rig's clock has gone on by so much. */
-function passing({ path: { clock } }: Rig, delayMs: number): Promise<void> {
-  const endMs = clock.now() + delayMs;
-  return until(() => clock.now() >= endMs);
-}
 
 function idle(after: string): string {
   return `
@@ -163,7 +144,7 @@ describe("a client that never opens a stream's window", () => {
     const client = new RawClient(rig.port, SHUT).get(1);
     // Two and a half times the idle time, in steps of a fifth of it.
     for (let step = 1; step <= 12; step++) {
-      await passing(rig, 200);
+      await turns(200);
       client.send(windowUpdate(1, 10));
       await until(() => client.log.stream(1).bytes === step * 10);
     }
@@ -217,7 +198,7 @@ describe("an endpoint that never opens a stream's window", () => {
               .then((line) => line.slice(9, 12));
       await until(() => taken === 65_535);
       for (let step = 1; step <= 12; step++) {
-        await passing(rig, 200);
+        await turns(200);
         socket?.write(Buffer.concat([windowUpdate(1, 10), windowUpdate(0, 10)]));
         await until(() => taken === 65_535 + step * 10);
       }
@@ -290,7 +271,7 @@ describe("a head that is not finished", () => {
     await client.ends(1);
     const beganMs = rig.path.clock.now();
     client.send(beginning.subarray(0, 100));
-    await passing(rig, 0.9 * headTimeoutMs);
+    await turns(0.9 * headTimeoutMs);
     client.send(beginning.subarray(100));
     await until(() => client.isClosed);
     expect(client.log.goawayText).toBe("unfinished-head");
@@ -307,7 +288,7 @@ describe("a head that is not finished", () => {
       const whole = lastHeaders(id, request("GET"));
       client.send(rest, whole.subarray(0, 20));
       rest = whole.subarray(20);
-      await passing(rig, 100);
+      await turns(100);
     }
     client.send(rest);
     for (let id = 1; id < 31; id += 2) expect((await client.ends(id)).body).toBe("fine");

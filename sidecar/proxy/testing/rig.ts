@@ -6,7 +6,7 @@ import { compileInbound, compileMesh, compileService, indexDocuments, serviceNam
 import { compileEndpoints, impliedServices, impliedVersions, type WorkloadFacts } from "../../../rules/endpoints.ts";
 import { loadDocuments } from "../../../rules/load.ts";
 import { type Resource, resourceName } from "../../../rules/resource.ts";
-import { type Clock, systemClock } from "../../../runtime/clock.ts";
+import type { Clock } from "../../../runtime/clock.ts";
 import { silentLog } from "../../../runtime/log.ts";
 import { ManualClock } from "../../../runtime/manual-clock.ts";
 import { seededRandom } from "../../../runtime/random.ts";
@@ -34,7 +34,7 @@ export async function cleanUp(): Promise<void> {
 }
 
 export interface RigOptions {
-  /** Default: the machine's own. */
+  /** Default: one on which every turn of the loop takes a millisecond. */
   readonly clock?: Clock;
   readonly limits?: Partial<DataPathLimits>;
   readonly http1Limits?: Partial<Http1Limits>;
@@ -47,7 +47,7 @@ export interface RigOptions {
 
 export async function createPath(options: RigOptions = {}): Promise<DataPath> {
   return createDataPath({
-    clock: options.clock ?? systemClock,
+    clock: options.clock ?? clockOfTurns(),
     random: seededRandom(42),
     log: silentLog(),
     namespace: "default",
@@ -315,11 +315,16 @@ export async function until(condition: () => boolean, what: () => string = () =>
   }
 }
 
+/** Resolves when so many turns of the loop are over, of a millisecond or more each: milliseconds of a rig's clock. */
+export async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
 /**
- * A clock on which every turn of the loop takes a millisecond, however long the machine kept this process waiting: for
- * tests of peers that are slow, but not too slow, which a pause of the process must not make late.
+ * A clock on which every turn of the loop takes a millisecond, however long the machine kept this process waiting: a
+ * pause of the process makes none of its peers late.
  */
-export function clockOfTurns(): ManualClock {
+function clockOfTurns(): ManualClock {
   const clock = new ManualClock();
   const timer = setInterval(() => clock.advance(1), 1);
   onCleanUp(() => clearInterval(timer));
