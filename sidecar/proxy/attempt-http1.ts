@@ -20,6 +20,7 @@ const OVER = -1;
 export class Http1Attempt extends Attempt implements PoolWaiter {
   readonly outlet = new Outlet();
   readonly form = "wire";
+  needsFresh = false;
   readonly #decoders: Shared<ResponseDecoder>;
   /** Its own from when the head of an answer came cut. */
   #decoder: ResponseDecoder | undefined = undefined;
@@ -68,7 +69,10 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     if (idle !== undefined) {
       this.#attach(idle);
       this.open(idle.requests > 1);
-    } else if (!pool.enqueue(this)) this.fail(failure("pool-overflow"));
+      return;
+    }
+    this.needsFresh = isFresh;
+    if (!pool.enqueue(this)) this.fail(failure("pool-overflow"));
   }
 
   protected letGo(member: EndpointMember, isReusable: boolean): void {

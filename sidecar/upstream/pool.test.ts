@@ -72,7 +72,10 @@ class Waiter implements PoolWaiter {
   #fail: (error: Error) => void = () => {};
   #close: (error: string) => void = () => {};
 
-  constructor() {
+  readonly needsFresh: boolean;
+
+  constructor(needsFresh = false) {
+    this.needsFresh = needsFresh;
     this.leased = new Promise((resolve, reject) => {
       this.#lease = resolve;
       this.#fail = reject;
@@ -124,6 +127,42 @@ test("a connection that met itself was refused, and leaves the port to whoever s
   const server = createServer().listen(port, "127.0.0.1");
   await once(server, "listening");
   server.close();
+});
+
+test("who needs a fresh connection gets none that is freed: it makes room for another", async () => {
+  const { port, sockets } = await listen();
+  const pool = poolTo(port, { maxConnections: 1 });
+  const first = await lease(pool);
+  const fresh = new Waiter(true);
+  expect(pool.enqueue(fresh)).toBe(true);
+  pool.release(first.connection, true);
+  expect(fresh.isSettled).toBe(false);
+  const leased = await fresh.leased;
+  expect([leased === first.connection, leased.requests]).toEqual([false, 1]);
+  await until(() => sockets[0]?.readableEnded === true || sockets[0]?.destroyed === true);
+  expect([sockets.length, pool.leasedCount, pool.idleCount, pool.pendingCount]).toEqual([2, 1, 0, 0]);
+  pool.release(leased, true);
+  expect(pool.idleCount).toBe(1);
+});
+
+test("who needs a fresh connection is passed over while one is being opened, and nobody waits for ever", async () => {
+  const { port, sockets } = await listen();
+  const pool = poolTo(port, { maxConnections: 2 });
+  const first = await lease(pool);
+  // The second connection is opened for the first of these; the others wait for room.
+  const [fresh, usual, fresher] = [new Waiter(true), new Waiter(), new Waiter(true)];
+  for (const waiter of [fresh, usual, fresher]) expect(pool.enqueue(waiter)).toBe(true);
+  pool.release(first.connection, true);
+  expect(await usual.leased).toBe(first.connection);
+  const second = await fresh.leased;
+  expect(second.requests).toBe(1);
+  pool.release(first.connection, true);
+  const third = await fresher.leased;
+  expect(third.requests).toBe(1);
+  expect(sockets).toHaveLength(3);
+  pool.release(second, true);
+  pool.release(third, true);
+  expect([pool.leasedCount, pool.idleCount, pool.connectingCount, pool.pendingCount]).toEqual([0, 2, 0, 0]);
 });
 
 test("a released connection is leased again, the last one first", async () => {

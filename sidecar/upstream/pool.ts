@@ -6,7 +6,8 @@
 // - It closes while a request is on its way: the attempt is told by the close; whether it may try again, without
 //   `leaseIdle`, is the conductor's to decide, because only it knows what was sent.
 // - A connection is freed while a new one is still connecting: the oldest waiter takes the freed one; the new one,
-//   once there, serves the next waiter or becomes idle.
+//   once there, serves the next waiter or becomes idle. A waiter that needs a fresh one is passed over while one is being
+//   opened, or else the freed one makes room for it.
 
 import type { HostPort } from "../../runtime/address.ts";
 import type { SocketKeeper } from "../../runtime/socket-budget.ts";
@@ -26,6 +27,8 @@ export interface PoolSettings {
 
 /** An attempt that waits for a connection. Told exactly one of the two, never from within `enqueue`. */
 export interface PoolWaiter extends ConnectionUser {
+  /** A connection that has carried a request is of no use to it. */
+  readonly needsFresh: boolean;
   onLeased(connection: UpstreamConnection): void;
   /** The connection that was opened for it failed. @param isLocal by no fault of the endpoint */
   onLeaseFailed(error: string, isLocal: boolean): void;
@@ -191,12 +194,18 @@ export class Pool implements ConnectionOwner, SocketKeeper {
     while (this.#waiters.size > this.#connecting && this.#all.size < this.#settings.maxConnections) this.#open();
   }
 
-  /** A connection without a user: to the oldest waiter, else idle. */
+  /** A connection without a user: to the oldest waiter that can use it, else idle. */
   #offer(connection: UpstreamConnection): void {
-    const waiter = this.#takeWaiter();
+    const waiter = this.#takeWaiter(connection.requests > 0);
     if (waiter !== undefined) {
       this.#lease(connection, waiter);
       waiter.onLeased(connection);
+      return;
+    }
+    if (this.#waiters.size > this.#connecting) {
+      this.#remove(connection);
+      connection.destroy();
+      this.#openForWaiters();
       return;
     }
     if (this.#isDraining) {
@@ -210,8 +219,13 @@ export class Pool implements ConnectionOwner, SocketKeeper {
     wheel.arm(connection.timer, idleMs, wheel.recentMs);
   }
 
-  #takeWaiter(): PoolWaiter | undefined {
+  /** The oldest one. @param isUsed for a connection that has carried requests: nobody is passed over unless another comes */
+  #takeWaiter(isUsed = false): PoolWaiter | undefined {
     for (const waiter of this.#waiters) {
+      if (isUsed && waiter.needsFresh) {
+        if (this.#connecting > 0) continue;
+        return undefined;
+      }
       this.#waiters.delete(waiter);
       return waiter;
     }
