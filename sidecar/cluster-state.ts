@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { TrafficPolicyResource } from "../rules/resource.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Random } from "../runtime/random.ts";
+import type { SocketBudget } from "../runtime/socket-budget.ts";
 import type { HealthVersion } from "./balance/member-set.ts";
 import type { EndpointState } from "./cluster-endpoint.ts";
 import { Breaker, type BreakerSettings, type BreakerState, type Verdict } from "./policy/breaker.ts";
@@ -26,6 +27,15 @@ export interface ClusterEvents {
   /** Active checks found it healthy (`error` is "") or unhealthy. */
   onHealth(service: string, endpoint: string, error: string): void;
   onProbe(service: string, error: string): void;
+}
+
+/** What the state of every service works with. */
+interface StateTools {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: ClusterEvents;
+  /** Probes take theirs of it. */
+  readonly sockets: SocketBudget;
 }
 
 /** What was admitted for one attempt; kept by the attempt, given back once. */
@@ -52,6 +62,7 @@ export class ClusterState {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #events: ClusterEvents;
+  readonly #sockets: SocketBudget;
   #isWatching = false;
   #readsLoad = false;
   #detector: OutlierDetector | undefined = undefined;
@@ -60,11 +71,12 @@ export class ClusterState {
     | { readonly policy: TrafficPolicyResource["healthCheck"]; readonly checker: HealthChecker<EndpointState> }
     | undefined;
 
-  constructor(service: string, clock: Clock, random: Random, events: ClusterEvents) {
+  constructor(service: string, { clock, random, events, sockets }: StateTools) {
     this.service = service;
     this.#clock = clock;
     this.#random = random;
     this.#events = events;
+    this.#sockets = sockets;
   }
 
   /** From now on this policy acts on these endpoints. What is known of those that stay, stays. */
@@ -213,6 +225,7 @@ export class ClusterState {
       {
         clock: this.#clock,
         random: this.#random,
+        sockets: this.#sockets,
         onChange: (endpoint) => {
           endpoint.outlier.isOut = endpoint.active.state === "unhealthy";
           if (endpoint.outlier.isOut) this.health.version++;

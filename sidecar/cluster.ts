@@ -70,7 +70,9 @@ export function buildCluster(
   tools: ClusterTools,
 ): Cluster {
   const states = new Map<string, EndpointState>();
-  const state = previous?.state ?? new ClusterState(service, tools.pool.clock, tools.random, tools.events);
+  const { clock, sockets } = tools.pool;
+  const state =
+    previous?.state ?? new ClusterState(service, { clock, sockets, random: tools.random, events: tools.events });
   const selection = selectionOf(policy, tools.zone);
   const memberOf = (endpoint: Endpoint, index: number, address: string): EndpointMember => {
     const key = `${endpoint.id} ${address}`;

@@ -3,6 +3,7 @@
 import type { HostPort } from "../../../runtime/address.ts";
 import type { Clock, Timer } from "../../../runtime/clock.ts";
 import type { Random } from "../../../runtime/random.ts";
+import type { SocketBudget } from "../../../runtime/socket-budget.ts";
 import type { ActiveHealth, HealthThresholds } from "./active-health.ts";
 import { buildProbe, type Probe, type ProbeKind } from "./probe.ts";
 
@@ -25,6 +26,8 @@ export interface ProbedHost {
 interface HealthCheckTools<Host extends ProbedHost> {
   readonly clock: Clock;
   readonly random: Random;
+  /** Each probe takes a socket of it. */
+  readonly sockets: SocketBudget;
   /** Its health changed between usable and not. */
   onChange(host: Host): void;
   /** Every probe, for the figures. */
@@ -63,18 +66,33 @@ export class HealthChecker<Host extends ProbedHost> {
   }
 
   #start(host: Host): { stop(): void } {
-    const { clock, random } = this.#tools;
+    const { clock, random, sockets } = this.#tools;
     const { intervalMs, port } = this.#settings;
     const target = port === 0 ? host.target : { host: host.target.host, port };
     let abandon = (): void => {};
     let timer: Timer = clock.after(random.next() * intervalMs * FIRST_PROBE_SHARE, () => probe());
     const probe = (): void => {
-      abandon = this.#probe(target, (error, isLocal) => {
+      // One that could not be sent says nothing about the endpoint: the next one may.
+      if (!sockets.makeRoom()) {
+        timer = clock.after(this.#nextDelayMs(), probe);
+        return;
+      }
+      sockets.endpoints++;
+      let isCounted = true;
+      const giveBack = (): void => {
+        if (isCounted) sockets.endpoints--;
+        isCounted = false;
+      };
+      const stop = this.#probe(target, (error, isLocal) => {
+        giveBack();
         // Armed before anybody is told, so that a listener that stops the checks finds the timer.
         timer = clock.after(this.#nextDelayMs(), probe);
-        // One that could not be sent says nothing about the endpoint.
         if (!isLocal) this.#record(host, error);
       });
+      abandon = () => {
+        stop();
+        giveBack();
+      };
     };
     return {
       stop: () => {

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../runtime/clock.ts";
 import { ManualClock } from "../../../runtime/manual-clock.ts";
 import { seededRandom } from "../../../runtime/random.ts";
+import { SocketBudget } from "../../../runtime/socket-budget.ts";
 import { connectFromOwnPort, deadPort } from "../../../runtime/testing/own-port.ts";
 import { ActiveHealth } from "./active-health.ts";
 import { HealthChecker, type HealthCheckSettings, type ProbedHost } from "./health-checker.ts";
@@ -204,6 +205,48 @@ describe("a checker", () => {
     unhealthyThreshold: 2,
     healthyThreshold: 1,
   };
+  const unbounded = new SocketBudget(Number.POSITIVE_INFINITY);
+
+  test("takes a socket of the budget for each probe, and sends none without", async () => {
+    const asked: string[] = [];
+    let wake = (): void => {};
+    const clock = new ManualClock();
+    const sockets = new SocketBudget(0);
+    const target = await targetOf(createTcp((socket) => socket.on("error", () => {})));
+    const silent = await targetOf(createTcp((socket) => socket.on("error", () => {})));
+    const checker = new HealthChecker(settings, {
+      clock,
+      random: seededRandom(3),
+      sockets,
+      onChange: () => {},
+      onProbe: (_, error) => {
+        asked.push(error);
+        wake();
+      },
+    });
+    sockets.clients = sockets.socketsMax;
+    checker.setHosts([{ target, active: new ActiveHealth() }]);
+    clock.advance(5_000);
+    expect(sockets.endpoints).toBe(0);
+    sockets.clients = 0;
+    const probed = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    clock.advance(1_100);
+    expect(sockets.endpoints).toBe(1);
+    await probed;
+    expect([asked, sockets.endpoints]).toEqual([[""], 0]);
+    checker.close();
+
+    const http = { ...settings, kind: { type: "http", path: "/", host: "", expectedStatuses: [] } } as const;
+    const tools = { clock, random: seededRandom(4), sockets, onChange: () => {}, onProbe: () => {} };
+    const stopped = new HealthChecker(http, tools);
+    stopped.setHosts([{ target: silent, active: new ActiveHealth() }]);
+    clock.advance(100);
+    expect(sockets.endpoints).toBe(1);
+    stopped.close();
+    expect(sockets.endpoints).toBe(0);
+  });
 
   test("probes every endpoint until it leaves, finds it unhealthy and healthy again", async () => {
     const changes: string[] = [];
@@ -216,6 +259,7 @@ describe("a checker", () => {
     const checker = new HealthChecker(settings, {
       clock,
       random: seededRandom(1),
+      sockets: unbounded,
       onChange: () => changes.push(host.active.state),
       onProbe: () => {
         probes++;
@@ -251,6 +295,7 @@ describe("a checker", () => {
     const checker = new HealthChecker(settings, {
       clock,
       random: seededRandom(2),
+      sockets: unbounded,
       onChange: () => {},
       onProbe: () => {},
     });
