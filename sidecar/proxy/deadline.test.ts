@@ -114,6 +114,21 @@ spec:
     expect(app.connections).toHaveLength(1);
   });
 
+  test("is not told where it is more than anybody waits: eleven days and more", async () => {
+    const seen: string[] = [];
+    const endpoint = await answering((request) => {
+      seen.push(request);
+      return ok("good");
+    });
+    for (const timeout of ["277h", "278h", "500h"]) {
+      const { port } = await outboundRig({
+        rules: serviceOf("orders", endpoint.address) + policy(`  timeout: { request: ${timeout} }`),
+      });
+      expect(await exchangeBytes(port, get("x-envoy-expected-rq-timeout-ms: 99999999999\r\n"))).toContain("good");
+    }
+    expect(seen.map(leftIn)).toEqual([expect.toSatisfy((ms) => ms > 997_000_000), -1, -1]);
+  });
+
   test("hosts outside of the mesh are told nothing of it", async () => {
     const outside = await answering(ok("x"));
     const { port } = await outboundRig({
@@ -159,6 +174,21 @@ describe("the time that a call is given", () => {
     await client.ends(1);
     expect(left[0]).toBeGreaterThan(4_500);
     expect(left[1]).toBeLessThanOrEqual((left[0] ?? 0) - 100);
+  });
+
+  test("of years is passed on in gRPC's own field, with eight digits", async () => {
+    const endpoint = await rawEndpoint(({ type, streamId }, socket) => {
+      if (type === FRAME_TYPE.headers) socket.write(lastHeaders(streamId, [...OK, ...CALL, ["grpc-status", "0"]]));
+    });
+    const { port } = await outboundRig({ rules: serviceOf2("grpc", endpoint.port) });
+    const client = new RawClient(port).send(
+      headers(1, requestOf("POST", ...CALL, ["grpc-timeout", "99999999H"])),
+      MESSAGE,
+    );
+    await client.ends(1);
+    const { fields } = endpoint.logs[0]!.stream(1);
+    expect(fields["grpc-timeout"]).toBe("99999999S");
+    expect(fields).not.toHaveProperty("x-envoy-expected-rq-timeout-ms");
   });
 });
 

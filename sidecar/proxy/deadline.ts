@@ -10,6 +10,7 @@ import type { ExchangeRecord } from "../observe/exchange-record.ts";
 import type { DataPath } from "./data-path.ts";
 import type { Destination } from "./destination.ts";
 import { grpcTimeoutMs } from "./grpc.ts";
+import { TIME_DIGITS_MAX } from "./hop-fields.ts";
 import { type Failure, failure } from "./reasons.ts";
 
 /** What is asked of an exchange. */
@@ -20,9 +21,6 @@ interface TimedExchange {
   readonly startedMs: number;
   readonly record: ExchangeRecord;
 }
-
-/** A number with more digits (11 days) is no time that anybody waits for. */
-const GIVEN_DIGITS_MAX = 9;
 
 export class Deadline {
   readonly #path: DataPath;
@@ -97,7 +95,7 @@ export function lowerTimeout(
 /** The less of what the fields say; undefined: they say nothing. */
 function givenTimeMs(head: MessageHead, ofCall: number | undefined): number | undefined {
   const given = head.known(FIELD.xEnvoyExpectedRqTimeoutMs);
-  const givenMs = given === undefined ? -1 : decimal(given, GIVEN_DIGITS_MAX);
+  const givenMs = given === undefined ? -1 : decimal(given, TIME_DIGITS_MAX);
   if (givenMs < 0) return ofCall;
   return ofCall === undefined ? givenMs : Math.min(ofCall, givenMs);
 }

@@ -13,6 +13,13 @@ export function replacedKinds(fields: HopFields): number {
   return fields === "time" ? time : time | (1 << FIELD.xEnvoyAttemptCount) | (1 << FIELD.xWeftSource);
 }
 
+/**
+ * Of `x-envoy-expected-rq-timeout-ms`. More (11 days) is no time that anybody waits for: it is neither believed nor sent,
+ * and services that wait by a number of 32 bits never get one that it does not hold.
+ */
+export const TIME_DIGITS_MAX = 9;
+const TOLD_MAX_MS = 10 ** TIME_DIGITS_MAX - 1;
+
 let lastCount = 0;
 let lastLeftMs = -1;
 let lastIsGrpc = false;
@@ -33,7 +40,7 @@ export function hopLines(fields: HopFields, count: number, leftMs: number, isGrp
   lastLeftMs = whole;
   lastIsGrpc = isGrpc;
   let lines = shown > 0 ? `x-envoy-attempt-count: ${shown}\r\n` : "";
-  if (whole > 0) lines += `x-envoy-expected-rq-timeout-ms: ${whole}\r\n`;
+  if (whole > 0 && whole <= TOLD_MAX_MS) lines += `x-envoy-expected-rq-timeout-ms: ${whole}\r\n`;
   if (whole > 0 && isGrpc) lines += grpcTimeoutLine(whole);
   // In one piece: they are looked up by it where they become fields of HTTP/2.
   lastLines = ownCopy(lines);
