@@ -55,7 +55,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   readonly #permit = new RequestPermit();
   #status = 0;
   readonly steps: TurnSteps;
-  readonly #keepAlive = new KeepAlive();
+  readonly keepAlive = new KeepAlive();
   readonly #active: Cell;
 
   constructor(client: Downstream, path: DataPath, router: Router) {
@@ -114,7 +114,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.snapshot = this.#path.snapshots.current;
     beginRecord(this.#path, this);
     this.#status = 0;
-    this.#keepAlive.begin();
+    this.keepAlive.begin();
     if (this.steps.areShared) this.steps.wait("route");
     else this.#router.route(this, undefined);
   }
@@ -182,7 +182,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   // ---- the answer ----
 
   onInterimHead(head: MessageHead): void {
-    const isNews = head.status !== 100 || this.#keepAlive.takeContinue(this.attempt.record);
+    const isNews = head.status !== 100 || this.keepAlive.takeContinue(this.attempt.record);
     // HTTP/1.0 clients know no interim responses (RFC 9110 section 15.2).
     if (isNews && this.head.minorVersion > 0) this.#relay.interimHead(head);
   }
@@ -195,7 +195,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.#status = head.status;
     this.tries.settle();
     this.destination.responseLines += retryMark(this.#path, this, head.status, false) + debugLine(this, this.#path);
-    const form = this.#relay.head(head, this, this.#keepAlive.isAllowed(this.#client), given, fields);
+    const form = this.#relay.head(head, this, this.keepAlive.isAllowed(this.#client), given, fields);
     this.state = "responding";
     return form;
   }
@@ -280,7 +280,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
 
   /** The rest of the request broke a rule, or stopped: there is no telling where the next one would begin. */
   refuse(cause: Failure): void {
-    this.#keepAlive.mustClose = true;
+    this.keepAlive.mustClose = true;
     this.fail(cause);
   }
 
@@ -289,7 +289,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     const instead = answerInstead(cause, this, this.#path.clock);
     if (goElsewhere(this, cause, instead.service, this.#path.metrics)) return this.#step(() => this.forward());
     this.state = "responding";
-    const closes = !this.#keepAlive.isAllowed(this.#client);
+    const closes = !this.keepAlive.isAllowed(this.#client);
     const all = lines + retryMark(this.#path, this, statusOf(cause), true) + debugLine(this, this.#path, cause);
     const options = { request: this.head, lines: all, instead, closes, wallMs: this.#path.clock.wall() };
     const status = writeOwnAnswer(this.#client.outlet, cause, this.destination, options, this.#path.metrics);

@@ -51,6 +51,16 @@ describe("answers before the final one", () => {
     expect(await new RawClient(rig.port).get(1).ends(1)).toMatchObject({ interim: ["103"], body: "x" });
   });
 
+  test("expect: 100-continue of which an endpoint says nothing ends as its silence", async () => {
+    const silent = await startEndpoint();
+    const rig = await outboundRig({ rules: serviceOf("orders", silent.address), limits: { bodyIdleTimeoutMs: 200 } });
+    const client = new RawClient(rig.port);
+    client.send(headers(1, request("POST", ["content-length", "2"], ["expect", "100-continue"])));
+    const { fields } = await client.ends(1);
+    expect(fields).toMatchObject({ ":status": "504", "x-weft-reason": "stream-idle-timeout" });
+    expect((await silent.connection(0)).received).toMatch(/expect: 100-continue\r\n/i);
+  });
+
   test("expect: 100-continue both ways across protocols", async () => {
     const two = await rawEndpoint(({ type, flags, streamId }, socket) => {
       if (type === 1 && (flags & 1) === 0) socket.write(headers(streamId, [[":status", "100"]]));

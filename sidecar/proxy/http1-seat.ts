@@ -368,7 +368,7 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
         if (this.#state === "full") return this.reset();
         if (this.#state !== "body" || this.#intake.isPaused) return this.#exchange.fail(failure("stream-idle-timeout"));
         this.#state = "closing";
-        return this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
+        return this.#exchange.refuse(this.#exchange.keepAlive.stopped(this, this.#exchange.record));
       case "half-closed":
         return this.#giveUp();
       case "linger":

@@ -374,7 +374,7 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     this.#guard(() => {
       if (this.#state === "answered") this.reset();
       else if (this.#state === "body" && !this.#isPaused)
-        this.#exchange.refuse(failure("client-timeout", "the request body stopped"));
+        this.#exchange.refuse(this.#exchange.keepAlive.stopped(this, this.#exchange.record));
       else this.#exchange.fail(failure("stream-idle-timeout"));
     });
   }

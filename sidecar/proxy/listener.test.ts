@@ -104,6 +104,24 @@ test.each([
   expect(path.metrics.requests.cells.entries.size).toBe(1);
 });
 
+const WAITING = "PUT / HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+
+test.each([
+  ["nobody says: the endpoint is late", "", "", "HTTP/1.1 504 ", "stream-idle-timeout"],
+  ["was said: the client is late", "HTTP/1.1 100 Continue\r\n\r\n", "", "HTTP/1.1 408 ", "client-timeout"],
+  ["did not keep the client waiting", "", "ab", "HTTP/1.1 408 ", "client-timeout"],
+])("a body that waits for a 100 that %s", async (_what, said, sent, status, reason) => {
+  const app = await startEndpoint();
+  const { port } = await inboundRig(app.address, { limits: { bodyIdleTimeoutMs: 300 } });
+  const client = new Client(port).send(WAITING + sent);
+  const connection = await app.connection(0);
+  await connection.receives(`\r\n\r\n${sent}`);
+  connection.socket.write(said);
+  const answer = await client.receives(`x-weft-reason: ${reason}`);
+  expect(answer.slice(said.length)).toContain(status);
+  expect(await client.ends()).toBe("end");
+});
+
 test("a head that begins like the preface of HTTP/2 and stops has the time of one head", async () => {
   const app = await startEndpoint();
   const headTimeoutMs = 1_000;
