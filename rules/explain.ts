@@ -104,10 +104,12 @@ export function explain(input: ExplainInput): Explanation {
     notes.push(`${resource.service} has no port ${port}`);
     return { ...NOTHING, ...found, ...answered("no-such-service"), notes };
   }
-  if (question.method !== "CONNECT" && resource.ports.some((each) => each.port === port && each.protocol === "tcp"))
+  if (question.method !== "CONNECT" && resource.ports.some((each) => each.port === port && each.protocol === "tcp")) {
     notes.push(
       `port ${port} speaks bytes (protocol: tcp): reached by CONNECT, or by a local port of a sidecar (--tcp)`,
     );
+    return { ...NOTHING, ...found, ...answered("no-such-service"), notes };
+  }
   const view = viewOf(question, target, port, fromNamespace);
   const table = compileRoutes(resource.rules);
   const leftOut = table.candidates.length - CANDIDATES_MAX;

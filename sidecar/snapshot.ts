@@ -15,6 +15,8 @@ export interface ServiceEntry {
   readonly service: string;
   readonly resource: ServiceResource;
   readonly endpoints: EndpointsResource | undefined;
+  /** Some of its ports speak bytes. */
+  readonly hasBytesPort: boolean;
   /** Undefined when no route is attached. */
   readonly table: RouteTable | undefined;
   /** By RouteHit.ruleNumber. */
@@ -119,6 +121,7 @@ function buildEntry(
     service: resource.service,
     resource,
     endpoints,
+    hasBytesPort: resource.ports.some(({ protocol }) => protocol === "tcp"),
     table: resource.rules.length === 0 ? undefined : buildTable(resource),
     rules: planRules(resource.rules),
     cluster,

@@ -38,6 +38,8 @@ const HOSTS_MAX = 1_024;
 /** Longer ones name nothing that is called often. */
 const HOST_LENGTH_MAX = 256;
 const CONTROL_PLANE_RETRY_MS = 1_000;
+/** What reads bytes might take a request for commands, line by line. */
+const SPEAKS_BYTES = "speaks bytes (protocol: tcp): reached by CONNECT, or by a local port (--tcp)";
 
 export class OutboundRouter implements Router {
   readonly direction = "outbound" as const;
@@ -85,6 +87,8 @@ export class OutboundRouter implements Router {
     const port = portOf(entry, askedPort);
     if (port === undefined)
       return exchange.answer(failure("no-such-service", `${entry.service} has no port ${askedPort}`), "");
+    if (entry.hasBytesPort && !exchange.head.isConnect && namedPort(entry.resource, port).protocol === "tcp")
+      return exchange.answer(failure("no-such-service", `${entry.service} port ${port} ${SPEAKS_BYTES}`), "");
     if (entry.table === undefined) return this.#toCluster(exchange, entry, entry, port);
     const view = this.#view;
     view.head = exchange.head;

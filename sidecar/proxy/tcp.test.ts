@@ -9,7 +9,9 @@ import {
   Client,
   cleanUp,
   type EndpointConnection,
+  exchangeBytes,
   inboundRig,
+  outboundRig,
   REFUSING_ADDRESS,
   type Rig,
   startEndpoint,
@@ -270,6 +272,34 @@ spec: { ports: [{ port: 80 }, { port: 26, protocol: tcp }], endpoints: [{ addres
     for (let index = 0; index < 20; index++) await new Client(rig.port).ends();
     expect(lines).toHaveLength(1);
   });
+});
+
+test.each([
+  ["without a route", ""],
+  [
+    "with a route",
+    `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: mail }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: mail }]
+  rules: [{ backendRefs: [{ name: mail, port: 25 }] }]
+`,
+  ],
+])("a request of HTTP to a port of bytes reaches no endpoint, %s", async (_what, route) => {
+  const endpoint = await startEndpoint(greet);
+  const rules = bytesService("mail", endpoint.address) + route;
+  const rig = await outboundRig({ rules });
+  for (const head of [
+    "GET / HTTP/1.1\r\nHost: mail:25",
+    "POST http://mail/ HTTP/1.1\r\nHost: mail\r\nContent-Length: 0",
+  ]) {
+    const answer = await exchangeBytes(rig.port, `${head}\r\nConnection: close\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1.1 404 [\s\S]*x-weft-reason: no-such-service\r\n[\s\S]*speaks bytes/);
+  }
+  expect(endpoint.connections).toHaveLength(0);
+  const tunnel = new Client(rig.port).send("CONNECT mail:25 HTTP/1.1\r\nHost: mail:25\r\n\r\n");
+  expect(await tunnel.receives("220 ready ")).toMatch(/^HTTP\/1.1 200 /);
 });
 
 describe("tries", () => {
