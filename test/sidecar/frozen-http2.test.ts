@@ -25,7 +25,7 @@ const SERVER = join(REPOSITORY, "test/grpc-interop/server.ts");
  * busy machine would make a server that is well look frozen.
  */
 const KEEP_ALIVE = "keepAlive: { interval: 400ms, timeout: 1500ms }";
-const FOUND_WITHIN_MS = 10_000;
+const FOUND_WITHIN_MS = 20_000;
 
 function policy(spec: string): string {
   return `apiVersion: weft.mesh/v1
@@ -155,7 +155,7 @@ describe.each([
         orders.endpoints.every(({ health, openConnections }) => health === "healthy" && openConnections > 0)
       );
     });
-  }, 60_000);
+  });
 
   test("calls that may be repeated go elsewhere: none fails under load", async () => {
     const { caller, process } = await start(
@@ -186,7 +186,7 @@ describe.each([
     expect(new Set(outcomes)).toEqual(new Set(["ok"]));
     expect(brokeOff).toBeLessThanOrEqual(loops.length);
     expect(await metric(caller, "weft_retries_total", "orders")).toBeGreaterThan(0);
-  }, 60_000);
+  });
 });
 
 describe("an idle connection to an endpoint", () => {
