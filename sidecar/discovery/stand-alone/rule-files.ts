@@ -26,10 +26,12 @@ export interface RuleTexts {
 
 /** Looks for the files. Rejects with a message for people when they cannot be found or exceed the bounds. */
 export async function findRuleFiles(path: string): Promise<RuleFiles> {
-  const names = (await stat(path)).isDirectory() ? await filesIn(path) : [path];
+  const found = await stat(path);
+  const names = found.isDirectory() ? await filesIn(path) : [path];
   let bytes = 0;
   let state = "";
-  let changedAtMs = 0;
+  // A folder without files has changed when the last of them went.
+  let changedAtMs = names.length === 0 ? found.ctimeMs : 0;
   for (const name of names) {
     const { size, ino, dev, mtimeNs, ctimeNs, ctimeMs } = await stat(name, { bigint: true });
     bytes += Number(size);

@@ -110,6 +110,13 @@ describe("loading", () => {
     const ask = (name: string) => new Promise((settle) => rules.resolve(name, settle));
     expect([await ask("default/orders"), await ask("default/nobody")]).toEqual(["known", "unknown"]);
   });
+
+  test("a folder without rule files is no rules at all, which are in use", async () => {
+    const { rules, configuration } = standAlone(folder);
+    expect(await rules.load()).toEqual([]);
+    expect(configuration.origin).toBe("rules");
+    expect(rules.status.revision).toBe(1);
+  });
 });
 
 describe("reloading", () => {
@@ -206,5 +213,17 @@ describe("reloading", () => {
     expect(configuration.holdsService("default/orders")).toBe(true);
     writeFileSync(file, service("orders"));
     await until(() => rules.status.problems.length === 0);
+  });
+
+  test("the last file of a folder goes, and its rules with it, also soon after it changed", async () => {
+    const file = join(folder, "rules.yaml");
+    writeFileSync(file, service("orders"));
+    const clock = { ...systemClock, wall: () => systemClock.wall() + 2_500 };
+    const { rules, configuration } = standAlone(folder, "", clock);
+    await rules.load();
+    await rules.watch();
+    unlinkSync(file);
+    await until(() => !configuration.holdsService("default/orders"));
+    expect(rules.status.problems).toEqual([]);
   });
 });

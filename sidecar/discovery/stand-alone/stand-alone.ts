@@ -51,8 +51,8 @@ export interface StandAloneStatus {
 /** Loads the rules and keeps them loaded. Knows every service there is, so it resolves at once. */
 export class StandAloneRules implements ServiceResolver {
   readonly #options: StandAloneOptions;
-  /** Of the files that were read last; "" when they may change without looking changed. */
-  #state = "";
+  /** Of the files that were read last; undefined when they may change without looking changed. */
+  #state: string | undefined;
   #digest = "";
   #revision = 0;
   #problems: readonly string[] = [];
@@ -127,11 +127,12 @@ export class StandAloneRules implements ServiceResolver {
       if (files.state === this.#state) return;
       const { sources, digest } = await readRuleFiles(files);
       if (this.#mayBeHalfWritten(files, sources)) return this.#schedule();
-      this.#state = this.#isSettled(files) ? files.state : "";
+      this.#state = this.#isSettled(files) ? files.state : undefined;
       if (digest === this.#digest) return;
       this.#digest = digest;
       const own = version === "" ? [service] : [service, `${service}-${version}`];
       const { resources, diagnostics, documentCount } = await compileRules({ sources, own });
+      if (sources.length === 0) this.#options.log.warn({ path }, "no .yaml, .yml or .json file in this folder");
       this.#logWarnings(diagnostics);
       const errors = diagnostics.filter(({ severity }) => severity === "error").map(formatDiagnostic);
       if (errors.length > 0) this.#fail(errors);
@@ -140,7 +141,7 @@ export class StandAloneRules implements ServiceResolver {
       // The same trouble every two seconds is one line in the log.
       const problem = `cannot read the rules: ${error instanceof Error ? error.message : String(error)}`;
       this.#digest = "";
-      this.#state = "";
+      this.#state = undefined;
       if (this.#problems[0] !== problem) this.#fail([problem]);
     }
   }
@@ -149,7 +150,7 @@ export class StandAloneRules implements ServiceResolver {
   #mayBeHalfWritten({ changedAtMs }: RuleFiles, sources: readonly SourceText[]): boolean {
     if (this.#revision === 0) return false;
     const ageMs = this.#options.clock.wall() - changedAtMs;
-    const isEmpty = sources.some(({ content }) => content.trim() === "");
+    const isEmpty = sources.length === 0 || sources.some(({ content }) => content.trim() === "");
     return ageMs >= 0 && ageMs < (isEmpty ? EMPTY_QUIET_MS : QUIET_MS);
   }
 
