@@ -125,7 +125,7 @@ class Run {
     const [file = "", ...args] = this.#settings.command;
     const app = startApp({ file, args, env: { ...env, ...appEnvironment(sidecar) } }, sendSignal);
     this.#app = app;
-    log.info({ pid: app.pid, command: file }, "app started");
+    if (app.pid !== 0) log.info({ pid: app.pid, command: file }, "app started");
     const exit = await app.exited;
     this.#appExit = exit;
     log.info(exit, "the app has ended");

@@ -1,6 +1,7 @@
 // The Rollout document that `weft rollout start` begins with: the one of -f, or one made of flags.
 
 import type { RolloutKey } from "../../proto/gen/weft/v1/rollouts.ts";
+import { parseDuration } from "../../rules/durations.ts";
 import { hasEnded, rolloutView } from "../view/rollout.ts";
 import { CliFailure, usageFailure } from "./failure.ts";
 import { NAMESPACE_DEFAULT } from "./options.ts";
@@ -28,18 +29,21 @@ export async function releaseSource(call: RolloutCall): Promise<SourceFile | und
     return undefined;
   }
   if (service === undefined || canary === undefined) throw usageFailure("--service and --canary belong together");
+  const steps = stepsOf(flags.text("steps"), flags.text("hold"));
   const namespace = invocation.namespace ?? NAMESPACE_DEFAULT;
   const stable = flags.text("stable") ?? (await onlyOther(connection, service, canary, namespace));
   const name = invocation.args[1] ?? service;
   await refuseWhileUnderWay(call, { namespace, name });
   const document = {
     ...{ apiVersion: "weft.mesh/v1", kind: "Rollout", metadata: { name, namespace } },
-    spec: { service, stable, canary, steps: stepsOf(flags.text("steps"), flags.text("hold") ?? HOLD_DEFAULT) },
+    spec: { service, stable, canary, steps },
   };
   return { name: "flags", content: Buffer.from(JSON.stringify(document)) };
 }
 
-function stepsOf(text = "5,25,50,100", hold: string): object[] {
+function stepsOf(text = "5,25,50,100", hold = HOLD_DEFAULT): object[] {
+  if (parseDuration(hold) === undefined)
+    throw usageFailure(`--hold: "${hold}" is no duration; expected one such as 30s, 2m or 1h30m`);
   const weights = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
   if (weights.some((weight) => !(weight >= 0 && weight <= 100)))
     throw usageFailure(`--steps: "${text}" is not valid; expected percentages such as 5,25,50,100`);
@@ -73,6 +77,8 @@ async function onlyOther(
   const { services } = await connection.call(fleet, fleet.listServices, { namespace });
   const { name } = parseServiceName(service, namespace);
   const versions = services.find((known) => known.name === name)?.versions ?? [];
+  if (versions.includes(canary))
+    throw usageFailure(`--canary: "${canary}" is a version; expected its service (did you mean ${name}-${canary}?)`);
   const others = versions.map((version) => `${name}-${version}`).filter((version) => version !== canary);
   const [only] = others;
   if (only !== undefined && others.length === 1) return only;

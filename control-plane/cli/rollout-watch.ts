@@ -122,7 +122,8 @@ class Screen {
     if (!isForPeople(invocation) && view !== undefined) await emit(invocation, view, () => []);
     if (outcome === "interrupted") return EXIT.interrupted;
     if (outcome === "timed-out") {
-      invocation.shell.stderr.write("error: the release goes on, but the time to wait for it is over\n");
+      const state = view?.phase === "paused" ? "is paused, and" : "goes on, but";
+      invocation.shell.stderr.write(`error: the release ${state} the time to wait for it is over\n`);
       return EXIT.timedOut;
     }
     return view?.phase === "promoted" ? EXIT.done : EXIT.failed;

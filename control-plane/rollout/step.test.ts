@@ -55,6 +55,12 @@ class Run {
 }
 
 describe("a release by itself", () => {
+  it("says how many steps it has", () => {
+    const last = (run: Run) => run.events[0]?.message;
+    expect(last(new Run(specOf()))).toBe("orders-v2 is released over orders-v1 in 3 steps");
+    expect(last(new Run(specOf({ steps: [{ weight: 100 }] })))).toBe("orders-v2 is released over orders-v1 in 1 step");
+  });
+
   it("begins at its first weight and is promoted through all steps", () => {
     const run = new Run(specOf());
     expect(run.state.weight).toBe(5);

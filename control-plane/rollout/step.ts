@@ -36,7 +36,8 @@ export function startRollout(spec: RolloutSpec, facts: Facts, nowMs: number, aut
     ...{ isFull: false, isAlone: false, held: "", evidence: startEvidence(), failures: 0, lastAnalysis: undefined },
     nextAnalysisAtMs: nowMs + planAnalysis(spec).intervalMs,
   };
-  const message = `${canary} is released over ${stable} in ${spec.steps.length} steps`;
+  const { length: count } = spec.steps;
+  const message = `${canary} is released over ${stable} in ${count} step${count === 1 ? "" : "s"}`;
   const weighed = weigh(state, planStep(spec, 0), facts, nowMs);
   return { state: weighed.state, events: [event("started", message, author), ...weighed.events] };
 }

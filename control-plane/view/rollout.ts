@@ -2,7 +2,8 @@
 // JSON by whoever shows it; the exact command to run next is part of it.
 import type { Rollout, RolloutEvent, RolloutSide } from "../../proto/gen/weft/v1/rollouts.ts";
 
-export type StepState = "done" | "now" | "ahead";
+/** Stopped: the release went back from there. */
+export type StepState = "done" | "now" | "stopped" | "ahead";
 
 export interface SideView {
   readonly service: string;
@@ -93,16 +94,25 @@ export function hasEnded({ phase }: Pick<RolloutView, "phase">): boolean {
 
 function stepState({ phase, step }: Rollout, number: number): StepState {
   if (number < step) return "done";
-  return number === step && phase !== "rolled-back" ? "now" : "ahead";
+  if (number > step) return "ahead";
+  return phase === "rolled-back" ? "stopped" : "now";
 }
 
-function sideView({ service, successRate, ...side }: RolloutSide): SideView {
+function sideView({ service, successRate, p50Ms, p95Ms, p99Ms, ...side }: RolloutSide): SideView {
   const name = service.slice(service.indexOf("/") + 1);
-  return { service: name, ...side, successRate: successRate < 0 ? null : successRate };
+  const times = { p50Ms: rounded(p50Ms), p95Ms: rounded(p95Ms), p99Ms: rounded(p99Ms) };
+  return { service: name, ...side, ...times, successRate: successRate < 0 ? null : successRate };
 }
 
-function nextCommands({ phase, service, canary }: Rollout, name: string): RolloutView["next"] {
-  const run = (action: string, does: string) => ({ command: `weft rollout ${action} ${name}`, does });
+/** To the microsecond: more is not known of a time in a bucket. */
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 1_000) / 1_000;
+}
+
+function nextCommands({ phase, service, stable, canary }: Rollout, name: string): RolloutView["next"] {
+  const begin = (next: string) => `start ${name} --service ${service} --stable ${canary} --canary ${next}`;
+  const type = (words: string, does: string) => ({ command: `weft rollout ${words}`, does });
+  const run = (action: string, does: string) => type(`${action} ${name}`, does);
   switch (phase) {
     case "progressing":
       return [run("pause", "stay at this step"), run("abort", "all traffic back")];
@@ -110,10 +120,8 @@ function nextCommands({ phase, service, canary }: Rollout, name: string): Rollou
       return [run("resume", "go on"), run("abort", "all traffic back")];
     case "promoted":
       return [
-        {
-          command: `weft rollout start --service ${service} --stable ${canary} --canary NEXT`,
-          does: "release the next version",
-        },
+        type(`${begin(stable)} --steps 100`, `undo it: all traffic back to ${stable}`),
+        type(begin("NEXT"), "release the next version"),
       ];
     default:
       return [run("history", "what happened"), run("start", "try again from the first step")];

@@ -130,6 +130,18 @@ describe("people", () => {
     expect(await mesh.status()).toMatchObject({ phase: "progressing", step: 1, wantedWeight: 15 });
   });
 
+  it("who promoted by mistake undo it with the command that the status ends with", async () => {
+    await mesh.release("{ weight: 100 }");
+    await mesh.until("it has everything", ({ weight }) => weight === 100);
+    await mesh.say("promote", "ann");
+    const { next } = JSON.parse((await mesh.weft("rollout", "status", "-o", "json")).stdout);
+    const [, ...args] = next[0].command.split(" ");
+    expect((await mesh.weft(...args)).code).toBe(0);
+    expect(await mesh.status()).toMatchObject({ stable: "orders-v2", canary: "orders-v1", weight: 100 });
+    await mesh.settled();
+    for (let sent = 0; sent < 5; sent++) expect(await mesh.ask()).toBe("v1");
+  });
+
   it("who edit the steps find the release at what it has reached; steps that go down are refused", async () => {
     await mesh.release("{ weight: 20, hold: 10m }, { weight: 60, hold: 10m }, { weight: 100 }");
     await mesh.say("promote");

@@ -45,6 +45,7 @@ describe("the exit code", () => {
     const result = await runProgram("weft-sidecar", wrapping(["no-such-command"]));
     expect(result.code).toBe(127);
     expect(result.stderr).toContain("error: the app could not be started: no-such-command was not found");
+    expect(result.stderr).not.toContain("app started");
   });
 });
 

@@ -211,6 +211,49 @@ test.each([
   expect(result.stderr).toContain(message);
 });
 
+test("what was promoted can be undone by a command that names its own document, wherever that is", async () => {
+  const rollout = { ...RELEASE, key: { namespace: "shop", name: "summer" }, phase: "promoted", weight: 100 };
+  const { stdout } = await run(["rollout", "status", "summer", "-n", "shop"], { getRollout: () => ({ rollout }) });
+  const begin = "weft rollout start summer -n shop --service orders --stable orders-v2 --canary";
+  expect(stdout).toContain(`${begin} orders-v1 --steps 100   # undo it: all traffic back to orders-v1`);
+  expect(stdout).toContain(`${begin} NEXT `);
+});
+
+test("the step that a release went back from is marked, and times are no longer than what is known", async () => {
+  const steps = ["weight 5 %", "weight 50 %", "weight 100 %"].map((text) => ({ text }));
+  const canarySide = { service: "default/orders-v2", requests: 9, p95Ms: 22.249999999999996 };
+  const rollout = { ...RELEASE, phase: "rolled-back", step: 2, steps, canarySide };
+  const answers = { getRollout: () => ({ rollout }) };
+  const { stdout } = await run(["rollout", "status", "orders"], answers);
+  expect(stdout).toContain("✔ 1. weight 5 %\n│  ├─ ✖ 2. weight 50 %\n│  └─ · 3. weight 100 %");
+  await controlPlane?.stop();
+  const json = JSON.parse((await run(["rollout", "status", "orders", "-o", "json"], answers)).stdout);
+  expect(json.steps.map(({ state }: { state: string }) => state)).toEqual(["done", "stopped", "ahead"]);
+  expect(json.sides[0].p95Ms).toBe(22.25);
+});
+
+test.each([
+  ["paused", "error: the release is paused, and the time to wait for it is over\n"],
+  ["progressing", "error: the release goes on, but the time to wait for it is over\n"],
+])("a watch whose time is over says that the release is %s", async (phase, said) => {
+  const rollout = { ...RELEASE, phase };
+  // A stream that ends is begun again until the time is over.
+  const answers = { getRollout: () => ({ rollout }), watchRollout: () => [{ rollout }] };
+  const result = await run(["rollout", "status", "orders", "--watch", "--wait=700ms"], answers);
+  expect(result.code).toBe(4);
+  expect(result.stderr).toContain(said);
+});
+
+test.each([
+  [["--hold", "5"], '--hold: "5" is no duration; expected one such as 30s, 2m or 1h30m'],
+  [["--canary", "v2"], '--canary: "v2" is a version; expected its service (did you mean orders-v2?)'],
+])("rollout start with %j is bad usage, and nothing is started", async (flags, message) => {
+  const result = await run([...FLAGS, ...flags], { listRollouts: () => ({ rollouts: [] }) });
+  expect(result.code).toBe(2);
+  expect(result.stderr).toContain(message);
+  expect(controlPlane?.requests.map(({ method }) => method)).not.toContain("start");
+});
+
 test("the last line of a watch has no verdict of the time before the end", async () => {
   const rollout = { ...RELEASE, phase: "promoted", weight: 100, message: "orders-v2 has all traffic" };
   const answers = { getRollout: () => ({ rollout }), watchRollout: () => [{ rollout }] };

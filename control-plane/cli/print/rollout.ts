@@ -17,7 +17,7 @@ const PHASE_STYLE: Readonly<Record<string, Style>> = {
 };
 
 const VERDICT_STYLE: Readonly<Record<string, Style>> = { better: "green", worse: "red", "not-yet": "yellow" };
-const STEP_MARK = { done: "✔", now: "▶", ahead: "·" } as const;
+const STEP_MARK = { done: "✔", now: "▶", stopped: "✖", ahead: "·" } as const;
 
 /** Everything about a release, what to type next at the end. */
 export function rolloutLines(view: RolloutView, paint: Paint): string[] {
@@ -52,7 +52,7 @@ function weightText({ weight, wantedWeight, mirror }: RolloutView, paint: Paint)
 function stepNodes({ steps }: RolloutView, paint: Paint): TreeNode[] {
   return steps.map(({ text, state }, index) => {
     const label = `${STEP_MARK[state]} ${index + 1}. ${printable(text)}`;
-    return { label: state === "now" ? paint("bold", label) : label };
+    return { label: state === "now" || state === "stopped" ? paint("bold", label) : label };
   });
 }
 

@@ -26,6 +26,15 @@ describe("figures", () => {
     ]);
   });
 
+  test("of nothing say why there are none: of routes nothing is known from before somebody looked", () => {
+    const none = { ...response, rows: [] };
+    const said = (by: string, sidecars = 2) => topLines(topView(by, { ...none, sidecars }, 0), plain);
+    expect(said("service")).toEqual(["No traffic in the last minute: 2 sidecars saw none."]);
+    expect(said("service", 0)).toEqual(["No traffic in the last minute: no sidecar is connected."]);
+    expect(said("route")[0]).toContain("routes are counted from now on");
+    expect(said("route", 0)).toEqual(said("service", 0));
+  });
+
   test("as lines for a pipe, without what a terminal would act on", () => {
     const view = topView("route", { ...response, rows: [{ ...row, name: "a\u001b[2J\tb" }] }, 0);
     expect(topRecords(view)).toEqual(["1970-01-01T00:00:00.000Z\ta\\x1b[2J b\t12.35\t90\t1.26\t48.9\t2345"]);

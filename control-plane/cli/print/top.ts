@@ -6,12 +6,18 @@ import { counted, type Paint, printable, type Style } from "./text.ts";
 const BARS = "▁▂▃▄▅▆▇█";
 
 export function topLines(view: TopView, paint: Paint): string[] {
-  if (view.rows.length === 0) {
-    const who = view.sidecars === 0 ? "no sidecar is connected" : `${counted(view.sidecars, "sidecar")} saw none`;
-    return [`No traffic in the last minute: ${who}.`];
-  }
+  if (view.rows.length === 0) return [emptyText(view)];
   const lines = tableLines(columns(view.by), view.rows, paint);
   return view.omitted === 0 ? lines : [...lines, `... and ${view.omitted} more`];
+}
+
+function emptyText({ by, sidecars }: TopView): string {
+  if (sidecars === 0) return "No traffic in the last minute: no sidecar is connected.";
+  const who = counted(sidecars, "sidecar");
+  // What came before this command was asked is in no figures by route.
+  if (by === "route")
+    return `No traffic by route while ${who} looked: routes are counted from now on; --watch follows.`;
+  return `No traffic in the last minute: ${who} saw none.`;
 }
 
 /** One line per row, for a pipe: `TIME NAME RPS SUCCESS P50 P95 P99` with tabs between. */
