@@ -31,6 +31,7 @@ import { createRollouts } from "./rollouts.ts";
 import type { Store } from "./store/contract.ts";
 import { openStore, type StoreKind } from "./store/open.ts";
 import { Rulebook } from "./store/rulebook.ts";
+import { watchWrites } from "./store/watched.ts";
 import { HealthLedger } from "./telemetry/health-ledger.ts";
 import { TelemetryHub } from "./telemetry/telemetry-hub.ts";
 import { TrafficLedger } from "./telemetry/traffic-ledger.ts";
@@ -77,8 +78,10 @@ export async function startControlPlane(settings: Settings, clock: Clock, log: L
   }
 }
 
-async function startOn(store: Store, settings: Settings, clock: Clock, log: Log): Promise<RunningControlPlane> {
+async function startOn(opened: Store, settings: Settings, clock: Clock, log: Log): Promise<RunningControlPlane> {
   const metrics = new MetricsRegistry();
+  const failedWrites = metrics.counter("weft_store_write_failures_total", "Writes to the store that failed.");
+  const { store, lastWriteFailure } = watchWrites(opened, clock, () => failedWrites.add());
   const rulebook = await Rulebook.open(store.rules, clock);
   const registry = new Registry({ clock, leaseMs: LEASE_MS, lingerMs: IMPLIED_SERVICE_LINGER_MS });
   const journal = await RegistryJournal.open(registry, store.leases, clock, log);
@@ -104,11 +107,12 @@ async function startOn(store: Store, settings: Settings, clock: Clock, log: Log)
     ...{ programVersion: PROGRAM_VERSION, startedAtMs, store: settings.store, data: settings.data },
     ...addresses,
   });
+  const storeFailure = () => lastWriteFailure() ?? { atMs: 0, message: "" };
   addGauges(metrics, { rulebook, registry, fleet });
   if (settings.usage !== undefined) addProcessGauges(metrics, settings.usage);
   const services = {
     rules: createRulesService({ rulebook, log, impliedServices: () => impliedServices(registry.knownWorkloads()) }),
-    fleet: createFleetService({ rulebook, registry, fleet, health, clock, log, process: facts }),
+    fleet: createFleetService({ rulebook, registry, fleet, health, clock, log, process: facts, storeFailure }),
     rollouts: createRolloutsService({
       ...{ rulebook, clock, log, store: store.rollouts, ...rollouts },
       impliedServices: () => impliedServices(registry.knownWorkloads()),

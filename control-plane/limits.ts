@@ -12,6 +12,8 @@ export const STALL_MS = 2_000;
 export const IMPLIED_SERVICE_LINGER_MS = 300_000;
 /** Registry changes are gathered for this long before they are written. */
 export const REGISTRY_WRITE_DELAY_MS = 50;
+/** What could not be written is tried again so late, so that a full disk is a line in the log now and then. */
+export const REGISTRY_RETRY_MS = 10_000;
 
 export const WORKLOADS_MAX = 10_000;
 /** Implied services of departed workloads that are remembered. */

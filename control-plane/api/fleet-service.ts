@@ -12,6 +12,7 @@ import { EXPLAIN_SOURCE_BYTES_MAX, EXPLAIN_URL_CHARACTERS_MAX } from "../limits.
 import type { Fleet } from "../push/fleet.ts";
 import type { Registration, Registry } from "../registry/registry.ts";
 import type { Rulebook } from "../store/rulebook.ts";
+import type { WriteFailure } from "../store/watched.ts";
 import type { HealthLedger } from "../telemetry/health-ledger.ts";
 import { withSources } from "./apply.ts";
 import { ApiError, StreamWriter, unary } from "./call.ts";
@@ -37,6 +38,8 @@ export interface FleetServiceOptions {
   readonly log: Log;
   /** Asked when a call comes: the addresses are known only after listening. */
   readonly process: () => ProcessFacts;
+  /** Of the last write; an empty message: it went well. */
+  readonly storeFailure: () => WriteFailure;
 }
 
 export function createFleetService(options: FleetServiceOptions): wire.FleetServiceServer {
@@ -77,11 +80,15 @@ export function createFleetService(options: FleetServiceOptions): wire.FleetServ
       else streamProgress(options, revision, writer);
     },
     explain: unary(log, (request) => answerExplain(rulebook, registry, request)),
-    status: unary(log, () => ({
-      ...options.process(),
-      revision: rulebook.revision,
-      connectedSidecars: fleet.connectedCount,
-    })),
+    status: unary(log, () => {
+      const { message, atMs } = options.storeFailure();
+      return {
+        ...options.process(),
+        ...{ storeFailure: message, storeFailedAtMs: atMs },
+        revision: rulebook.revision,
+        connectedSidecars: fleet.connectedCount,
+      };
+    }),
   };
 }
 

@@ -3,7 +3,7 @@
 import type { Workload } from "../../proto/gen/weft/v1/discovery.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
-import { REGISTRY_WRITE_DELAY_MS } from "../limits.ts";
+import { REGISTRY_RETRY_MS, REGISTRY_WRITE_DELAY_MS } from "../limits.ts";
 import type { LeaseStore, WorkloadRecord } from "../store/contract.ts";
 import type { Registry } from "./registry.ts";
 
@@ -52,7 +52,11 @@ export class RegistryJournal {
   #mark(id: string | undefined): void {
     if (id === undefined) return;
     this.#dirty.add(id);
-    this.#timer ??= this.#clock.after(REGISTRY_WRITE_DELAY_MS, () => void this.flush());
+    this.#writeIn(REGISTRY_WRITE_DELAY_MS);
+  }
+
+  #writeIn(delayMs: number): void {
+    this.#timer ??= this.#clock.after(delayMs, () => void this.flush());
   }
 
   async #write(): Promise<void> {
@@ -68,8 +72,9 @@ export class RegistryJournal {
     try {
       await this.#leases.write(put, removed);
     } catch (error) {
-      // Kept for the next change: a full disk must not end the registry.
+      // Kept for the next try: a full disk must not end the registry.
       for (const id of ids) this.#dirty.add(id);
+      this.#writeIn(REGISTRY_RETRY_MS);
       this.#log.error({ error }, "registered workloads could not be written to the store");
     }
   }

@@ -202,6 +202,20 @@ describe("a restart", () => {
     expect(leases.writes).toBe(1);
     expect([...leases.records.keys()]).toEqual(["w0", "w1"]);
   });
+
+  it("writes later what could not be written, though nothing else changes", async () => {
+    const leases = new MemoryLeases();
+    const write = leases.write.bind(leases);
+    leases.write = () => Promise.reject(new Error("disk full"));
+    await RegistryJournal.open(registry, leases, clock, silentLog());
+    registry.register(workload("a"), "i", "1", new Stream());
+    clock.advance(50);
+    await new Promise(setImmediate);
+    leases.write = write;
+    clock.advance(10_000);
+    await new Promise(setImmediate);
+    expect([...leases.records.keys()]).toEqual(["a"]);
+  });
 });
 
 describe("a Hello", () => {

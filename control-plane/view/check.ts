@@ -23,6 +23,9 @@ export interface ControlPlaneFacts {
   readonly health: string;
   readonly store: string;
   readonly data: string;
+  /** Why its last write failed, and when; "" and 0: it went well. */
+  readonly storeFailure: string;
+  readonly storeFailedAtMs: number;
   readonly revision: number;
 }
 
@@ -77,9 +80,7 @@ function checkControlPlane(facts: ControlPlaneFacts): CheckView[] {
     finding(CONTROL_PLANE_GROUP, "health", isServing ? [] : [`it reports ${facts.health}`], {
       next: "look at the control plane's log (stderr) and at /healthz/ready on its HTTP port",
     }),
-    finding(CONTROL_PLANE_GROUP, `store ${facts.store}`, facts.store === "" ? ["it names no store"] : [], {
-      next: "restart it with --store sqlite or --store etcd",
-    }),
+    checkStore(facts),
     finding(
       CONTROL_PLANE_GROUP,
       "version",
@@ -87,6 +88,16 @@ function checkControlPlane(facts: ControlPlaneFacts): CheckView[] {
       { status: "warning", next: "install the same version of both" },
     ),
   ];
+}
+
+function checkStore({ store, data, storeFailure, storeFailedAtMs }: ControlPlaneFacts): CheckView {
+  if (store === "")
+    return finding(CONTROL_PLANE_GROUP, "store", ["it names no store"], { next: "restart it with --store sqlite" });
+  const failedAt = new Date(storeFailedAtMs).toISOString();
+  const details = storeFailure === "" ? [] : [`its last write failed, at ${failedAt}: ${storeFailure}`];
+  return finding(CONTROL_PLANE_GROUP, `store ${store}`, details, {
+    next: `no rule can be changed and no release moves until writes succeed: see to the disk of ${data}`,
+  });
 }
 
 function checkSidecars({ sidecars, controlPlane }: FleetFacts): CheckView[] {

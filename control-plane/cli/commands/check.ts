@@ -53,6 +53,8 @@ async function gather(invocation: Invocation, connection: Connection): Promise<F
       health,
       store: status.store,
       data: status.data,
+      storeFailure: status.storeFailure,
+      storeFailedAtMs: status.storeFailedAtMs,
       revision: status.revision,
     },
     sidecars: sidecars.map(sidecarView),

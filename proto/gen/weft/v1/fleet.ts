@@ -254,6 +254,9 @@ export interface StatusResponse {
   connectedSidecars: number;
   http: string;
   grpc: string;
+  /** Why the store's last write failed, and when; empty and 0: it went well. */
+  storeFailure: string;
+  storeFailedAtMs: number;
 }
 
 function createBaseSidecar(): Sidecar {
@@ -2480,6 +2483,8 @@ function createBaseStatusResponse(): StatusResponse {
     connectedSidecars: 0,
     http: "",
     grpc: "",
+    storeFailure: "",
+    storeFailedAtMs: 0,
   };
 }
 
@@ -2508,6 +2513,12 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     if (message.grpc !== "") {
       writer.uint32(66).string(message.grpc);
+    }
+    if (message.storeFailure !== "") {
+      writer.uint32(74).string(message.storeFailure);
+    }
+    if (message.storeFailedAtMs !== 0) {
+      writer.uint32(80).uint64(message.storeFailedAtMs);
     }
     return writer;
   },
@@ -2589,6 +2600,22 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.grpc = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.storeFailure = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.storeFailedAtMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2614,6 +2641,8 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.connectedSidecars = object.connectedSidecars ?? 0;
     message.http = object.http ?? "";
     message.grpc = object.grpc ?? "";
+    message.storeFailure = object.storeFailure ?? "";
+    message.storeFailedAtMs = object.storeFailedAtMs ?? 0;
     return message;
   },
 };
