@@ -351,6 +351,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   weft_expired_requests_total: "a series is idle for an hour first: sidecar/observe/series-budget*.test.ts",
   weft_expired_request_duration_seconds: "the same",
   weft_internal_errors_total: "a bug, or there is none to show",
+  weft_store_write_failures_total: "somebody locks the store: test/control-plane/store-failure.test.ts",
 };
 
 test("all of them were seen to move", () => {

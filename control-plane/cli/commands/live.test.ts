@@ -104,6 +104,22 @@ test("tap shows how a call of gRPC ended, whose status says nothing", async () =
   expect(stdout).toMatch(/ {2}200 INTERNAL {2}.*2 tries \(200 UNAVAILABLE\)/);
 });
 
+test.each([
+  [{ name: "deadline", value: 6000.4 }, "deadline 6.00s"],
+  [{ name: "fault-delay", subject: "default/slow", value: 20 }, "fault-delay default/slow 20.0ms"],
+  [{ name: "fault-abort", subject: "default/bad", value: 503 }, "fault-abort default/bad status 503"],
+  [{ name: "rate-limit", subject: "default/orders 0", value: 1 }, "rate-limit default/orders 0 refused"],
+  [{ name: "concurrency-limit", subject: "default/orders" }, "concurrency-limit default/orders only reported"],
+  [{ name: "shedding" }, "shedding priority 0"],
+  [{ name: "hedge", subject: "10.0.0.1:1", value: 50 }, "hedge 10.0.0.1:1 after 50.0ms"],
+  [{ name: "retry-skipped", subject: "budget" }, "retry-skipped budget"],
+  [{ name: "of-tomorrow", subject: "x", value: 7 }, "of-tomorrow x 7"],
+])("tap says of the act %j what its number is", async (act, text) => {
+  const decisions = [{ ...DECISION, acts: [act] }];
+  const { stdout } = await run(["tap", "orders", "--count", "1"], { tap: () => [{ sidecars: 1, decisions }] });
+  expect(stdout.trimEnd().endsWith(`  ${text}`)).toBe(true);
+});
+
 test.each(["no-route", "any"])("tap --reason %s is asked of the sidecars", async (reason) => {
   expect((await run(["tap", "orders", "--reason", reason, "--count", "1"])).code).toBe(0);
   const asked = controlPlane?.requests.find(({ method }) => method === "tap");

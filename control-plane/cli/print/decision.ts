@@ -90,10 +90,10 @@ function attemptNode(attempt: AttemptView, paint: Paint): TreeNode {
   const connection =
     connectMs === undefined ? (reused ? ", reused connection" : "") : `, connected in ${time(connectMs)}`;
   const words = printable(
-    `after ${time(startMs)}, took ${time(durationMs)}${connection}${detail === undefined ? "" : `: ${detail}`}`,
+    `begun at ${time(startMs)}, took ${time(durationMs)}${connection}${detail === undefined ? "" : `: ${detail}`}`,
   );
   return {
-    label: `${kind} ${printable(`${address} (${of})`)}: ${paint(isGood ? "green" : "red", printable(came))} ${words}`,
+    label: `${kind} ${printable(`${address} (${of})`)}: ${paint(isGood ? "green" : "red", printable(came))}, ${words}`,
   };
 }
 
@@ -112,13 +112,25 @@ function actNodes(acts: readonly ActView[]): TreeNode[] {
   return [{ label: "policies that acted", children: acts.map((act) => ({ label: printable(actText(act)) })) }];
 }
 
-function actText({ name, subject, value }: ActView): string {
-  return [
-    name,
-    ...(subject === undefined ? [] : [subject]),
-    ...(value === undefined ? [] : [String(rounded(value))]),
-  ].join(" ");
+/** A value of 0 is left out on the wire. */
+function actText({ name, subject, value = 0 }: ActView): string {
+  const said = ACT_VALUES[name]?.(value) ?? (value === 0 ? "" : String(value));
+  return [name, subject ?? "", said].filter((word) => word !== "").join(" ");
 }
+
+const refusedOrNot = (value: number): string => (value === 1 ? "refused" : "only reported");
+
+/** What the number of an act says; those of other acts have none. */
+const ACT_VALUES: Readonly<Record<string, (value: number) => string>> = {
+  "rate-limit": refusedOrNot,
+  "concurrency-limit": refusedOrNot,
+  "concurrency-queue": (waitedMs) => time(waitedMs),
+  shedding: (priority) => `priority ${priority}`,
+  "fault-delay": (delayMs) => time(delayMs),
+  "fault-abort": (status) => `status ${status}`,
+  deadline: (leftMs) => time(leftMs),
+  hedge: (afterMs) => `after ${time(afterMs)}`,
+};
 
 const TIME_OF_DAY = 11;
 
@@ -173,8 +185,4 @@ function statusStyle({ status, reason, grpcStatus = "OK" }: DecisionView): Style
 
 function time(milliseconds: number): string {
   return milliseconds >= 1_000 ? `${(milliseconds / 1_000).toFixed(2)}s` : `${milliseconds.toFixed(1)}ms`;
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 100) / 100;
 }
