@@ -81,6 +81,8 @@ export async function startControlPlane(settings: Settings, clock: Clock, log: L
 async function startOn(opened: Store, settings: Settings, clock: Clock, log: Log): Promise<RunningControlPlane> {
   const metrics = new MetricsRegistry();
   const failedWrites = metrics.counter("weft_store_write_failures_total", "Writes to the store that failed.");
+  // There from the start, so that the first failure is a rise.
+  failedWrites.add({}, 0);
   const { store, lastWriteFailure } = watchWrites(opened, clock, () => failedWrites.add());
   const rulebook = await Rulebook.open(store.rules, clock);
   const registry = new Registry({ clock, leaseMs: LEASE_MS, lingerMs: IMPLIED_SERVICE_LINGER_MS });
