@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import type { Flushable, FlushQueue } from "./flush-queue.ts";
 import { latin1 } from "./latin1.ts";
 import { type SocketMode, SocketOutput } from "./socket-output.ts";
+import { COPIED_BY_WORDS_MAX, WORD_BYTES } from "./turn.ts";
 
 /** More is written at once: a turn that reads much must not gather all of it. */
 const GATHER_LENGTH_MAX = 16 * 1024;
@@ -26,9 +27,6 @@ interface KeptReads {
   letGo(): void;
 }
 
-/** Up to it reads are copied by words, which takes less than a call (see HeldReads). */
-const COPIED_BY_WORDS_MAX = 256;
-const WORD_BYTES = 8;
 /** Views of the wire are kept by their length, up to this. */
 const VIEWS_MAX = 1_024;
 

@@ -7,9 +7,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-// Of a machine with ten times as much to do as it can: what is waited for in vain fails late, what is only slow does not.
-const READY_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 40_000;
+const STOP_TIMEOUT_MS = 20_000;
+/** Of a machine with ten times as much to do as it can: what is waited for in vain fails late, what is only slow does not. */
 const PATIENCE_MS = 60_000;
 const FREE_PORTS = { from: 20_000, to: 32_000 } as const;
 export const REPOSITORY = resolve(import.meta.dirname, "..");

@@ -1,6 +1,5 @@
 // One connection to an endpoint: a socket that a pool owns and that one attempt at a time uses. Moves bytes; knows
 // nothing of messages.
-
 import type { Socket } from "node:net";
 import type { HostPort } from "../../runtime/address.ts";
 import { isLocalFailure } from "../../runtime/local-failure.ts";
@@ -8,8 +7,7 @@ import { isSelfConnected, SELF_CONNECTED } from "../../runtime/self-connection.t
 import type { ByteReader } from "../../runtime/shared-socket.ts";
 import { type TimerOwner, WheelTimer } from "../../runtime/timer-wheel.ts";
 import type { HeldReader, HeldReads } from "../../runtime/turn.ts";
-import type { Prepared } from "../../runtime/turn-writer.ts";
-import { TurnWriter } from "../../runtime/turn-writer.ts";
+import { type Prepared, TurnWriter } from "../../runtime/turn-writer.ts";
 import { connectToEndpoint } from "./endpoint-socket.ts";
 import type { PoolTools } from "./tools.ts";
 

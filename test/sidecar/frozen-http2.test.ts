@@ -25,7 +25,7 @@ const SERVER = join(REPOSITORY, "test/grpc-interop/server.ts");
  * busy machine would make a server that is well look frozen.
  */
 const KEEP_ALIVE = "keepAlive: { interval: 400ms, timeout: 1500ms }";
-const FOUND_WITHIN_MS = 20_000;
+const FOUND_WITHIN_MS = 10_000;
 
 function policy(spec: string): string {
   return `apiVersion: weft.mesh/v1
