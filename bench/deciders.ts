@@ -61,7 +61,8 @@ async function nanosecondsOf(policy: string, turns: number): Promise<number> {
       const member = chooseEndpoint(cluster, cluster.set, [], hash, state.now(), current.tools);
       if (member === undefined || !state.isWatching) continue;
       const endpoint = member.state.breaker?.admit() ?? 0;
-      state.report(member.state, { service, endpoint }, "success", state.now() - 1);
+      const nowMs = state.now();
+      state.report(member.state, { service, endpoint }, "success", { startedMs: nowMs - 1 }, nowMs);
     }
   };
   decide(WARM_UP);

@@ -5,9 +5,12 @@ import type { Clock, Timer } from "./clock.ts";
 export class TurnClock implements Clock {
   readonly #clock: Clock;
   #isHeld = false;
-  /** Whether it has been asked in this turn, and what it said. */
-  #isRead = false;
-  #heldMs = 0;
+  /**
+   * What it said when it was first asked in this turn. Where a field has held something else than numbers V8 keeps numbers with
+   * fractions in it as objects: here one for a turn, which is handed on from call to call. Of a field that only ever held numbers each call
+   * that gets it makes an object (13 for a request).
+   */
+  #heldMs: number | undefined = undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -20,16 +23,16 @@ export class TurnClock implements Clock {
 
   release(): void {
     this.#isHeld = false;
-    this.#isRead = false;
+    this.#heldMs = undefined;
   }
 
   now(): number {
-    if (this.#isRead) return this.#heldMs;
+    return this.#heldMs ?? this.#read();
+  }
+
+  #read(): number {
     const nowMs = this.#clock.now();
-    if (this.#isHeld) {
-      this.#isRead = true;
-      this.#heldMs = nowMs;
-    }
+    if (this.#isHeld) this.#heldMs = nowMs;
     return nowMs;
   }
 

@@ -121,25 +121,33 @@ export class ClusterState {
     return this.#readsLoad;
   }
 
-  /** An attempt at `endpoint` that began at `startedMs` failed, or its answer began. */
+  /** An attempt at `endpoint` failed, or its answer began. @param attempt when it began, by the clock */
   report(
     endpoint: EndpointState,
     tickets: BreakerTickets,
     outcome: AttemptOutcome,
-    startedMs: number,
-    nowMs: number = this.#clock.now(),
+    attempt: { readonly startedMs: number },
+    nowMs: number,
   ): void {
-    const verdict = verdictOf(outcome);
-    this.breaker?.settle(tickets.service, verdict, nowMs);
-    endpoint.breaker?.settle(tickets.endpoint, verdict, nowMs);
+    this.#settle(endpoint, tickets, verdictOf(outcome), nowMs);
     if (outcome === "none") return;
     if (outcome !== "outrun") this.#detector?.report(endpoint.outlier, outcome, nowMs);
     // A failure is often fast; it must not make its endpoint look like the best of all.
     const { latency } = endpoint;
-    const latencyMs = nowMs - startedMs;
+    const latencyMs = nowMs - attempt.startedMs;
     // What was outrun would have taken longer still: left out, the percentile would sink with every copy.
     if (outcome === "success" || outcome === "outrun") this.percentile?.observe(latencyMs);
     latency.observe(outcome === "success" ? latencyMs : Math.max(latencyMs, latency.estimateMs(nowMs)), nowMs);
+  }
+
+  /** An attempt that breakers let through is not made. */
+  giveBack(endpoint: EndpointState, tickets: BreakerTickets, nowMs: number): void {
+    this.#settle(endpoint, tickets, "none", nowMs);
+  }
+
+  #settle(endpoint: EndpointState, tickets: BreakerTickets, verdict: Verdict, nowMs: number): void {
+    this.breaker?.settle(tickets.service, verdict, nowMs);
+    endpoint.breaker?.settle(tickets.endpoint, verdict, nowMs);
   }
 
   /** For services where nobody is told how attempts end: no connection to `endpoint` could be made. */

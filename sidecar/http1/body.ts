@@ -80,7 +80,7 @@ export class BodyDecoder implements BodyReader {
 
   /** Hands out the wire form instead of the content, unless some of that is out already. */
   useWireForm(): void {
-    if (this.#isWire || this.#hasBegun) return;
+    if (this.#isWire || this.#hasBegun || this.isDone) return;
     this.#isWire = true;
     if (this.#state === CHUNKS) this.#chunks.begin(true);
   }
@@ -176,6 +176,9 @@ export class BodyDecoder implements BodyReader {
     return REFUSED;
   }
 }
+
+/** Of all messages without a body: done from the start, and nothing of it changes. */
+export const NO_BODY: BodyDecoder = new BodyDecoder();
 
 /** For bodies that are whole within one read, and one for each that is not. */
 export const bodyDecoders: SharedBy<Http1Limits, BodyDecoder> = new SharedBy((limits) => new BodyDecoder(limits));

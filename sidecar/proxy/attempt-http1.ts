@@ -48,11 +48,11 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
   }
 
   pauseReading(): void {
-    this.#connection?.socket.pause();
+    this.#connection?.pauseReading();
   }
 
   resumeReading(): void {
-    this.#connection?.socket.resume();
+    this.#connection?.resumeReading();
   }
 
   endTunnelWrites(): void {
@@ -83,7 +83,7 @@ export class Http1Attempt extends Attempt implements PoolWaiter {
     if (this.state === "waiting") member.state.pool.cancel(this);
     if (connection === undefined) return;
     // A socket that was paused for a slow client must read again, or its close would never be seen.
-    if (connection.socket.isPaused()) connection.socket.resume();
+    connection.resumeReading();
     // A tunnel that is given up before its end: an orderly close would tell the endpoint that all has come.
     if (this.state === "tunnel" && connection.state === "leased") connection.reset();
     member.state.pool.release(connection, isReusable);

@@ -97,7 +97,7 @@ export abstract class Attempt implements TimerOwner {
     this.#awaitsTrailers = false;
     this.#isReported = this.cluster === undefined;
     member.state.activeRequests++;
-    if (timeoutMs > 0) this.#wheel.arm(this.#timer, timeoutMs, this.record.startedMs);
+    if (timeoutMs > 0) this.#wheel.arm(this.#timer, timeoutMs);
     this.lease(member, method, askedProtocols, isFresh);
   }
 
@@ -248,7 +248,7 @@ export abstract class Attempt implements TimerOwner {
     if (this.#isReported) return;
     this.#isReported = true;
     if (this.member !== undefined && this.cluster !== undefined)
-      this.cluster.report(this.member.state, this.tickets, outcome, this.record.startedMs, this.nowMs);
+      this.cluster.report(this.member.state, this.tickets, outcome, this.record, this.nowMs);
   }
 
   /** Lets go of connection, queue and timer. `member` stays for the record. */

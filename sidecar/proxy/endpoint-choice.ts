@@ -88,7 +88,7 @@ export class EndpointChoice implements HashSource {
     const { cluster } = this.#destination;
     const member = this.next(taken, undefined, tickets, nowMs);
     if (member === undefined || cluster === undefined || !taken.includes(member)) return member;
-    cluster.state.report(member.state, tickets, "none", 0);
+    cluster.state.giveBack(member.state, tickets, nowMs);
     return undefined;
   }
 

@@ -34,10 +34,6 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   state: ExchangeState = "idle";
   snapshot: Snapshot;
   readonly destination = new Destination();
-  /** Milliseconds of the clock at the end of the request head. */
-  startedMs = 0;
-  /** The same at the end of the last exchange. */
-  endedMs = 0;
   readonly direction: Direction;
   readonly record: ExchangeRecord;
   readonly tries: Tries;
@@ -82,6 +78,14 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     return this.tries.attempt;
   }
 
+  get startedMs(): number {
+    return this.record.startedMs;
+  }
+
+  get endedMs(): number {
+    return this.record.endedMs;
+  }
+
   get remoteAddress(): string {
     return this.#client.remoteAddress;
   }
@@ -105,12 +109,10 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   /**
    * The request head is complete. A request without content takes its next steps with the others of the turn; for any
    * other everything up to the upstream write may happen before this returns.
-   * @param nowMs the clock's time
    */
-  begin(nowMs: number): void {
+  begin(): void {
     this.state = "routing";
     this.#active.value++;
-    this.startedMs = nowMs;
     this.snapshot = this.#path.snapshots.current;
     beginRecord(this.#path, this);
     this.#status = 0;
@@ -139,11 +141,12 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   #forward(): void {
     const { cluster, idleTimeoutMs } = this.destination;
     if (cluster === undefined) return this.answer(failure("internal-error"), "");
-    const refusal = lowerTimeout(this, this.#path.clock) ?? this.#permit.acquire(cluster, this.startedMs);
+    const nowMs = this.#path.clock.now();
+    const refusal = lowerTimeout(this, this.#path.clock) ?? this.#permit.acquire(cluster, nowMs);
     if (refusal !== undefined) return this.answer(refusal, "");
     this.tries.begin(this.snapshot);
     if (idleTimeoutMs > 0) this.#client.setIdleTimeout(idleTimeoutMs);
-    this.deadline.begin(this.destination, this.isRequestComplete, this.startedMs);
+    this.deadline.begin(this.destination, this.isRequestComplete, this.record.hasWaited ? this.startedMs : nowMs);
     if (this.steps.areShared) this.steps.wait("send");
     else this.#tryNext(undefined);
   }
@@ -167,11 +170,11 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.#enterTunnel(200);
   }
 
-  /** @param trailers as of MessageOutlet.end @param nowMs the clock's time */
-  onRequestEnd(trailers: string, nowMs: number = this.#path.clock.now()): void {
+  /** @param trailers as of MessageOutlet.end */
+  onRequestEnd(trailers: string): void {
     this.tries.endRequest(trailers);
     if (this.state === "trying" || this.state === "backing-off" || this.state === "responding")
-      this.deadline.run(this.destination, nowMs);
+      this.deadline.run(this.destination, this.#path.clock.now());
   }
 
   onAttemptDrain(): void {
@@ -223,13 +226,12 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.tries.countOutcome("answered");
     this.#relay.end(trailers);
     this.#client.outlet.flush();
-    this.endedMs = this.attempt.nowMs;
     this.steps.wait("finish");
   }
 
   /** The whole answer is on its way. */
   #finish(): void {
-    this.#end(this.#status, undefined, this.endedMs);
+    this.#end(this.#status);
     this.#client.onExchangeDone(!this.#relay.closes);
   }
 
@@ -361,15 +363,15 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     else this.#client.reset();
   }
 
-  /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own @param endedMs default: now */
-  #end(status: number, cause?: Failure, endedMs = this.attempt.nowMs): void {
+  /** Counts it and lets go of everything. @param cause undefined: the answer is the endpoint's own */
+  #end(status: number, cause?: Failure): void {
     this.steps.clear();
     this.#hold?.cancel();
     this.deadline.cancel();
     const wasTunnel = this.#tunnel?.end() === true;
     this.#permit.release();
     this.#active.value--;
-    this.endedMs = endedMs;
+    this.record.endedMs = this.attempt.nowMs;
     recordExchange(this.#path, this, status, cause);
     this.state = "idle";
     this.tries.clear();

@@ -19,6 +19,8 @@ export function replacedKinds(fields: HopFields): number {
  */
 export const TIME_DIGITS_MAX = 9;
 const TOLD_MAX_MS = 10 ** TIME_DIGITS_MAX - 1;
+/** What a sum and a difference of times may be short of the number: 15 s are told as 15000, and not as 14999 now and then. */
+const ROUNDING_MS = 0.001;
 
 let lastCount = 0;
 let lastLeftMs = -1;
@@ -33,7 +35,7 @@ let lastLines = "";
  */
 export function hopLines(fields: HopFields, count: number, leftMs: number, isGrpc: boolean): string {
   if (fields === "none") return "";
-  const whole = leftMs === Number.POSITIVE_INFINITY ? 0 : Math.max(1, Math.floor(leftMs));
+  const whole = leftMs === Number.POSITIVE_INFINITY ? 0 : Math.max(1, Math.floor(leftMs + ROUNDING_MS));
   const shown = fields === "all" ? count : 0;
   if (shown === lastCount && whole === lastLeftMs && isGrpc === lastIsGrpc) return lastLines;
   lastCount = shown;

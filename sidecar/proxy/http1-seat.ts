@@ -1,7 +1,7 @@
 // The seat of a client that speaks HTTP/1.1: reads its requests one after the other and hands each to the exchange;
 // answers leave in the order of the requests, because the next one is not begun before. Bytes that come early are held,
 // bounded by not reading on. Seats serve connection after connection. Not routing and not answers.
-import { BodyDecoder } from "../http1/body.ts";
+import { BodyDecoder, NO_BODY } from "../http1/body.ts";
 import { NEEDS_MORE, REFUSED, type Refusal } from "../http1/contract.ts";
 import { RequestDecoder } from "../http1/decoder.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -29,11 +29,14 @@ const QUIET_MS = 1_000;
 export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
   readonly outlet = new Outlet();
   readonly http2Head = undefined;
-  readonly body: BodyDecoder;
+  /** Of the request in progress. */
+  body: BodyDecoder = NO_BODY;
   readonly content: TurnContent;
   readonly #room: SeatRoom<Http1Seat>;
   readonly #path: DataPath;
   readonly #decoder: RequestDecoder;
+  /** From the first request with content on. */
+  #ownBody: BodyDecoder | undefined = undefined;
   readonly #exchange: Exchange;
   readonly #timer: PhaseTimer;
   readonly #quietMs: number;
@@ -53,7 +56,6 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
     this.#path = path;
     this.#quietMs = Math.min(QUIET_MS, path.limits.clientIdleTimeoutMs);
     this.#decoder = new RequestDecoder(path.http1Limits);
-    this.body = new BodyDecoder(path.http1Limits);
     this.#exchange = new Exchange(this, path, router);
     this.#timer = new PhaseTimer(this, path.wheel, this.#exchange.tries);
     this.content = new TurnContent(this, this.#exchange.steps, path.turn);
@@ -134,16 +136,21 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
     }
     if (at === REFUSED) return this.#refuse(this.#decoder.refusal, end);
     const head = this.#decoder.head;
-    this.body.begin(head.framing, head.contentLength, "data", "downstream");
+    this.body = head.framing === "none" ? NO_BODY : this.#beginBody(head);
     this.#discarded = 0;
     const isComplete = this.body.isDone;
     this.#state = isComplete ? "answering" : "body";
     this.#policyIdleMs = this.#path.limits.streamIdleTimeoutMs;
-    const nowMs = this.#path.clock.now();
-    this.#timer.arm("stream", isComplete ? this.#policyIdleMs : this.#path.limits.bodyIdleTimeoutMs, nowMs);
+    this.#timer.arm("stream", isComplete ? this.#policyIdleMs : this.#path.limits.bodyIdleTimeoutMs);
     const waits = !isComplete && at < end && this.content.begin(bytes) && this.content.add(bytes, at, end, false);
-    this.#exchange.begin(nowMs);
+    this.#exchange.begin();
     return waits ? end : at;
+  }
+
+  #beginBody({ framing, contentLength }: MessageHead): BodyDecoder {
+    this.#ownBody ??= new BodyDecoder(this.#path.http1Limits);
+    this.#ownBody.begin(framing, contentLength, "data", "downstream");
+    return this.#ownBody;
   }
 
   onContent(bytes: Buffer, start: number, end: number): void {
@@ -208,7 +215,7 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
 
   setIdleTimeout(idleMs: number): void {
     this.#policyIdleMs = idleMs;
-    if (this.body.isDone) this.#timer.changeStream(idleMs, this.#path.wheel.recentMs);
+    if (this.body.isDone) this.#timer.changeStream(idleMs);
   }
 
   onExchangeDone(mayKeepAlive: boolean): void {
@@ -246,7 +253,7 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
   #nextRequest(): void {
     this.#decoder.reset();
     this.#state = "head";
-    this.#timer.arm("idle", this.#quietMs, this.#exchange.endedMs);
+    this.#timer.arm("idle", this.#quietMs);
   }
 
   /** Goes on with what came early, now that there is somebody for it. */

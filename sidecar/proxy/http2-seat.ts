@@ -131,11 +131,9 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
       const hasBody = !isEnd && !head.isConnect && !head.upgrade;
       this.#hasEnded = isEnd;
       this.#state = hasBody ? "body" : "answering";
-      const { limits, clock } = this.#path;
-      const nowMs = clock.now();
-      this.#timer.arm("stream", hasBody ? limits.bodyIdleTimeoutMs : this.#policyIdleMs, nowMs);
+      this.#timer.arm("stream", hasBody ? this.#path.limits.bodyIdleTimeoutMs : this.#policyIdleMs);
       const waits = hasBody && this.content.begin(this.#owner.readBytes);
-      this.#exchange.begin(nowMs);
+      this.#exchange.begin();
       if (!waits) this.#awaitReadEnd();
     });
   }
@@ -249,10 +247,9 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
   }
 
   #completeRequest(trailers: string): void {
-    const nowMs = this.#path.clock.now();
     this.#state = "answering";
-    this.#timer.arm("stream", this.#policyIdleMs, nowMs);
-    this.#exchange.onRequestEnd(trailers, nowMs);
+    this.#timer.arm("stream", this.#policyIdleMs);
+    this.#exchange.onRequestEnd(trailers);
   }
 
   /** The head breaks a rule that HTTP/2 itself has not. */

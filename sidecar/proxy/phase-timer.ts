@@ -56,8 +56,8 @@ export class PhaseTimer implements TimerOwner {
   }
 
   /** A stream that is waited for has another time; a client that has ended its side meanwhile keeps its own. */
-  changeStream(delayMs: number, nowMs?: number): void {
-    if (this.phase === "stream" && this.delayMs !== delayMs) this.arm("stream", delayMs, nowMs);
+  changeStream(delayMs: number): void {
+    if (this.phase === "stream" && this.delayMs !== delayMs) this.arm("stream", delayMs);
   }
 
   /** Waits for nothing. */

@@ -46,11 +46,8 @@ interface RecordedExchange extends RoutedExchange {
 }
 
 /** The head of a request is complete: forgets the one before. */
-export function beginRecord(
-  path: DataPath,
-  { record, head, remoteAddress, snapshot, startedMs }: RecordedExchange,
-): void {
-  record.begin(head, remoteAddress, snapshot.revision, startedMs);
+export function beginRecord(path: DataPath, { record, head, remoteAddress, snapshot }: RecordedExchange): void {
+  record.begin(head, remoteAddress, snapshot.revision, path.clock.now());
   if (head.has(FIELD.xWeftDebug)) record.isDebugged = head.known(FIELD.xWeftDebug) === "1" && isLoopback(remoteAddress);
   const { trace } = record;
   if (path.tracing === undefined && trace.source === undefined) return;
@@ -177,7 +174,6 @@ export function recordRefusal(path: DataPath, direction: Direction, remoteAddres
 /** Completes the record with what routing and the end of the exchange left elsewhere, and shows it. */
 function tellObservers({ observers }: DataPath, exchange: RecordedExchange, status: number, cause?: Failure): void {
   const { record, destination, head } = exchange;
-  record.endedMs = exchange.endedMs;
   record.status = status;
   record.reason = cause?.reason ?? "";
   record.detail = cause?.detail ?? "";

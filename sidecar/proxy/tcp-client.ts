@@ -61,7 +61,7 @@ export class TcpClient implements ClientLink, Downstream, ByteReader, PhaseOwner
     this.#timer.arm("stream", path.limits.streamIdleTimeoutMs);
     socket.resume();
     this.#guard(() => {
-      this.#exchange.begin(path.clock.now());
+      this.#exchange.begin();
       this.#exchange.request.flush();
     });
   }

@@ -91,10 +91,8 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
    */
   next(again: EndpointMember | undefined): Failure | undefined {
     const { retry } = this;
-    const { record, startedMs } = this.#exchange;
     const kind = again === undefined ? this.#kind() : "fresh";
-    // The clock is not asked where no time can have passed.
-    const nowMs = kind === "first" && !record.hasWaited ? startedMs : this.#path.clock.now();
+    const nowMs = this.#path.clock.now();
     const member = this.choice.next(retry.tried, again, this.attempt.tickets, nowMs);
     if (member === undefined) return retry.lastFailure ?? this.choice.refusal;
     this.#start(this.attempt, member, kind, nowMs);
@@ -129,9 +127,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const { destination, deadline, record } = this.#exchange;
     const context = record.trace.source === undefined ? "" : record.trace.linesOf(attempt.record.spanId);
     if (destination.hopFields === "none") return context;
-    // It goes out when it began, or as soon as it has a connection: no look at the clock.
-    const nowMs = attempt.record.connectedMs || attempt.record.startedMs;
-    const leftMs = deadline.leftMs(destination, nowMs);
+    const leftMs = deadline.leftMs(destination, this.#path.clock.now());
     return context + hopLines(destination.hopFields, attempt.number, leftMs, destination.isGrpc);
   }
 
@@ -258,7 +254,7 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
     const member = this.choice.nextBeside(taken, copy.tickets, nowMs);
     if (member === undefined) return retry.skip(destination, "no-other-endpoint");
     if (!retry.acceptsHedge(destination, this.request.isWhole)) {
-      destination.cluster?.state.report(member.state, copy.tickets, "none", 0);
+      destination.cluster?.state.giveBack(member.state, copy.tickets, nowMs);
       return false;
     }
     retry.countRetry(destination, "hedge");

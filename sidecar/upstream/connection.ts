@@ -53,7 +53,9 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   readonly #answers: HeldReads;
   heldReads = 0;
   #error = "";
-  #hasEnded = false;
+  /** Ended or failed, by whichever side: no request may be written any more. */
+  #isGone = false;
+  #isPaused = false;
 
   constructor(owner: ConnectionOwner, target: HostPort, tools: PoolTools) {
     this.#owner = owner;
@@ -70,15 +72,29 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
     socket.on("drain", () => this.user?.onUpstreamDrain());
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error) => {
+      this.#isGone = true;
       this.#error = error.message;
       this.failedLocally = isLocalFailure(error);
     });
     socket.on("close", () => this.#onClose());
   }
 
-  /** Whether a request may be written: noticed here because 'close' comes a turn after the socket knows. */
+  /** Whether a request may be written: 'close' comes a turn after its cause. */
   get isUsable(): boolean {
-    return this.state !== "closed" && this.socket.writable && !this.#hasEnded;
+    return this.state !== "closed" && !this.#isGone;
+  }
+
+  /** Reads no more of an answer until `resumeReading`. */
+  pauseReading(): void {
+    this.#isPaused = true;
+    this.socket.pause();
+  }
+
+  /** Idempotent. */
+  resumeReading(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.socket.resume();
   }
 
   /** Bytes of a message as latin1 text. False when more should wait for onUpstreamDrain. */
@@ -114,11 +130,13 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
 
   /** No more is written; the endpoint may still send. */
   end(): void {
+    this.#isGone = true;
     this.#writer.end();
   }
 
   /** Cuts the connection so that the endpoint takes nothing that came for all that there is. */
   reset(): void {
+    this.#isGone = true;
     this.#writer.reset();
   }
 
@@ -139,6 +157,7 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   /** Cuts the connection at once; whoever uses or owns it is told by its close. */
   destroy(error = ""): void {
     if (error !== "" && this.#error === "") this.#error = error;
+    this.#isGone = true;
     if (!this.#writer.isResetting) this.socket.destroy();
   }
 
@@ -149,7 +168,7 @@ export class UpstreamConnection implements ByteReader, HeldReader, TimerOwner {
   }
 
   #onEnd(): void {
-    this.#hasEnded = true;
+    this.#isGone = true;
     this.#answers.settle(this);
     if (this.user === undefined) this.destroy();
     else this.user.onUpstreamEnd();

@@ -215,12 +215,12 @@ export class Pool implements ConnectionOwner, SocketKeeper {
     this.#idle.push(connection);
     const { wheel } = this.#tools;
     const idleMs = Math.min(this.#settings.idleTimeoutMs, connection.learntIdleMs);
-    // A little early does no harm: the peer's own time is what must not be met.
-    wheel.arm(connection.timer, idleMs, wheel.recentMs);
+    wheel.arm(connection.timer, idleMs);
   }
 
   /** The oldest one. @param isUsed for a connection that has carried requests: nobody is passed over unless another comes */
   #takeWaiter(isUsed = false): PoolWaiter | undefined {
+    if (this.#waiters.size === 0) return undefined;
     for (const waiter of this.#waiters) {
       if (isUsed && waiter.needsFresh) {
         if (this.#connecting > 0) continue;
