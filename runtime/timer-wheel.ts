@@ -20,9 +20,7 @@ const NEVER = -1;
 
 /** One timeout of one owner; built once with its owner and armed again and again. */
 export class WheelTimer {
-  readonly owner: TimerOwner;
-  /** Told to the owner, which may have several timers. */
-  readonly kind: number;
+  // First what arming looks at: it mostly lies in one line of the cache then.
   /** The tick at which it is due; NEVER while it is not armed. */
   dueTick = NEVER;
   /** The tick in whose slot it stands while linked: its due tick or an earlier one. */
@@ -30,6 +28,9 @@ export class WheelTimer {
   /** Both undefined exactly while it stands in no slot. */
   next: WheelTimer | undefined = undefined;
   previous: WheelTimer | undefined = undefined;
+  readonly owner: TimerOwner;
+  /** Told to the owner, which may have several timers. */
+  readonly kind: number;
 
   constructor(owner: TimerOwner, kind = 0) {
     this.owner = owner;

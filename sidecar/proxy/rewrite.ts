@@ -19,6 +19,7 @@ import { applyModifiers, type HopLines } from "./forwarding.ts";
 import { replacedKinds } from "./hop-fields.ts";
 import { editHead } from "./http2-edits.ts";
 import { readRequest } from "./http2-fields.ts";
+import { type KnownFields, knownFieldsOf } from "./known-fields.ts";
 
 /** Used within one call at a time. */
 const edits = new HeadEdits();
@@ -85,9 +86,30 @@ export class ForwardedHeads {
   /** What `textOf` says, in fields: valid until the next call for any exchange. The same for all attempts of a request. */
   fieldsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): Http2Head {
     const source = this.#client.http2Head;
+    if (source === undefined) return this.#readFields(settings, head, destination);
     this.#edit(settings, head, destination);
-    if (source === undefined) readRequest(head, edits, fields);
-    else editHead(source, edits, fields);
+    editHead(source, edits, fields);
+    return fields;
+  }
+
+  #readFields(settings: MeshResource["headers"], head: MessageHead, destination: Destination): Http2Head {
+    const { knownLine } = head;
+    const { section, present } = head.fields;
+    let known: KnownFields | undefined;
+    if (knownLine !== undefined && section !== undefined && this.isKnown(head, destination)) {
+      const lines = this.#linesFor(settings, head).of(head, destination.hopFields === "all");
+      const { hasOwnId, requestId } = this.#record;
+      const dropped = present & replacedKinds(destination.hopFields);
+      const memo = knownFieldsOf(knownLine);
+      if (memo.comeAgain(section, dropped, lines, hasOwnId)) {
+        const kept = memo.with(requestId);
+        if (kept !== undefined) return kept;
+        known = memo;
+      }
+    }
+    this.#edit(settings, head, destination);
+    readRequest(head, edits, fields);
+    known?.keep(fields);
     return fields;
   }
 
