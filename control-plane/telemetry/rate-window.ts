@@ -3,17 +3,26 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { TrafficDelta, TrafficLedger } from "./traffic-ledger.ts";
 
 const WINDOW_SECONDS = 30;
-/** Services that are followed at a time. */
-const WINDOWS_MAX = 10_000;
+/** Services, and services with backends, that are followed at a time. */
+export const WINDOWS_MAX = 10_000;
+/** At the bound, those without requests are looked for this often. */
+const SWEEP_SECONDS = 10;
 
 class Ring {
   readonly #counts = new Float64Array(WINDOW_SECONDS);
   #newest = -1;
+  #added = -1;
 
   add(second: number, requests: number): void {
     this.#moveTo(second);
     const slot = second % WINDOW_SECONDS;
     this.#counts[slot] = (this.#counts[slot] ?? 0) + requests;
+    this.#added = second;
+  }
+
+  /** Nothing was added in the window that ends with `second`. */
+  isSilent(second: number): boolean {
+    return second - this.#added >= WINDOW_SECONDS;
   }
 
   sum(second: number): number {
@@ -32,6 +41,7 @@ export class RateWindow {
   readonly #clock: Clock;
   readonly #rings = new Map<string, Ring>();
   readonly #startedMs: number;
+  #sweptSecond = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock, ledger: TrafficLedger) {
     this.#clock = clock;
@@ -64,12 +74,21 @@ export class RateWindow {
   }
 
   #addTo(key: string, atMs: number, requests: number): void {
+    const second = Math.floor(atMs / 1_000);
     let ring = this.#rings.get(key);
     if (ring === undefined) {
+      if (this.#rings.size >= WINDOWS_MAX) this.#forgetSilent(second);
       if (this.#rings.size >= WINDOWS_MAX) return;
       ring = new Ring();
       this.#rings.set(key, ring);
     }
-    ring.add(Math.floor(atMs / 1_000), requests);
+    ring.add(second, requests);
+  }
+
+  /** Not for every count of a mesh that is at the bound. */
+  #forgetSilent(second: number): void {
+    if (second < this.#sweptSecond + SWEEP_SECONDS) return;
+    this.#sweptSecond = second;
+    for (const [key, ring] of this.#rings) if (ring.isSilent(second)) this.#rings.delete(key);
   }
 }

@@ -2,8 +2,15 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { TrafficCount } from "../../proto/gen/weft/v1/discovery.ts";
 import { ManualClock } from "../../runtime/manual-clock.ts";
-import { RateWindow } from "./rate-window.ts";
-import { type TrafficDelta, TrafficLedger } from "./traffic-ledger.ts";
+import { RateWindow, WINDOWS_MAX } from "./rate-window.ts";
+import {
+  COUNT_NAME_CHARACTERS_MAX,
+  REPORT_COUNTS_MAX,
+  REPORTERS_MAX,
+  TOTALS_MAX,
+  type TrafficDelta,
+  TrafficLedger,
+} from "./traffic-ledger.ts";
 
 let clock: ManualClock;
 let ledger: TrafficLedger;
@@ -67,6 +74,68 @@ describe("reports", () => {
     for (const each of nonsense) ledger.report("web-1", "a", [each]);
     expect(deltas.flatMap(({ counts }) => counts)).toEqual([]);
   });
+});
+
+describe("what is remembered", () => {
+  const of = (backend: string, requests: number) => ({ ...count(requests), backend });
+  /** As many others as a sidecar may have, in reports of what is looked at. */
+  function reportOthers(requests: number): void {
+    for (let first = 0; first < TOTALS_MAX; first += REPORT_COUNTS_MAX)
+      ledger.report(
+        "web-1",
+        "a",
+        Array.from({ length: REPORT_COUNTS_MAX }, (_, index) => of(`other-${first + index}`, requests)),
+      );
+  }
+  const newOf = (backend: string) =>
+    deltas.flatMap(({ counts }) => counts.filter((each) => each.backend === backend).map(({ requests }) => requests));
+
+  it("of a sidecar has a bound: what it named longest ago goes, and is no burst when it is named again", () => {
+    ledger.report("web-1", "a", [of("old", 1_000)]);
+    reportOthers(1);
+    ledger.report("web-1", "a", [of("old", 1_001)]);
+    ledger.report("web-1", "a", [of("old", 1_003)]);
+    expect(newOf("old")).toEqual([2]);
+  });
+
+  it("is enough for as many as the bound says, all of which go on", () => {
+    reportOthers(1);
+    reportOthers(3);
+    expect(newOf("other-0")).toEqual([2]);
+    expect(newOf(`other-${TOTALS_MAX - 1}`)).toEqual([1, 2]);
+  });
+
+  it("is nothing of names that are too long", () => {
+    const long = "x".repeat(COUNT_NAME_CHARACTERS_MAX);
+    ledger.report("web-1", "a", []);
+    ledger.report("web-1", "a", [of(long, 5), of(`${long}x`, 5)]);
+    expect(deltas[0]?.counts.map(({ backend }) => backend)).toEqual([long]);
+  });
+
+  it("of sidecars that come and go has a bound, and those that report stay", () => {
+    ledger.report("web-1", "a", [count(10)]);
+    ledger.report("gone", "a", []);
+    for (let index = 0; index < REPORTERS_MAX - 1; index++) {
+      if (index === 1) ledger.report("web-1", "a", [count(10)]);
+      ledger.report(`passing-${index}`, "a", []);
+    }
+    expect(ledger.lastReportMs("gone")).toBeUndefined();
+    ledger.report("web-1", "a", [count(12)]);
+    expect(deltas.at(-1)?.counts.map(({ requests }) => requests)).toEqual([2]);
+  });
+});
+
+it("rates of new services are known however many services there were before", () => {
+  const rates = new RateWindow(clock, ledger);
+  const service = (name: string, requests: number) => ({ ...count(requests), service: name, backend: name });
+  ledger.report("web-1", "a", []);
+  const earlier = Array.from({ length: WINDOWS_MAX / 2 }, (_, index) => service(`default/s${index}`, 30));
+  ledger.report("web-1", "a", earlier);
+  ledger.report("web-1", "a", [service("default/late", 30)]);
+  expect(rates.perSecond("default/late")).toBe(0);
+  clock.advance(30_000);
+  ledger.report("web-1", "a", [service("default/new", 60)]);
+  expect(rates.perSecond("default/new")).toBe(2);
 });
 
 it("rates are requests a second over the last half minute", () => {

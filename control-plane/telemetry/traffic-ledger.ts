@@ -4,9 +4,16 @@
 import type { TrafficCount } from "../../proto/gen/weft/v1/discovery.ts";
 import { LATENCY_BUCKETS } from "../../rules/latency-buckets.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { WORKLOADS_MAX } from "../limits.ts";
 
 /** Counts of one report that are looked at. */
 export const REPORT_COUNTS_MAX = 5_000;
+/** Names in one count: a service, or a route with its kind and the index of a rule. */
+export const COUNT_NAME_CHARACTERS_MAX = 600;
+/** Counts that are remembered of one sidecar, and of its rules again as many; at least what one report brings. */
+export const TOTALS_MAX = 2 * REPORT_COUNTS_MAX;
+/** Sidecars whose totals are remembered: those that live, and as many that left lately. */
+export const REPORTERS_MAX = 2 * WORKLOADS_MAX;
 /** A sidecar that has been silent for this long is forgotten. */
 const FORGET_AFTER_MS = 300_000;
 
@@ -25,12 +32,13 @@ export interface TrafficDelta {
 interface Reporter {
   readonly incarnation: string;
   lastReportMs: number;
-  readonly totals: Map<string, TrafficCount>;
-  readonly routeTotals: Map<string, TrafficCount>;
+  readonly totals: Totals;
+  readonly routeTotals: Totals;
 }
 
 export class TrafficLedger {
   readonly #clock: Clock;
+  /** By workload, the one that has been silent for longest first. */
   readonly #reporters = new Map<string, Reporter>();
   readonly #listeners = new Set<(delta: TrafficDelta) => void>();
 
@@ -49,11 +57,12 @@ export class TrafficLedger {
     const sane = counts.slice(0, REPORT_COUNTS_MAX).filter(isSane);
     const saneRoutes = routes.slice(0, REPORT_COUNTS_MAX).filter(isSane);
     const known = this.#reporters.get(workload);
+    this.#reporters.delete(workload);
+    this.#forgetSilent(atMs);
     if (known === undefined || known.incarnation !== incarnation) {
-      this.#forgetSilent(atMs);
-      const reporter: Reporter = { incarnation, lastReportMs: atMs, totals: new Map(), routeTotals: new Map() };
-      increments(sane, reporter.totals);
-      increments(saneRoutes, reporter.routeTotals);
+      const reporter: Reporter = { incarnation, lastReportMs: atMs, totals: new Totals(), routeTotals: new Totals() };
+      reporter.totals.increments(sane);
+      reporter.routeTotals.increments(saneRoutes);
       this.#reporters.set(workload, reporter);
       return;
     }
@@ -61,10 +70,11 @@ export class TrafficLedger {
       workload,
       fromMs: known.lastReportMs,
       atMs,
-      counts: increments(sane, known.totals),
-      routes: increments(saneRoutes, known.routeTotals),
+      counts: known.totals.increments(sane),
+      routes: known.routeTotals.increments(saneRoutes),
     };
     known.lastReportMs = atMs;
+    this.#reporters.set(workload, known);
     for (const listener of this.#listeners) listener(delta);
   }
 
@@ -79,9 +89,41 @@ export class TrafficLedger {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Makes room for one more. */
   #forgetSilent(nowMs: number): void {
-    for (const [workload, { lastReportMs }] of this.#reporters)
-      if (nowMs - lastReportMs > FORGET_AFTER_MS) this.#reporters.delete(workload);
+    for (const [workload, { lastReportMs }] of this.#reporters) {
+      if (this.#reporters.size < REPORTERS_MAX && nowMs - lastReportMs <= FORGET_AFTER_MS) return;
+      this.#reporters.delete(workload);
+    }
+  }
+}
+
+/** The totals that one sidecar reported last. Past the bound those go of which nothing was heard for longest. */
+class Totals {
+  readonly #counts = new Map<string, TrafficCount>();
+  #hasForgotten = false;
+
+  /** What is new in `counts`, which are remembered. */
+  increments(counts: readonly TrafficCount[]): TrafficCount[] {
+    const added: TrafficCount[] = [];
+    for (const count of counts) {
+      const key = keyOf(count);
+      const before = this.#counts.get(key);
+      // What may have been known before begins with a baseline, or all that it ever counted would look like now.
+      if (before !== undefined || !this.#hasForgotten) added.push(increment(count, before));
+      this.#counts.delete(key);
+      this.#counts.set(key, count);
+    }
+    this.#forgetOldest();
+    return added.filter(({ requests }) => requests > 0);
+  }
+
+  #forgetOldest(): void {
+    for (const key of this.#counts.keys()) {
+      if (this.#counts.size <= TOTALS_MAX) return;
+      this.#counts.delete(key);
+      this.#hasForgotten = true;
+    }
   }
 }
 
@@ -89,16 +131,10 @@ function keyOf({ service, backend, version, route, mirror }: TrafficCount): stri
   return `${service} ${backend} ${version} ${route} ${mirror}`;
 }
 
-function isSane({ requests, failures, latency }: TrafficCount): boolean {
+function isSane({ service, backend, version, route, requests, failures, latency }: TrafficCount): boolean {
   const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
+  if ([service, backend, version, route].some((name) => name.length > COUNT_NAME_CHARACTERS_MAX)) return false;
   return isCount(requests) && isCount(failures) && failures <= requests && latency.length <= LATENCY_BUCKETS;
-}
-
-/** What is new since `totals`, which are brought up to date. */
-function increments(counts: readonly TrafficCount[], totals: Map<string, TrafficCount>): TrafficCount[] {
-  const added = counts.map((count) => increment(count, totals.get(keyOf(count))));
-  for (const count of counts) totals.set(keyOf(count), count);
-  return added.filter(({ requests }) => requests > 0);
 }
 
 /** A total that went down began anew: all of it is new. */
