@@ -26,8 +26,8 @@ export function reportTraffic(
   source: TrafficSource,
   send: (report: TrafficReport) => void,
 ): TrafficReports {
-  const sent = new Map<string, number>();
-  const sentRoutes = new Map<string, number>();
+  const changedCounts = changes();
+  const changedRoutes = changes();
   let isCounting = false;
   let isCancelled = false;
   const report = async (): Promise<void> => {
@@ -35,7 +35,7 @@ export function reportTraffic(
     isCounting = true;
     try {
       const { counts, routes } = await source.counts();
-      const report = { counts: changedSince(sent, counts), routes: changedSince(sentRoutes, routes) };
+      const report = { counts: changedCounts(counts), routes: changedRoutes(routes) };
       if (!isCancelled) send(report);
     } finally {
       isCounting = false;
@@ -65,11 +65,14 @@ export function reportTraffic(
   };
 }
 
-/** Those with requests since they were sent last. */
-function changedSince(sent: Map<string, number>, counts: readonly TrafficCount[]): TrafficCount[] {
-  const changed = counts.filter((count) => sent.get(keyOf(count)) !== count.requests);
-  for (const count of changed) sent.set(keyOf(count), count.requests);
-  return changed;
+/** Tells at each call which counts have others than at the one before; remembers no more than it was told then. */
+function changes(): (counts: readonly TrafficCount[]) => TrafficCount[] {
+  let before = new Map<string, number>();
+  return (counts) => {
+    const changed = counts.filter((count) => before.get(keyOf(count)) !== count.requests);
+    before = new Map(counts.map((count) => [keyOf(count), count.requests]));
+    return changed;
+  };
 }
 
 function keyOf({ service, backend, version, route, mirror }: TrafficCount): string {

@@ -5,9 +5,9 @@ import { BUCKET_BOUNDS_MS } from "../../rules/latency-buckets.ts";
 import { negotiateFormat } from "../../runtime/metrics-format.ts";
 import { BUCKETS_OF, bucketIn } from "./buckets.ts";
 import { renderMetrics, renderPrometheus } from "./exposition.ts";
-import { CELLS_MAX, CellFamily } from "./families.ts";
+import { CELLS_MAX, CellFamily, HISTOGRAMS_MAX } from "./families.ts";
 import { bucketOf, Histogram } from "./histogram.ts";
-import { Metrics } from "./metrics.ts";
+import { EGRESS_SERVICE, Metrics, SERIES_MAX } from "./metrics.ts";
 
 test("a duration falls into the first bucket whose bound is not below it", () => {
   for (const [index, boundMs] of BUCKET_BOUNDS_MS.entries()) {
@@ -121,6 +121,56 @@ test("past the bound of a family new labels share one cell", () => {
   expect(family.cell("two-past")).toBe(past);
   expect(family.cell("name-0")).not.toBe(past);
   expect(family.cells.entries.size).toBe(CELLS_MAX + 1);
+});
+
+test("a release of a service that was released often is counted by its own names", () => {
+  const metrics = new Metrics();
+  const cellsOf = (backend: string, kind: "request" | "rule" = "request") => {
+    const key = { service: "default/orders", backend, version: "", kind };
+    return Array.from({ length: 50 }, (_, rule) =>
+      metrics.trafficCell({ ...key, route: `HTTPRoute default/o ${rule}` }),
+    );
+  };
+  for (let release = 0; release * 50 < HISTOGRAMS_MAX; release++) {
+    cellsOf(`default/orders-v${release}`);
+    metrics.retain((name) => name === "default/orders" || name === `default/orders-v${release}`);
+  }
+  cellsOf("default/orders-next")[0]?.record(200, "", 1);
+  expect(renderPrometheus(metrics)).toMatch(
+    /weft_rollout_request_duration_seconds_count\{.*backend="default\/orders-next"/,
+  );
+});
+
+test("calls of gRPC to a version that is back are counted, and those to one that is gone forgotten", () => {
+  const metrics = new Metrics();
+  const call = () => metrics.series("outbound", "default/orders", "default/orders-v1", "v1").recordCode(0, "OK");
+  call();
+  metrics.retain((service) => service === "default/orders");
+  expect(renderPrometheus(metrics)).not.toContain("weft_grpc_requests_total{");
+  call();
+  expect(renderPrometheus(metrics)).toMatch(/weft_grpc_requests_total\{.*\} 1\n/);
+});
+
+test("what hosts outside of the mesh are counted in stays when services go", () => {
+  const metrics = new Metrics();
+  const attempts = metrics.attempts.cell(EGRESS_SERVICE, "answered");
+  metrics.retain(() => false);
+  attempts.value++;
+  expect(renderPrometheus(metrics)).toContain('weft_attempts_total{service="egress",outcome="answered"} 1');
+});
+
+test("series are remembered up to a bound, and counted by the same names past it", () => {
+  const metrics = new Metrics();
+  const first = metrics.series("outbound", "default/orders", "default/orders", "v0");
+  first.record(200, "", 1);
+  for (let version = 1; version < SERIES_MAX; version++)
+    metrics.series("outbound", "default/orders", "default/orders", `v${version}`);
+  expect(metrics.series("outbound", "default/orders", "default/orders", "v0")).toBe(first);
+  metrics.series("outbound", "default/orders", "default/orders", "one past");
+  const again = metrics.series("outbound", "default/orders", "default/orders", "v0");
+  expect(again).not.toBe(first);
+  for (const series of [first, again]) series.record(200, "", 1);
+  expect(renderPrometheus(metrics)).toMatch(/weft_requests_total\{.*version="v0".*\} 3\n/);
 });
 
 test("series of services that are gone are forgotten", () => {

@@ -12,6 +12,10 @@ export type Direction = "inbound" | "outbound";
 
 /** Service label of requests whose host the mesh does not know: callers choose hosts, so they cannot be labels. */
 export const UNKNOWN_SERVICE = "other";
+/** Service label of all hosts outside of the mesh. */
+export const EGRESS_SERVICE = "egress";
+/** Who asks for a series keeps it, so what is remembered of those of versions that are long gone may go. */
+export const SERIES_MAX = 4_096;
 
 const SERIES_LABELS = ["direction", "service", "backend", "version"];
 const DETAIL_LABELS = ["source", "route", "method"];
@@ -265,6 +269,7 @@ export class Metrics {
       const { requests, grpcRequests, requestDuration: duration, requestSize, responseSize, budget } = this;
       const families = { requests, grpcRequests, duration, requestSize, responseSize, budget };
       series = new RequestSeries(families, direction, service, backend, version);
+      if (this.#series.size >= SERIES_MAX) this.#series.clear();
       this.#series.set(key, series);
     }
     return series;
@@ -341,7 +346,6 @@ export class Metrics {
   /** Families whose first label is a service that is called. */
   #byService(): CellFamily[] {
     const attempts = [this.attempts, this.retries, this.retriesSkipped, this.hedges, this.mirrored, this.fallbacks];
-    attempts.push(this.rolloutRequests);
     return [...attempts, this.circuitTransitions, this.circuits, this.ejections, this.ejectionsRefused, this.probes];
   }
 
@@ -360,18 +364,26 @@ export class Metrics {
 
   /** Forgets the series of services that `isKnown` denies; called after a swap removed some. */
   retain(isKnown: (service: string) => boolean): void {
-    const isStale = (service: string): boolean => service !== UNKNOWN_SERVICE && !isKnown(service);
-    for (const [key, series] of this.#series) {
-      if (series.direction === "outbound" && isStale(series.service)) this.#series.delete(key);
+    const isStale = (service: string): boolean =>
+      service !== UNKNOWN_SERVICE && service !== EGRESS_SERVICE && !isKnown(service);
+    // Versions of a service come and go by the release while the service stays.
+    const isStalePair = (service = "", backend = ""): boolean =>
+      isStale(service) || (backend !== "" && isStale(backend));
+    for (const [key, { direction, service, backend }] of this.#series) {
+      if (direction === "outbound" && isStalePair(service, backend)) this.#series.delete(key);
     }
     const isStaleRequest = (values: readonly string[]) => values[0] === "outbound" && isStale(values[1] ?? "");
-    for (const family of [this.requests, this.requestDuration, this.requestSize, this.responseSize, this.grpcRequests])
+    for (const family of [this.requests, this.requestDuration, this.requestSize, this.responseSize])
       (family instanceof CellFamily ? family.cells : family.histograms).drop(isStaleRequest);
+    this.grpcRequests.cells.drop(
+      ([direction, service, backend]) => direction === "outbound" && isStalePair(service, backend),
+    );
     this.#foldExpired(isStaleRequest);
     for (const { cells } of [this.tunnelsOpened, this.tunnels, this.tunnelBytes]) cells.drop(isStaleRequest);
     for (const { histograms } of [this.attemptDuration, this.poolWait])
       histograms.drop((values) => isStale(values[0] ?? ""));
-    this.rolloutDuration.histograms.drop((values) => isStale(values[0] ?? ""));
+    for (const set of [this.rolloutRequests.cells, this.rolloutDuration.histograms])
+      set.drop(([service, backend]) => isStalePair(service, backend));
     for (const family of this.#byService()) family.cells.drop((values) => isStale(values[0] ?? ""));
     for (const family of [this.poolConnections, this.poolPending, this.endpoints, this.retryBudget])
       family.cells.drop((values) => isStale(values[0] ?? ""));

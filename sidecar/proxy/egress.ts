@@ -5,6 +5,7 @@ import { compilePolicy } from "../../rules/compile/policy.ts";
 import { type EgressVerdict, egressVerdict } from "../../rules/egress.ts";
 import { parseHostPort } from "../../runtime/address.ts";
 import { buildCluster, type Cluster, settleCluster } from "../cluster.ts";
+import { EGRESS_SERVICE } from "../observe/metrics.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { SeriesSource } from "./destination.ts";
 
@@ -30,9 +31,6 @@ export interface EgressEntry {
   readonly source: SeriesSource;
   readonly cluster: Cluster;
 }
-
-/** Label of all egress in the metrics: callers choose the hosts. */
-const EGRESS_SERVICE = "egress";
 
 export class EgressClusters {
   /** Least recently used first. */
