@@ -328,8 +328,9 @@ export class Fleet {
     return { live: this.#registry.workloads(), known: this.#registry.knownWorkloads() };
   }
 
+  /** What is done ahead of its revision has the number of the one before, whose sidecars are waited for as they were. */
   #rememberAffected(revision: number, ids: ReadonlySet<string>): void {
-    this.#affected.set(revision, ids);
+    this.#affected.set(revision, new Set([...(this.#affected.get(revision) ?? []), ...ids]));
     const oldest = this.#affected.keys().next().value;
     if (this.#affected.size > limits.TRACKED_REVISIONS_MAX && oldest !== undefined) this.#affected.delete(oldest);
   }

@@ -1,6 +1,7 @@
 // The loop around step.ts: documents, stored states and facts in; states stored, then weights committed as a revision,
 // then people told. Everything it does can be done again after a crash: the state is stored first, and a document whose
-// status differs from what its state says is corrected whenever that is noticed.
+// status differs from what its state says is corrected whenever that is noticed. Only what gives the canary no more than it
+// has is done when the store cannot be written, and stored when it can.
 import { qualifiedName } from "../../rules/diagnostic.ts";
 import type { Document } from "../../rules/document.ts";
 import type { RolloutSpec } from "../../rules/schema/rollout.ts";
@@ -16,15 +17,18 @@ import type { HttpCall } from "./http-call.ts";
 import { Notices } from "./notices.ts";
 import { hasExternalChecks, runChecks } from "./outside.ts";
 import { hasEnded, type RolloutState, type Transition } from "./phase.ts";
-import { planStep, statusFor, stepText } from "./plan.ts";
+import { planStep } from "./plan.ts";
+import { hasOtherTraffic, isAbout, keyOf, namespaceOf, versionsOf, webhooksOf } from "./release-document.ts";
+import { commitStatus, type EventDraft, writeState } from "./settle.ts";
 import { type ExternalResult, event, type Facts, settleCommand, startRollout, step } from "./step.ts";
-import { TrafficIntake, type Versions } from "./traffic-intake.ts";
+import { TrafficIntake } from "./traffic-intake.ts";
 
 /** Everything is looked at this often even if nobody reports. */
 const TICK_MS = 1_000;
 /** After a report, at once, but no more often than this: many callers must not mean many writes. */
 const REPORT_SPACING_MS = 500;
-const AUTHOR = "weft rollouts";
+/** Events of one release that wait for a store that can be written. */
+const DUE_MAX = 100;
 
 export interface ControllerOptions {
   readonly clock: Clock;
@@ -46,6 +50,8 @@ export interface Release {
   readonly lastEvent: RolloutEventRecord | undefined;
   /** Newest revision that the release made; 0 when that was before a restart. */
   readonly revision: number;
+  /** Why what is acted on could not be stored; "": it is stored. */
+  readonly notStored: string;
 }
 
 /** What is known of a release besides its document; only `state` is stored. */
@@ -56,6 +62,9 @@ interface Running {
   readonly intake: TrafficIntake;
   lastEvent: RolloutEventRecord | undefined;
   revision: number;
+  notStored: string;
+  /** What happened and is to be stored, too; empty while all is stored. */
+  due: readonly EventDraft[];
   /** Of the document when it was last seen: they are told of its deletion, too. */
   webhooks: readonly string[];
   external: External;
@@ -136,8 +145,8 @@ export class RolloutController {
   /** Does what a person says. Rejects with CommandRefusedError or NoSuchRolloutError. */
   command(key: string, word: Word): Promise<Release> {
     return this.#exclusively(async () => {
-      // What is known by now counts first, the word comes after it.
-      await this.#advance(this.#document(key));
+      // What is known by now counts first, the word comes after it: also where that could not be stored.
+      await this.#tryAdvance(this.#document(key));
       const { document, state } = this.release(key);
       const nowMs = this.#options.clock.wall();
       const told = obey(document.spec, state, word, nowMs);
@@ -163,15 +172,9 @@ export class RolloutController {
     return this.#exclusively(async () => {
       this.#lastSyncMs = this.#options.clock.now();
       const documents = this.#documents();
-      for (const document of documents) {
-        try {
-          await this.#advance(document);
-        } catch (error) {
-          this.#options.log.error({ err: error, rollout: keyOf(document) }, "a release could not be moved on");
-        }
-      }
+      for (const document of documents) await this.#tryAdvance(document);
       const kept = new Set(documents.map(keyOf));
-      for (const key of this.#running.keys()) if (!kept.has(key)) await this.#forget(key);
+      for (const key of this.#running.keys()) if (!kept.has(key)) await this.#attempt(key, this.#forget(key));
     });
   }
 
@@ -197,6 +200,19 @@ export class RolloutController {
     return result;
   }
 
+  #tryAdvance(document: Document<RolloutSpec>): Promise<void> {
+    return this.#attempt(keyOf(document), this.#advance(document));
+  }
+
+  /** What fails is tried again when everything is looked at the next time. */
+  async #attempt(key: string, work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.#options.log.error({ err: error, rollout: key }, "a release could not be moved on");
+    }
+  }
+
   async #advance(document: Document<RolloutSpec>): Promise<void> {
     const key = keyOf(document);
     const { clock } = this.#options;
@@ -209,78 +225,78 @@ export class RolloutController {
       return;
     }
     running.webhooks = webhooksOf(document);
-    const { lastAnalysis, step: index } = running.state;
+    const before = running.state;
     const facts = this.#facts(document, running, nowMs);
-    await this.#settle(document, step(document.spec, running.state, facts, nowMs, writer));
+    try {
+      await this.#settle(document, step(document.spec, before, facts, nowMs, writer));
+    } catch (error) {
+      // The state of before goes on, and what was learnt is not in it.
+      if (running.state === before) running.intake.giveBack(facts.sides, takenOf(document, before));
+      throw error;
+    }
     const { state } = running;
-    const isOfNoUse = state.isAlone || state.lastAnalysis !== lastAnalysis || state.step !== index;
+    const isOfNoUse = state.isAlone || state.lastAnalysis !== before.lastAnalysis || state.step !== before.step;
     if (isOfNoUse && running.external.name === "answered") running.external = { name: "idle" };
   }
 
   /** Stores a transition, then makes it true, then tells of it. */
   async #settle(document: Document<RolloutSpec>, { state, events }: Transition): Promise<void> {
-    const { store, clock } = this.#options;
+    const { clock, log, rulebook, store } = this.#options;
     const key = keyOf(document);
     const before = this.#running.get(key);
+    const shown = before?.shown;
     const isSame = before !== undefined && JSON.stringify(before.state) === JSON.stringify(state);
-    if (!isSame) {
-      const atMs = clock.wall();
-      const written = await store.write({
-        key,
-        body: JSON.stringify(state),
-        events: events.map((told) => ({ key, atMs, ...told })),
-        notify: webhooksOf(document),
-      });
+    if (!isSame || before.notStored !== "") {
+      const news = events.map((told) => ({ key, atMs: clock.wall(), ...told }));
+      const due = [...(before?.due ?? []), ...news].slice(-DUE_MAX);
+      const change = { key, body: JSON.stringify(state), events: due, notify: webhooksOf(document) };
+      const { written, problem } = await writeState(store, change, before?.state, state);
+      if (problem !== "" && before?.notStored === "")
+        log.error({ problem, rollout: key }, "a release is not stored: a restart would forget what it does now");
       const running = before ?? this.#run(state, document.metadata.namespace, undefined);
       if (hasOtherTraffic(before?.state, state)) running.intake.restart(versionsOf(document), clock.now());
       running.state = state;
-      running.lastEvent = written.at(-1) ?? running.lastEvent;
+      running.notStored = problem;
+      running.due = problem === "" ? [] : due;
+      running.lastEvent = written.at(-1) ?? lastOf(news) ?? running.lastEvent;
       this.#running.set(key, running);
       running.webhooks = webhooksOf(document);
-      this.#tell(running.webhooks, written);
+      this.#tell(running.webhooks, written, news);
     }
-    await this.#commitStatus(document, state);
+    const { revision, problem } = await commitStatus(rulebook, document, shown, state);
     const running = this.#running.get(key);
-    if (running !== undefined) running.shown = state;
+    if (running !== undefined) {
+      running.shown = state;
+      running.revision = revision ?? running.revision;
+      if (problem !== "") running.notStored = problem;
+    }
     if (!isSame) for (const listener of this.#listeners) listener(key);
   }
 
-  /** The weights of the state become a revision, unless they are in force already. */
-  async #commitStatus(document: Document<RolloutSpec>, state: RolloutState): Promise<void> {
-    const { rulebook } = this.#options;
-    const { namespace, name } = document.metadata;
-    await rulebook.exclusively(async () => {
-      const key = { kind: "Rollout", namespace, name };
-      const current = rulebook.get(key)?.document as Document<RolloutSpec> | undefined;
-      if (current === undefined || !isAbout(state, current.spec)) return;
-      const change = rulebook.planStatus(key, statusFor(current.spec, state));
-      if (change === undefined || change.operation === "unchanged") return;
-      const details = { author: AUTHOR, message: messageFor(current.spec, state), cause: "rollout" as const };
-      const revision = await rulebook.commit([change], details);
-      const running = this.#running.get(keyOf(document));
-      if (running !== undefined) running.revision = revision;
-    });
-  }
-
   async #forget(key: string): Promise<void> {
-    const author = this.#changes.takeDeleter(key);
     const running = this.#running.get(key);
-    if (running === undefined) return;
+    if (running === undefined) {
+      this.#changes.forgetDeleter(key);
+      return;
+    }
+    const author = this.#changes.deleterOf(key);
     const message = `the Rollout is gone; ${running.state.service} goes by its own rules again`;
     const deleted = event("deleted", message, author);
     const events = [{ key, atMs: this.#options.clock.wall(), ...deleted }];
     const written = await this.#options.store.write({ key, body: undefined, events, notify: running.webhooks });
+    this.#changes.forgetDeleter(key);
     this.#running.delete(key);
-    this.#tell(running.webhooks, written);
+    this.#tell(running.webhooks, written, events);
     for (const listener of this.#listeners) listener(key);
   }
 
-  #tell(webhooks: readonly string[], events: readonly RolloutEventRecord[]): void {
-    for (const told of events) this.#log(told);
-    this.#notices.send(events.flatMap((told) => webhooks.map((url) => ({ url, event: told }))));
+  /** @param news what is not in the log yet @param written what the store has by now, from where webhooks are told */
+  #tell(webhooks: readonly string[], written: readonly RolloutEventRecord[], news: readonly EventDraft[]): void {
+    for (const told of news) this.#log(told);
+    this.#notices.send(written.flatMap((told) => webhooks.map((url) => ({ url, event: told }))));
   }
 
-  #log({ key, type, message, author }: RolloutEventRecord): void {
+  #log({ key, type, message, author }: EventDraft): void {
     const level = type === "rolled-back" || type === "analysis-failed" ? "warn" : "info";
     this.#options.log[level]({ rollout: key, event: type, ...(author === "" ? {} : { author }) }, message);
   }
@@ -307,10 +323,9 @@ export class RolloutController {
   }
 
   #facts(document: Document<RolloutSpec>, running: Running, nowMs: number): Facts {
-    const { mirror } = planStep(document.spec, running.state.step);
     return {
       ...this.#endpoints(document),
-      sides: running.intake.take(mirror === undefined ? "requests" : "copies"),
+      sides: running.intake.take(takenOf(document, running.state)),
       external: this.#external(document, running, nowMs),
     };
   }
@@ -343,8 +358,8 @@ export class RolloutController {
     const key = keyOf(document);
     const running = this.#running.get(key);
     if (running === undefined || this.#changes.isDeleted(key)) return undefined;
-    const { shown: state, intake, lastEvent, revision } = running;
-    return { key, document, state, intake, lastEvent, revision };
+    const { shown: state, intake, lastEvent, revision, notStored } = running;
+    return { key, document, state, intake, lastEvent, revision, notStored };
   }
 
   #run(state: RolloutState, namespace: string, lastEvent: RolloutEventRecord | undefined): Running {
@@ -354,45 +369,20 @@ export class RolloutController {
       canary: qualifiedName(namespace, state.canary),
     };
     const intake = new TrafficIntake(versions, this.#options.clock.now());
-    return { state, shown: state, intake, lastEvent, revision: 0, external: { name: "idle" }, webhooks: [] };
+    const stored = { notStored: "", due: [] };
+    return { state, shown: state, intake, lastEvent, revision: 0, ...stored, external: { name: "idle" }, webhooks: [] };
   }
 }
 
 const NO_SIDE = { requests: 0, failures: 0, latency: [] };
 const NOTHING = { canary: NO_SIDE, stable: NO_SIDE };
 
-function webhooksOf({ spec }: Document<RolloutSpec>): string[] {
-  return (spec.notify ?? []).map(({ url }) => url);
+/** By what a canary is judged that answers nobody yet, and any other. */
+function takenOf({ spec }: Document<RolloutSpec>, { step: index }: RolloutState): "requests" | "copies" {
+  return planStep(spec, index).mirror === undefined ? "requests" : "copies";
 }
 
-function keyOf({ metadata }: Document): string {
-  return qualifiedName(metadata.namespace, metadata.name);
-}
-
-function namespaceOf(key: string): string {
-  return key.slice(0, key.indexOf("/"));
-}
-
-export function versionsOf({ metadata, spec }: Document<RolloutSpec>): Versions {
-  const qualified = (name: string) => qualifiedName(metadata.namespace, name);
-  return { service: qualified(spec.service), stable: qualified(spec.stable), canary: qualified(spec.canary) };
-}
-
-/** A release of other versions is another release. */
-function isAbout(state: RolloutState, { service, stable, canary }: RolloutSpec): boolean {
-  return state.service === service && state.stable === stable && state.canary === canary;
-}
-
-function hasOtherTraffic(before: RolloutState | undefined, after: RolloutState): boolean {
-  if (before === undefined) return true;
-  if (before.isAlone !== after.isAlone) return true;
-  return before.weight !== after.weight || before.step !== after.step || before.canary !== after.canary;
-}
-
-function messageFor(spec: RolloutSpec, { phase, step: index, weight, canary }: RolloutState): string {
-  if (phase.name === "promoted") return `${canary} is promoted`;
-  if (phase.name === "rolled-back") return `${canary} is rolled back: ${phase.reason}`;
-  const own = spec.steps[index];
-  const what = own === undefined ? "" : ` (${stepText(own)})`;
-  return `${canary} at ${weight} %, step ${index + 1} of ${spec.steps.length}${what}, ${phase.name}`;
+function lastOf(events: readonly EventDraft[]): RolloutEventRecord | undefined {
+  const last = events.at(-1);
+  return last && { ...last, sequence: 0 };
 }

@@ -4,11 +4,12 @@ import { countFrom, quantileMs } from "../../rules/latency-buckets.ts";
 import type { RolloutEventRecord } from "../store/contract.ts";
 import { judge, percentText } from "./analysis.ts";
 import { type AnalysisPlan, planAnalysis } from "./checks.ts";
-import { type Release, versionsOf } from "./controller.ts";
+import type { Release } from "./controller.ts";
 import type { Figures } from "./evidence.ts";
 import type { Surroundings } from "./facts.ts";
 import { hasEnded, type RolloutState } from "./phase.ts";
 import { planStep, type StepPlan, stepText } from "./plan.ts";
+import { versionsOf } from "./release-document.ts";
 import { stepTitle } from "./step.ts";
 
 /** Routes whose figures differ are named up to this number. */
@@ -27,7 +28,7 @@ export function describeRelease(release: Release, surroundings: Surroundings, no
   return {
     key: wireKey(release.key),
     ...{ service: state.service, stable: state.stable, canary: state.canary, phase: state.phase.name },
-    message: messageOf(release, callers.silent),
+    message: `${messageOf(release, callers.silent)}${storedText(release)}`,
     step: state.phase.name === "promoted" ? spec.steps.length + 1 : state.step + 1,
     steps: spec.steps.map((step, index) => ({ text: stepText(step), weight: planStep(spec, index).weight })),
     ...{ weight: state.weight, wantedWeight: state.isFull ? 100 : wanted.weight, mirror: wanted.mirror?.percent ?? 0 },
@@ -68,6 +69,10 @@ function messageOf({ document, state, intake }: Release, silent: readonly string
   const routes = brokenRoutes(intake.routes);
   const paused = phase.name === "paused" ? `paused (${PAUSED[phase.cause]}) at ` : "";
   return `${paused}step ${stepTitle(document.spec, state)}${routes}${missing}`;
+}
+
+function storedText({ notStored }: Release): string {
+  return notStored === "" ? "" : `; not stored, so a restart of the control plane would forget it: ${notStored}`;
 }
 
 const PAUSED = {

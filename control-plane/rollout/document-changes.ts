@@ -30,16 +30,17 @@ export class DocumentChanges {
 
   /** Who wrote it since it was asked last; "": nobody, or nobody knows. */
   takeWriter(key: string): string {
-    return take(this.#writers, key);
+    const author = this.#writers.get(key) ?? "";
+    this.#writers.delete(key);
+    return author;
   }
 
-  takeDeleter(key: string): string {
-    return take(this.#deleters, key);
+  deleterOf(key: string): string {
+    return this.#deleters.get(key) ?? "";
   }
-}
 
-function take(from: Map<string, string>, key: string): string {
-  const author = from.get(key) ?? "";
-  from.delete(key);
-  return author;
+  /** The deletion is acted on. */
+  forgetDeleter(key: string): void {
+    this.#deleters.delete(key);
+  }
 }

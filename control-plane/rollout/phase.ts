@@ -74,3 +74,15 @@ export interface Transition {
 export function hasEnded({ phase }: RolloutState): boolean {
   return phase.name === "promoted" || phase.name === "rolled-back";
 }
+
+/**
+ * May a release that cannot be stored go from one state to the other all the same? It may learn, pause and go back: what
+ * gives the canary no more than it has. After a crash it is where it was stored, as if it had waited for the store.
+ */
+export function maySettleUnstored(before: RolloutState, after: RolloutState): boolean {
+  const isOther = after.startedAtMs !== before.startedAtMs || after.steps !== before.steps;
+  if (isOther || after.step !== before.step || after.isFull !== before.isFull) return false;
+  if (after.weight > before.weight) return false;
+  const { name } = after.phase;
+  return name === before.phase.name || name === "paused" || name === "rolled-back";
+}

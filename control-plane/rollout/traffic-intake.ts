@@ -63,6 +63,13 @@ export class TrafficIntake {
     return sides;
   }
 
+  /** What was taken was of no use to anybody, and is there the next time. */
+  giveBack({ canary, stable }: Sides, of: "requests" | "copies"): void {
+    if (of === "copies") this.#mirrored = plus(this.#mirrored, canary);
+    else this.#canary = plus(this.#canary, canary);
+    this.#stable = plus(this.#stable, stable);
+  }
+
   /** By route and rule, since the step began. */
   get routes(): ReadonlyMap<string, Sides> {
     return this.#routes;

@@ -20,6 +20,8 @@ import {
 /** A stored document and what its body says. */
 export interface CurrentDocument extends StoredDocument {
   readonly document: Document;
+  /** It is acted on and not stored yet: the store has another body. */
+  readonly isAnticipated?: true;
 }
 
 /** What a change does, or would do, to one document. */
@@ -114,7 +116,7 @@ export class Rulebook {
       const document = withStatus(withAge(written, before?.document, now), before);
       const after = { body: canonicalJson(document), document };
       if (before === undefined) return { operation: "create", key, before, after };
-      return { operation: before.body === after.body ? "unchanged" : "update", key, before, after };
+      return { operation: operationOn(before, after.body), key, before, after };
     });
   }
 
@@ -124,7 +126,7 @@ export class Rulebook {
     if (before === undefined) return undefined;
     const document = { ...before.document, status };
     const body = canonicalJson(document);
-    return { operation: before.body === body ? "unchanged" : "update", key, before, after: { body, document } };
+    return { operation: operationOn(before, body), key, before, after: { body, document } };
   }
 
   /** What deleting `documents` would change. */
@@ -153,10 +155,26 @@ export class Rulebook {
     });
     this.#revision = revision;
     this.#documents = applyChanges(this.#documents, changes, revision, atMs);
-    const { author, cause } = details;
-    const committed: Committed = { revision, atMs: this.#clock.now(), changes, author, cause };
-    for (const listener of this.#listeners) listener(committed);
+    this.#tell(changes, details);
     return revision;
+  }
+
+  /**
+   * Makes an update true that could not be committed and cannot wait for it. There is no revision of it until a plan that is made
+   * later is committed; a restart forgets it. Call it as `commit`.
+   */
+  anticipate(change: PlannedChange, details: CommitDetails): void {
+    const { before, after } = change;
+    if (before === undefined || after === undefined || before.body === after.body) return;
+    const documents = new Map(this.#documents);
+    documents.set(documentTitle(change.key), { ...before, ...after, isAnticipated: true });
+    this.#documents = documents;
+    this.#tell([change], details);
+  }
+
+  #tell(changes: readonly PlannedChange[], { author, cause }: CommitDetails): void {
+    const committed: Committed = { revision: this.#revision, atMs: this.#clock.now(), changes, author, cause };
+    for (const listener of this.#listeners) listener(committed);
   }
 
   /** Calls back after every commit, in order, until the returned function is called. */
@@ -171,6 +189,10 @@ export function withAge(document: Document, before: Document | undefined, now: s
   if (document.metadata.creationTimestamp !== undefined) return document;
   const creationTimestamp = before?.metadata.creationTimestamp ?? now;
   return { ...document, metadata: { ...document.metadata, creationTimestamp } };
+}
+
+function operationOn(before: CurrentDocument, body: string): "unchanged" | "update" {
+  return before.body === body && before.isAnticipated !== true ? "unchanged" : "update";
 }
 
 /** A Rollout keeps its status while it is about the same versions. */

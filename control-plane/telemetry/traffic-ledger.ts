@@ -4,7 +4,6 @@
 import type { TrafficCount } from "../../proto/gen/weft/v1/discovery.ts";
 import { LATENCY_BUCKETS } from "../../rules/latency-buckets.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { WORKLOADS_MAX } from "../limits.ts";
 
 /** Counts of one report that are looked at. */
 export const REPORT_COUNTS_MAX = 5_000;
@@ -12,8 +11,8 @@ export const REPORT_COUNTS_MAX = 5_000;
 export const COUNT_NAME_CHARACTERS_MAX = 600;
 /** Counts that are remembered of one sidecar, and of its rules again as many; at least what one report brings. */
 export const TOTALS_MAX = 2 * REPORT_COUNTS_MAX;
-/** Sidecars whose totals are remembered: those that live, and as many that left lately. */
-export const REPORTERS_MAX = 2 * WORKLOADS_MAX;
+/** Sidecars whose totals are remembered: as many as may be registered, and as many that left lately. */
+export const REPORTERS_MAX = 20_000;
 /** A sidecar that has been silent for this long is forgotten. */
 const FORGET_AFTER_MS = 300_000;
 
