@@ -29,11 +29,13 @@ let rulebook: Rulebook;
 let controller: RolloutController;
 let clock: ManualClock;
 let traffic: TrafficLedger;
+let canaryEndpoints = 10;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "weft-controller-"));
   clock = new ManualClock();
   traffic = new TrafficLedger(clock);
+  canaryEndpoints = 10;
   await open();
 });
 
@@ -45,7 +47,7 @@ async function open(): Promise<void> {
     ...{ clock, rulebook, log: silentLog(), store: store.rollouts, traffic },
     call: createHttpCall(clock),
     surroundings: {
-      readyEndpoints: () => 1,
+      readyEndpoints: (service) => (service.endsWith("v2") ? canaryEndpoints : 10),
       callersOf: () => ({ reporting: 1, silent: [] }),
       rate: () => 0,
       rateTo: () => 0,
@@ -167,13 +169,11 @@ describe("while the store cannot be written", () => {
     expect(await types()).toEqual(["started", "paused", "resumed", "step"]);
   });
 
-  it("a canary that harms is rolled back by itself, whatever would have been its next step", async () => {
-    await apply("", RELEASE.replace("hold: 10m", "hold: 1ms"));
-    await controller.sync();
-    const freeDisk = fillDisk();
+  /** Two requests to each version, of which the canary fails a share. */
+  function reporter(): (share: number) => Promise<void> {
     const key = { service: "default/orders", version: "", route: "r", mirror: false, latency: [] };
     let [requests, failures] = [0, 0];
-    const report = (share: number) => {
+    return (share) => {
       requests += 2;
       failures += share * 2;
       traffic.report("web-1", "a", [
@@ -183,11 +183,36 @@ describe("while the store cannot be written", () => {
       clock.advance(1_000);
       return controller.sync();
     };
+  }
+
+  it("a canary that harms is rolled back by itself, whatever would have been its next step", async () => {
+    await apply("", RELEASE.replace("hold: 10m", "hold: 1ms"));
+    await controller.sync();
+    const freeDisk = fillDisk();
+    const report = reporter();
     for (let second = 0; second < 60; second++) await report(0);
     expect(controller.release(KEY).state).toMatchObject({ step: 0, weight: 20, phase: { name: "progressing" } });
     for (let second = 0; second < 60; second++) await report(1);
     expect(controller.release(KEY).state).toMatchObject({ weight: 0, phase: { name: "rolled-back" } });
     expect(weightInForce()).toBe(0);
+    freeDisk();
+  });
+
+  it("what comes while a release cannot go on is counted when it stays where it is", async () => {
+    canaryEndpoints = 1;
+    await apply();
+    await controller.sync();
+    const report = reporter();
+    for (let second = 0; second < 3; second++) await report(0);
+    const { weight, evidence } = controller.release(KEY).state;
+    expect([weight, evidence.step.canary.requests]).toEqual([10, 4]);
+    const freeDisk = fillDisk();
+    canaryEndpoints = 2;
+    for (let second = 0; second < 5; second++) await report(0);
+    expect(controller.release(KEY).state).toMatchObject({ weight: 10 });
+    canaryEndpoints = 1;
+    await report(0);
+    expect(controller.release(KEY).state.evidence.step.canary.requests).toBe(16);
     freeDisk();
   });
 

@@ -1,6 +1,7 @@
 // Bad days of a release, each with real processes: what breaks, what the release does about it, and what it says.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { cleanUp, eventually, temporaryFolder } from "../harness.ts";
 import { startSidecar } from "../mesh.ts";
@@ -154,6 +155,30 @@ describe("people", () => {
     expect(refused.code).toBe(2);
     expect(refused.stderr).toMatch(/steps\[1\]\.weight: weight 20 is below the 50 of a step before it/);
     expect(await mesh.status()).toMatchObject({ step: 1, weight: 60 });
+  });
+});
+
+describe("a store that cannot be written", () => {
+  it("does not keep a release from going back, and says what is not stored", async () => {
+    await mesh.release(LONG);
+    await eventually("v2 gets requests", async () => (await mesh.ask()) === "v2");
+    const other = new DatabaseSync(join(mesh.data, "weft.db"));
+    other.exec("BEGIN IMMEDIATE");
+    const refused = await mesh.weft("rollout", "promote", "orders");
+    const aborted = await mesh.weft("rollout", "abort", "orders");
+    const watched = await mesh.weft("rollout", "status", "orders", "--watch");
+    const { phase, message } = await mesh.status();
+    await mesh.settled();
+    const answers = new Set<string>();
+    for (let sent = 0; sent < 20; sent++) answers.add(await mesh.ask());
+    other.close();
+    expect([refused.code, aborted.code, phase]).toEqual([1, 0, "rolled-back"]);
+    expect([...answers]).toEqual(["v1"]);
+    expect(message).toMatch(/^all traffic is back at orders-v1: aborted by .*; not stored, .*: database is locked$/);
+    expect(aborted.stdout).toContain("not stored, so a restart of the control plane would forget it");
+    expect(watched.stdout).toContain("all traffic is back at orders-v1");
+    await mesh.until("it is stored", ({ message: now }) => !now.includes("not stored"));
+    expect((await mesh.events()).at(-1)?.type).toBe("rolled-back");
   });
 });
 
