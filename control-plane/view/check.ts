@@ -96,7 +96,7 @@ function checkStore({ store, data, storeFailure, storeFailedAtMs }: ControlPlane
   const failedAt = new Date(storeFailedAtMs).toISOString();
   const details = storeFailure === "" ? [] : [`its last write failed, at ${failedAt}: ${storeFailure}`];
   return finding(CONTROL_PLANE_GROUP, `store ${store}`, details, {
-    next: `until writes succeed no rule can be changed, and releases can be paused and aborted but go no further: see to the disk of ${data}`,
+    next: `no rule can be changed until writes succeed, and releases can be paused and aborted but go no further: see to the disk of ${data}`,
   });
 }
 
