@@ -23,7 +23,7 @@ export const ROLLOUT_COMMANDS: readonly CommandSpec[] = [
       { flags: "--canary <service>", help: "start: the new version", values: "service" },
       { flags: "--steps <weights>", help: "start: percentages, such as 5,25,50,100", values: "none" },
       { flags: "--hold <duration>", help: "start: time of each step but the last (default 2m)", values: "none" },
-      { flags: "--watch", help: "status: follow it to its end" },
+      { flags: "-w, --watch", help: "status: follow it to its end" },
       {
         flags: "--wait [duration]",
         help: "start, status --watch: return at the end, or after this time (default: however long it takes)",

@@ -2,6 +2,7 @@
 import { findKind, KINDS, kindNames } from "../../rules/kinds.ts";
 import { suggest } from "../../rules/suggest.ts";
 import { usageFailure } from "./failure.ts";
+import { hintForKind } from "./hints.ts";
 
 /**
  * The kind that a word means (`httproute`, `HTTPRoutes`, `hr`), whatever its case.
@@ -10,8 +11,10 @@ import { usageFailure } from "./failure.ts";
 export function resolveKind(word: string): string {
   const found = findKind(word);
   if (found !== undefined) return found.kind;
+  const near = didYouMean(word, kindNames());
   throw usageFailure(
-    `unknown kind "${word}"${didYouMean(word, kindNames())}`,
+    `unknown kind "${word}"${near}`,
+    ...(near === "" ? hintForKind(word) : []),
     `kinds are: ${KINDS.map((kind) => kind.toLowerCase()).join(", ")}`,
   );
 }

@@ -81,6 +81,60 @@ test.each([
   expect(result.stderr).toContain(next);
 });
 
+test.each([
+  [["apply", "rule.yaml"], "weft apply -f rule.yaml"],
+  [["apply", "a.yaml", "b.yaml", "c.yaml", "d.yaml"], "weft apply -f a.yaml -f b.yaml -f c.yaml ..."],
+  [["diff", "rules/"], "weft diff -f rules/"],
+  [["validate", "rule.yaml"], "weft validate -f rule.yaml"],
+  [["delete", "rule.yaml"], "weft delete -f rule.yaml"],
+  [["delete", "./rules/rule.yaml"], "weft delete -f ./rules/rule.yaml"],
+  [["rollback", "1"], "weft rollback --to 1"],
+  [["rollback", "--to-revision=1"], "--to"],
+  [["rollback", "--revision", "1"], "--to"],
+  [["create", "-f", "rule.yaml"], "weft apply -f FILE"],
+  [["apply", "-k", "rules/"], "kustomize build DIR | weft apply -f -"],
+  [["get", "pods"], "weft sidecars"],
+  [["get", "Endpoints"], "weft endpoints"],
+  [["get", "--context", "x"], "--server"],
+  [["services", "orders"], "weft describe service orders"],
+  [["status"], "weft check, or weft rollout status"],
+  [["promote", "orders", "--full"], "weft rollout promote orders --full"],
+  [["rollout", "orders", "status"], "weft rollout status orders"],
+  [["rollout", "get", "orders"], "weft rollout status orders"],
+  [["rollout", "start", "rule.yaml"], "weft rollout start -f rule.yaml"],
+  [["rollout", "start", "orders", "rule.yaml"], "weft rollout start orders -f rule.yaml"],
+  [["rollout", "status", "deployment/orders"], "weft rollout status orders"],
+  [["rollout", "promote", "orders", "2"], "weft rollout promote orders --step 2"],
+  [["rollout", "start", "--weight", "5"], "--steps"],
+  [["explain", "orders/api"], "weft explain GET orders/api"],
+  [["explain", "orders/api", "GET"], "weft explain GET orders/api"],
+])("%j is told what was meant", async (argv, meant) => {
+  const { code, stderr } = await runInMemory(argv);
+  expect(code).toBe(2);
+  expect(stderr.split("\n")[1]).toBe(`  did you mean: ${meant}`);
+});
+
+test.each([
+  [["apply", "--dry-run=client"], "--dry-run takes no value"],
+  [["get", "orders"], "documents are named by kind and name: KIND NAME"],
+  [["explain", "httproute"], "the fields of a kind are told by: weft schema httproute"],
+  [["rollout", "undo", "orders"], "to take back one that goes on: weft rollout abort orders"],
+  [["rollout", "history", "orders", "x"], "see: weft rollout --help"],
+  [["rollback", "yesterday"], "see: weft rollback --help"],
+  [["constructor"], "see: weft --help"],
+  [["check", "orders"], "see: weft check --help"],
+])("%j is told what comes next", async (argv, next) => {
+  const { code, stderr } = await runInMemory(argv);
+  expect(code).toBe(2);
+  expect(stderr.split("\n")[1]).toBe(`  ${next}`);
+});
+
+test("more words than a line can show are not all shown", async () => {
+  const files = Array.from({ length: 500 }, (_, index) => `rule-${index}.yaml`);
+  const { stderr } = await runInMemory(["apply", ...files]);
+  expect(stderr).toContain("too many arguments for 'apply': rule-0.yaml rule-1.yaml rule-2.yaml ...\n");
+});
+
 test.each([[["-o", "json"]], [["-ojson"]], [["--output=json"]], [["-o=json"]]])(
   "bad usage with %j is one JSON document too",
   async (output) => {

@@ -7,10 +7,12 @@ import { COMMANDS } from "./command-table.ts";
 import { stderrPaint } from "./emit.ts";
 import { CliFailure, EXIT, usageFailure } from "./failure.ts";
 import { Flags } from "./flags.ts";
+import { hintForCommand, hintForFlag, hintForWords, shownWords } from "./hints.ts";
 import { didYouMean } from "./kinds.ts";
 import { GLOBAL_OPTIONS, SERVER_DEFAULT, TIMEOUT_MS_DEFAULT } from "./options.ts";
 import { writeDiagnostics } from "./print/diagnostics.ts";
 import { printable, wantsColor } from "./print/text.ts";
+import { ROLLOUT_ACTIONS } from "./rollout-actions.ts";
 import type { Shell } from "./shell.ts";
 
 /** Short flags of any command that take a value. */
@@ -64,11 +66,11 @@ async function actWithoutCommand(program: Command, shell: Shell): Promise<void> 
   const [word, name] = program.args;
   if (word === "help" && name !== undefined) {
     const command = program.commands.find((known) => known.name() === name);
-    if (command === undefined) throw unknownCommand(name);
+    if (command === undefined) throw unknownCommand([name]);
     command.help();
   }
   if (word?.startsWith("-")) throw unknownFlag(word);
-  if (word !== undefined && word !== "help") throw unknownCommand(word);
+  if (word !== undefined && word !== "help") throw unknownCommand(program.args);
   if (program.opts()["version"] !== true) program.help();
   shell.stdout.write(`weft ${PROGRAM_VERSION}\n`);
 }
@@ -86,7 +88,20 @@ function buildCommand(
   addOptions(command, spec.options ?? [], "Flags:");
   addOptions(command, GLOBAL_OPTIONS, "Global flags:");
   command.addHelpText("after", examplesText(spec));
-  return command.action(() => act(spec, command));
+  return command.allowExcessArguments().action(() => {
+    refuseExcess(command);
+    return act(spec, command);
+  });
+}
+
+/** The parser would say how many words are too many, and not what to do with them. */
+function refuseExcess(command: Command): void {
+  const words = command.args.slice(command.registeredArguments.length);
+  if (words.length === 0 || command.registeredArguments.at(-1)?.variadic === true) return;
+  const name = command.name();
+  const line = [name, ...command.args.slice(0, command.registeredArguments.length)];
+  const message = `too many arguments for '${name}': ${shownWords(words)}`;
+  throw usageFailure(message, ...hintForWords(line, words), `see: weft ${name} --help`);
 }
 
 function configure(command: Command, shell: Shell): Command {
@@ -166,9 +181,13 @@ function serverAddress(text: string): string {
   return text.startsWith(":") ? `127.0.0.1${text}` : text;
 }
 
-function unknownCommand(word: string): CliFailure {
+/** @param words from that word on */
+function unknownCommand(words: readonly string[]): CliFailure {
+  const [word = ""] = words;
   const names = COMMANDS.filter((spec) => spec.hidden !== true).map((spec) => spec.name);
-  return usageFailure(`unknown command '${word}'${didYouMean(word, names)}`, "see: weft --help");
+  const hint = hintForCommand(words, ROLLOUT_ACTIONS);
+  const near = hint.length === 0 ? didYouMean(word, names) : "";
+  return usageFailure(`unknown command '${word}'${near}`, ...hint, "see: weft --help");
 }
 
 function unknownFlag(word: string): CliFailure {
@@ -183,8 +202,14 @@ function unknownFlag(word: string): CliFailure {
 function parserExit(error: CommanderError, argv: readonly string[], shell: Shell): number {
   if (error.exitCode === 0 || error.code === "commander.help") return EXIT.done;
   const message = error.message.replace(/^error: /, "").replace(/\n\((D)(.*)\)$/, " (d$2)");
-  const name = COMMANDS.find((spec) => argv.includes(spec.name))?.name;
-  return reportFailure(usageFailure(message, `see: weft ${name === undefined ? "" : `${name} `}--help`), argv, shell);
+  // The command is the first of its words: `rollout history` is no history.
+  const spec = argv.map((word) => COMMANDS.find(({ name }) => name === word)).find((found) => found !== undefined);
+  const flag = error.code === "commander.unknownOption" ? (/'([^']+)'/.exec(message)?.[1] ?? "") : "";
+  const known = [...(spec?.options ?? []), ...GLOBAL_OPTIONS].flatMap(({ flags }) => /--[\w-]+/.exec(flags) ?? []);
+  const hint = hintForFlag(spec?.name ?? "", flag, known);
+  const said = hint.length === 0 ? message : message.replace(/ \(did you mean .*\)$/, "");
+  const see = `see: weft ${spec === undefined ? "" : `${spec.name} `}--help`;
+  return reportFailure(usageFailure(said, ...hint, see), argv, shell);
 }
 
 /** Says what went wrong on stderr, and with `-o json` as the one document on stdout. */

@@ -6,6 +6,7 @@ import { reportChanges } from "../change-report.ts";
 import type { Invocation } from "../command.ts";
 import { withConnection } from "../connection.ts";
 import { type ExitCode, usageFailure } from "../failure.ts";
+import { looksLikeFile } from "../hints.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 import { parseTargets } from "../targets.ts";
 import { checkWaitFlag } from "../wait-flag.ts";
@@ -43,6 +44,8 @@ async function keysOf(invocation: Invocation): Promise<DocumentKey[]> {
     const sources = await readSources(paths, { recursive: flags.has("recursive"), shell });
     return sources.flatMap((source) => documentKeys(source, namespace));
   }
+  const file = args.find(looksLikeFile);
+  if (file !== undefined) throw usageFailure(`"${file}" is no document`, `did you mean: weft delete -f ${file}`);
   const targets = args.length === 0 ? [] : parseTargets(args);
   const keys = targets.flatMap(({ kind, names }) => names.map((name) => ({ kind, namespace, name })));
   if (keys.length === 0 || targets.some(({ names }) => names.length === 0)) {

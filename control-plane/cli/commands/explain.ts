@@ -1,11 +1,13 @@
 // weft explain: which route and rule a request would take, how it is split, which policies act, and why not others.
 import { METHODS } from "node:http";
+import { findKind } from "../../../rules/kinds.ts";
 import { hasErrors } from "../../view/diagnostic.ts";
 import { explainView } from "../../view/explain.ts";
 import type { Invocation } from "../command.ts";
 import { withConnection } from "../connection.ts";
 import { emit, stderrPaint } from "../emit.ts";
 import { CliFailure, EXIT, type ExitCode, usageFailure } from "../failure.ts";
+import { hintForExplain } from "../hints.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 import { writeDiagnostics } from "../print/diagnostics.ts";
 import { explainLines } from "../print/explain.ts";
@@ -18,8 +20,8 @@ export async function explain(invocation: Invocation): Promise<ExitCode> {
   if (flags.has("sidecar")) throw usageFailure("--sidecar goes with --trace");
   for (const [index, name] of ["method", "url"].entries())
     if (args[index] === undefined)
-      throw usageFailure(`missing required argument '${name}'`, "see: weft explain --help");
-  const request = { method: methodOf(args[0] ?? ""), url: urlOf(args[1] ?? ""), from: flags.text("from") ?? "" };
+      throw usageFailure(`missing required argument '${name}'`, ...hintOf(args), "see: weft explain --help");
+  const request = { method: methodOf(args), url: urlOf(args[1] ?? ""), from: flags.text("from") ?? "" };
   const headers = flags.texts("header").map(headerOf);
   const paths = flags.texts("filename");
   const sources = paths.length === 0 ? [] : await readSources(paths, { recursive: false, shell });
@@ -38,11 +40,16 @@ export async function explain(invocation: Invocation): Promise<ExitCode> {
 }
 
 /** Methods are case-sensitive (RFC 9110 section 9.1); `get` is what a person types when GET is meant. */
-function methodOf(text: string): string {
+function methodOf(args: readonly string[]): string {
+  const [text = ""] = args;
   const upper = text.toUpperCase();
   if (METHODS.includes(upper)) return upper;
   if (/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(text)) return text;
-  throw usageFailure(`"${text}" is no request method; expected one such as GET`);
+  throw usageFailure(`"${text}" is no request method; expected one such as GET`, ...hintOf(args));
+}
+
+function hintOf(args: readonly string[]): string[] {
+  return hintForExplain(args, (word) => findKind(word) !== undefined);
 }
 
 function urlOf(text: string): string {

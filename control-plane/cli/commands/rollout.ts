@@ -9,6 +9,7 @@ import type { Invocation } from "../command.ts";
 import { type Connection, withConnection } from "../connection.ts";
 import { emit, isForPeople, stderrPaint, writeLines } from "../emit.ts";
 import { CliFailure, EXIT, type ExitCode, usageFailure } from "../failure.ts";
+import { hintForAction, looksLikeFile } from "../hints.ts";
 import { didYouMean } from "../kinds.ts";
 import { NAMESPACE_DEFAULT } from "../options.ts";
 import { ageOf } from "../print/age.ts";
@@ -63,8 +64,12 @@ function dashed(flag: string): string {
 export async function rollout(invocation: Invocation): Promise<ExitCode> {
   const [word = ""] = invocation.args;
   const action = ROLLOUT_ACTIONS.find((known) => known === word);
-  if (action === undefined)
-    throw usageFailure(`unknown action '${word}'${didYouMean(word, ROLLOUT_ACTIONS)}`, "see: weft rollout --help");
+  if (action === undefined) {
+    const hint = hintForAction(invocation.args, ROLLOUT_ACTIONS);
+    const near = hint.length === 0 ? didYouMean(word, ROLLOUT_ACTIONS) : "";
+    throw usageFailure(`unknown action '${word}'${near}`, ...hint, "see: weft rollout --help");
+  }
+  refuseOtherNames(action, invocation.args[1] ?? "");
   for (const [flag, actions] of Object.entries(ACTIONS_OF_FLAGS))
     if (invocation.flags.has(flag) && !actions.includes(action))
       throw usageFailure(`--${dashed(flag)} does nothing for ${action}; it goes with: ${actions.join(", ")}`);
@@ -75,6 +80,15 @@ export async function rollout(invocation: Invocation): Promise<ExitCode> {
       throw advised(error, invocation);
     });
   });
+}
+
+/** Files stand behind a flag, and kinds are not said: it is a Rollout. */
+function refuseOtherNames(action: RolloutAction, name: string): void {
+  if (action === "start" && looksLikeFile(name))
+    throw usageFailure(`"${name}" is no name`, `did you mean: weft rollout start -f ${name}`);
+  if (!name.includes("/")) return;
+  const own = name.slice(name.lastIndexOf("/") + 1);
+  throw usageFailure(`"${name}" is no name`, `did you mean: weft rollout ${action} ${own}`);
 }
 
 /** What was refused, and what is not there, with the command that tells more. */
