@@ -147,7 +147,7 @@ async function startOn(opened: Store, settings: Settings, clock: Clock, log: Log
     await Promise.all([grpc.close(STOP_GRACE_MS), http.close()]);
     await rollouts.controller.stop();
     fleet.close();
-    await journal.flush();
+    await journal.close();
     registry.close();
     await store.close();
     log.info("stopped");

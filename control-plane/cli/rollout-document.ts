@@ -1,12 +1,13 @@
 // The Rollout document that `weft rollout start` begins with: the one of -f, or one made of flags.
 
+import type { ServiceSummary } from "../../proto/gen/weft/v1/fleet.ts";
 import type { RolloutKey } from "../../proto/gen/weft/v1/rollouts.ts";
 import { parseDuration } from "../../rules/durations.ts";
 import { hasEnded, rolloutView } from "../view/rollout.ts";
 import { CliFailure, usageFailure } from "./failure.ts";
+import type { Flags } from "./flags.ts";
 import { NAMESPACE_DEFAULT } from "./options.ts";
 import type { RolloutCall } from "./rollout-call.ts";
-import { parseServiceName } from "./service-name.ts";
 import { readSources, type SourceFile } from "./sources.ts";
 
 const HOLD_DEFAULT = "2m";
@@ -31,7 +32,12 @@ export async function releaseSource(call: RolloutCall): Promise<SourceFile | und
   if (service === undefined || canary === undefined) throw usageFailure("--service and --canary belong together");
   const steps = stepsOf(flags.text("steps"), flags.text("hold"));
   const namespace = invocation.namespace ?? NAMESPACE_DEFAULT;
-  const stable = flags.text("stable") ?? (await onlyOther(connection, service, canary, namespace));
+  const services = await servicesOf(connection, namespace);
+  const versions = services.find((known) => known.name === service)?.versions ?? [];
+  // A Service document may be called as a version is.
+  const isVersion = (named: string) => versions.includes(named) && !services.some((known) => known.name === named);
+  refuseVersions(flags, service, isVersion);
+  const stable = flags.text("stable") ?? onlyOther(service, canary, versions);
   const name = invocation.args[1] ?? service;
   await refuseWhileUnderWay(call, { namespace, name });
   const document = {
@@ -66,20 +72,27 @@ async function refuseWhileUnderWay({ connection, client }: RolloutCall, key: Rol
   });
 }
 
-/** The version that runs beside the canary, if it is the only one. */
-async function onlyOther(
+async function servicesOf(
   connection: RolloutCall["connection"],
-  service: string,
-  canary: string,
   namespace: string,
-): Promise<string> {
+): Promise<readonly ServiceSummary[]> {
   const fleet = await connection.fleet();
-  const { services } = await connection.call(fleet, fleet.listServices, { namespace });
-  const { name } = parseServiceName(service, namespace);
-  const versions = services.find((known) => known.name === name)?.versions ?? [];
-  if (versions.includes(canary))
-    throw usageFailure(`--canary: "${canary}" is a version; expected its service (did you mean ${name}-${canary}?)`);
-  const others = versions.map((version) => `${name}-${version}`).filter((version) => version !== canary);
+  return (await connection.call(fleet, fleet.listServices, { namespace })).services;
+}
+
+/** A version is called by the name of its own service. */
+function refuseVersions(flags: Flags, service: string, isVersion: (named: string) => boolean): void {
+  for (const flag of ["canary", "stable"]) {
+    const named = flags.text(flag);
+    if (named === undefined || !isVersion(named)) continue;
+    const hint = `did you mean ${service}-${named}?`;
+    throw usageFailure(`--${flag}: "${named}" is a version; expected its service (${hint})`);
+  }
+}
+
+/** The version that runs beside the canary, if it is the only one. */
+function onlyOther(service: string, canary: string, versions: readonly string[]): string {
+  const others = versions.map((version) => `${service}-${version}`).filter((version) => version !== canary);
   const [only] = others;
   if (only !== undefined && others.length === 1) return only;
   const found = others.length === 0 ? "no other version runs" : `these run: ${others.join(", ")}`;

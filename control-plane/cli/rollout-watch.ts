@@ -122,10 +122,14 @@ class Screen {
     if (!isForPeople(invocation) && view !== undefined) await emit(invocation, view, () => []);
     if (outcome === "interrupted") return EXIT.interrupted;
     if (outcome === "timed-out") {
-      const state = view?.phase === "paused" ? "is paused, and" : "goes on, but";
-      invocation.shell.stderr.write(`error: the release ${state} the time to wait for it is over\n`);
+      invocation.shell.stderr.write(`error: ${stateText(view)} the time to wait for it is over\n`);
       return EXIT.timedOut;
     }
     return view?.phase === "promoted" ? EXIT.done : EXIT.failed;
   }
+}
+
+function stateText(view: RolloutView | undefined): string {
+  if (view === undefined) return "nothing was heard of the release, and";
+  return view.phase === "paused" ? "the release is paused, and" : "the release goes on, but";
 }

@@ -49,6 +49,12 @@ export class RegistryJournal {
     return this.#writing;
   }
 
+  /** As flush; what cannot be written is given up. */
+  async close(): Promise<void> {
+    await this.flush();
+    this.#timer?.cancel();
+  }
+
   #mark(id: string | undefined): void {
     if (id === undefined) return;
     this.#dirty.add(id);
@@ -75,7 +81,7 @@ export class RegistryJournal {
       // Kept for the next try: a full disk must not end the registry.
       for (const id of ids) this.#dirty.add(id);
       this.#writeIn(REGISTRY_RETRY_MS);
-      this.#log.error({ error }, "registered workloads could not be written to the store");
+      this.#log.error({ err: error }, "registered workloads could not be written to the store");
     }
   }
 }

@@ -216,6 +216,21 @@ describe("a restart", () => {
     await new Promise(setImmediate);
     expect([...leases.records.keys()]).toEqual(["a"]);
   });
+
+  it("tries nothing again once it is closed", async () => {
+    const leases = new MemoryLeases();
+    let tries = 0;
+    leases.write = () => {
+      tries++;
+      return Promise.reject(new Error("disk full"));
+    };
+    const journal = await RegistryJournal.open(registry, leases, clock, silentLog());
+    registry.register(workload("a"), "i", "1", new Stream());
+    await journal.close();
+    clock.advance(60_000);
+    await new Promise(setImmediate);
+    expect(tries).toBe(1);
+  });
 });
 
 describe("a Hello", () => {

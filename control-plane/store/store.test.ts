@@ -4,10 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DocumentKey } from "../../rules/diagnostic.ts";
+import { ManualClock } from "../../runtime/manual-clock.ts";
 import type { DocumentChange, NewRevision, Store } from "./contract.ts";
 import { openSqliteStore } from "./sqlite.ts";
+import { watchWrites } from "./watched.ts";
 
-const implementations = { sqlite: (folder: string) => openSqliteStore(folder, 1) };
+const implementations = {
+  sqlite: (folder: string) => openSqliteStore(folder, 1),
+  watched: (folder: string) => watchWrites(openSqliteStore(folder, 1), new ManualClock(), () => {}).store,
+};
 
 const route = (name: string): DocumentKey => ({ kind: "HTTPRoute", namespace: "default", name });
 

@@ -114,6 +114,7 @@ test.each([
   [{ name: "hedge", subject: "10.0.0.1:1", value: 50 }, "hedge 10.0.0.1:1 after 50.0ms"],
   [{ name: "retry-skipped", subject: "budget" }, "retry-skipped budget"],
   [{ name: "of-tomorrow", subject: "x", value: 7 }, "of-tomorrow x 7"],
+  [{ name: "__proto__", value: 7 }, "__proto__ 7"],
 ])("tap says of the act %j what its number is", async (act, text) => {
   const decisions = [{ ...DECISION, acts: [act] }];
   const { stdout } = await run(["tap", "orders", "--count", "1"], { tap: () => [{ sidecars: 1, decisions }] });
@@ -260,7 +261,19 @@ test.each([
   expect(result.stderr).toContain(said);
 });
 
+test("a watch that heard nothing does not say how the release is", async () => {
+  const answers = { getRollout: () => ({ rollout: RELEASE }), watchRollout: () => [] };
+  const result = await run(["rollout", "status", "orders", "--watch", "--wait=700ms"], answers);
+  expect(result.code).toBe(4);
+  expect(result.stderr).toContain("error: nothing was heard of the release, and the time to wait for it is over\n");
+});
+
 test.each([
+  [
+    ["--stable", "orders-v1", "--canary", "v2"],
+    '--canary: "v2" is a version; expected its service (did you mean orders-v2?)',
+  ],
+  [["--stable", "v1"], '--stable: "v1" is a version; expected its service (did you mean orders-v1?)'],
   [["--hold", "5"], '--hold: "5" is no duration; expected one such as 30s, 2m or 1h30m'],
   [["--canary", "v2"], '--canary: "v2" is a version; expected its service (did you mean orders-v2?)'],
 ])("rollout start with %j is bad usage, and nothing is started", async (flags, message) => {

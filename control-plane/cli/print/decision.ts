@@ -114,23 +114,25 @@ function actNodes(acts: readonly ActView[]): TreeNode[] {
 
 /** A value of 0 is left out on the wire. */
 function actText({ name, subject, value = 0 }: ActView): string {
-  const said = ACT_VALUES[name]?.(value) ?? (value === 0 ? "" : String(value));
+  const said = ACT_VALUES.get(name)?.(value) ?? (value === 0 ? "" : String(value));
   return [name, subject ?? "", said].filter((word) => word !== "").join(" ");
 }
 
 const refusedOrNot = (value: number): string => (value === 1 ? "refused" : "only reported");
 
 /** What the number of an act says; those of other acts have none. */
-const ACT_VALUES: Readonly<Record<string, (value: number) => string>> = {
-  "rate-limit": refusedOrNot,
-  "concurrency-limit": refusedOrNot,
-  "concurrency-queue": (waitedMs) => time(waitedMs),
-  shedding: (priority) => `priority ${priority}`,
-  "fault-delay": (delayMs) => time(delayMs),
-  "fault-abort": (status) => `status ${status}`,
-  deadline: (leftMs) => time(leftMs),
-  hedge: (afterMs) => `after ${time(afterMs)}`,
-};
+const ACT_VALUES: ReadonlyMap<string, (value: number) => string> = new Map(
+  Object.entries({
+    "rate-limit": refusedOrNot,
+    "concurrency-limit": refusedOrNot,
+    "concurrency-queue": (waitedMs) => time(waitedMs),
+    shedding: (priority) => `priority ${priority}`,
+    "fault-delay": (delayMs) => time(delayMs),
+    "fault-abort": (status) => `status ${status}`,
+    deadline: (leftMs) => time(leftMs),
+    hedge: (afterMs) => `after ${time(afterMs)}`,
+  } satisfies Record<string, (value: number) => string>),
+);
 
 const TIME_OF_DAY = 11;
 
