@@ -183,6 +183,7 @@ describe("explain --trace", () => {
     expect(stdout).toMatch(/GET orders\/split\/2, called by default\/web/);
     expect(stdout).toMatch(/HTTPRoute default\/orders rule 0/);
     expect(stdout).toMatch(/<- chosen/);
+    expect(stdout).toMatch(/: 200[^,]*, begun at \d+\.\d+m?s, took \d/);
     expect(stdout).toMatch(/first \S+ \(default\/orders-v\d v\d\): 200 answered/);
   });
 

@@ -290,6 +290,13 @@ const HEALTHY: Answers = {
   check: () => "SERVING",
 };
 
+test("check says of a control plane that names no store what to do", async () => {
+  const status = () => ({ programVersion: PROGRAM_VERSION, revision: 12 });
+  const { code, stdout } = await run({ ...HEALTHY, status }, ["check"]);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/failed +store\n +it names no store\n +-> restart it with --store sqlite\n/);
+});
+
 test("check ends with 0 when everything is healthy", async () => {
   const result = await run(HEALTHY, ["check"]);
   expect(result).toMatchObject({ code: 0, stderr: "" });

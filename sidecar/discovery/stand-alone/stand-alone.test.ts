@@ -1,5 +1,5 @@
 // Stand-alone rules on real files: first load, reload, and what an invalid edit does not do.
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -213,6 +213,25 @@ describe("reloading", () => {
     expect(configuration.holdsService("default/orders")).toBe(true);
     writeFileSync(file, service("orders"));
     await until(() => rules.status.problems.length === 0);
+  });
+
+  test("a folder whose files have just gone may be one that gets others: its rules stay for a moment", async () => {
+    const file = join(folder, "rules.yaml");
+    writeFileSync(file, service("orders"));
+    let looks = 0;
+    let goneMs: number | undefined;
+    const wall = () => {
+      if (goneMs === undefined) return systemClock.wall();
+      looks++;
+      return goneMs + 1_000;
+    };
+    const { rules, configuration } = standAlone(folder, "", { ...systemClock, wall });
+    await rules.load();
+    await rules.watch();
+    unlinkSync(file);
+    goneMs = statSync(folder).ctimeMs;
+    await until(() => looks >= 4 || !configuration.holdsService("default/orders"));
+    expect(configuration.holdsService("default/orders")).toBe(true);
   });
 
   test("the last file of a folder goes, and its rules with it, also soon after it changed", async () => {
