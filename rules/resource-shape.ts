@@ -21,7 +21,7 @@ export class Mismatch extends Error {
 /** Longest value that is quoted whole in a message. */
 const QUOTED_LENGTH_MAX = 60;
 
-export function mismatch(expected: string, value: unknown): Mismatch {
+function mismatch(expected: string, value: unknown): Mismatch {
   if (value === undefined) return new Mismatch(`is missing; expected ${expected}`);
   const quoted = JSON.stringify(value) ?? typeof value;
   const shown = quoted.length > QUOTED_LENGTH_MAX ? `${quoted.slice(0, QUOTED_LENGTH_MAX)}...` : quoted;

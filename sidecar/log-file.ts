@@ -13,7 +13,7 @@ import type { ItemOutcome } from "./observe/otlp/batch-queue.ts";
 /** Bytes that wait for a slow reader before lines are dropped. */
 export const BACKLOG_BYTES_MAX = 4 * 1024 * 1024;
 /** How soon a file that was moved, or can be opened by now, is opened anew. */
-export const CHECK_EVERY_MS = 1_000;
+const CHECK_EVERY_MS = 1_000;
 /** At the end, for what is still to be written. */
 const CLOSE_MS = 1_000;
 /** Not waiting concerns FIFOs: without a reader it fails instead of holding up a thread. */

@@ -19,7 +19,7 @@ const OUTCOMES = {
  * Affected are the sidecars that hold something the revision changed; all others act on it by definition. Where
  * that is not known (before a restart, or too long ago), every registered sidecar counts.
  */
-export function progressOf(fleet: Fleet, registry: Registry, revision: number): WaitRevisionResponse {
+function progressOf(fleet: Fleet, registry: Registry, revision: number): WaitRevisionResponse {
   if (revision > fleet.pushedRevision) return { revision, done: false, sidecars: [] };
   const ids = fleet.affectedBy(revision) ?? registry.workloads().map(({ id }) => id);
   const sidecars: SidecarProgress[] = [];

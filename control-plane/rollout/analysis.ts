@@ -7,7 +7,7 @@ import { type Evidence, failureTally, slowTally, testOf, type Window } from "./e
 import { absoluteEvidence, type Direction } from "./sequential.ts";
 
 /** Probability that a whole release without harm is ever called worse, over all its checks, steps and looks. */
-export const FALSE_ALARM = 0.01;
+const FALSE_ALARM = 0.01;
 /** Of the evidence: release, step, interval. */
 const WINDOWS = 3;
 /** Evidence this many times stronger than needed ends a release at once. */

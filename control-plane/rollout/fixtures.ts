@@ -34,7 +34,7 @@ export interface Behaviour {
 }
 
 /** What `requests` requests to a version come to. */
-export function drawFigures(requests: number, behaviour: Behaviour, random: Random): Figures {
+function drawFigures(requests: number, behaviour: Behaviour, random: Random): Figures {
   const { failures: share, usualMs = 10, slowMs = 200, slowShare = 0.005 } = behaviour;
   const latency = new Array<number>(LATENCY_BUCKETS).fill(0);
   let failures = 0;

@@ -38,7 +38,7 @@ export interface FleetFacts {
   readonly findings: readonly DiagnosticView[];
 }
 
-export const CONTROL_PLANE_GROUP = "control plane";
+const CONTROL_PLANE_GROUP = "control plane";
 
 /** Details listed per check; the rest is counted. */
 const DETAILS_MAX = 20;

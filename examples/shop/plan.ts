@@ -4,7 +4,7 @@ import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
 /** The shop's services in the order in which they are started. */
-export const SHOP_SERVICES: readonly { service: string; version: string }[] = [
+const SHOP_SERVICES: readonly { service: string; version: string }[] = [
   { service: "payments", version: "v1" },
   { service: "orders", version: "v1" },
   { service: "orders", version: "v2" },
@@ -79,7 +79,7 @@ export async function planShopOnFreePorts(): Promise<ShopPlan> {
 }
 
 /** Every port of the plan with what it is for and how to choose another. */
-export function portsOf(plan: ShopPlan): { host: string; port: number; use: string; remedy: string }[] {
+function portsOf(plan: ShopPlan): { host: string; port: number; use: string; remedy: string }[] {
   const move = "move the shop's ports with --port-base PORT";
   return [
     { ...split(plan.grpc), use: "control plane, gRPC", remedy: "choose another with --grpc HOST:PORT" },

@@ -4,7 +4,7 @@ import { qualifiedName } from "../diagnostic.ts";
 import type { Document } from "../document.ts";
 
 /** The last moment that a Date can hold: a document without a time of creation yields to any that has one. */
-export const UNKNOWN_AGE_MS = 8_640_000_000_000_000;
+const UNKNOWN_AGE_MS = 8_640_000_000_000_000;
 
 /** Milliseconds since the epoch at which a document was created. */
 export function createdAtMs(document: Document): number {

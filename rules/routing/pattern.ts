@@ -13,7 +13,7 @@ export interface Pattern {
 /** Answers kept per generation; two generations live at a time. */
 export const PATTERN_CACHE_ENTRIES_MAX = 128;
 /** Longer values are matched but not remembered, so that a cache holds at most some 64 KB of text. */
-export const PATTERN_CACHED_LENGTH_MAX = 256;
+const PATTERN_CACHED_LENGTH_MAX = 256;
 
 /** Patterns that somebody holds, by source: a rule change compiles only the expressions that are new. */
 const held = new Map<string, WeakRef<Pattern>>();

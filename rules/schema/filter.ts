@@ -176,7 +176,7 @@ const responseHeaderFilter = z.strictObject({
 });
 const mirrorFilter = z.strictObject({ type: z.literal("RequestMirror"), requestMirror });
 
-export const httpFilter = z.discriminatedUnion("type", [
+const httpFilter = z.discriminatedUnion("type", [
   requestHeaderFilter,
   responseHeaderFilter,
   mirrorFilter,
@@ -185,7 +185,7 @@ export const httpFilter = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("CORS"), cors }),
 ]);
 
-export const grpcFilter = z.discriminatedUnion("type", [requestHeaderFilter, responseHeaderFilter, mirrorFilter]);
+const grpcFilter = z.discriminatedUnion("type", [requestHeaderFilter, responseHeaderFilter, mirrorFilter]);
 
 /** Filters that the Gateway API knows and Weft cannot honour, with why. */
 export const UNSUPPORTED_FILTERS: Readonly<Record<string, string>> = {

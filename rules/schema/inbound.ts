@@ -240,4 +240,3 @@ export const authenticationSpec = z
 export type RateLimitSpec = z.infer<typeof rateLimitSpec>;
 export type FaultSpec = z.infer<typeof faultSpec>;
 export type AuthorizationSpec = z.infer<typeof authorizationSpec>;
-export type AuthenticationSpec = z.infer<typeof authenticationSpec>;

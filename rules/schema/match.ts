@@ -77,7 +77,7 @@ function valueMatch(name: z.ZodString, value: z.ZodString, description: string) 
   ).meta({ description });
 }
 
-export const headerMatch = valueMatch(
+const headerMatch = valueMatch(
   headerName("Header name, any case."),
   checked(headerValue("Header value."), (value) =>
     value === "" ? { message: "is empty", expected: "a value" } : undefined,
@@ -85,7 +85,7 @@ export const headerMatch = valueMatch(
   "A condition on one header.",
 );
 
-export const queryMatch = valueMatch(
+const queryMatch = valueMatch(
   freeText("Query parameter name, case-sensitive.", 256),
   freeText("Query parameter value.", PATH_CHARACTERS_MAX),
   "A condition on one query parameter.",

@@ -4,7 +4,7 @@ import { checked, freeText, list, oneOf, type Problem, port, quote, text, textMa
 import { ENDPOINTS_MAX, PORTS_MAX } from "./limits.ts";
 import { weight } from "./reference.ts";
 
-export const PROTOCOLS = ["http", "h2c", "grpc", "tcp"] as const;
+const PROTOCOLS = ["http", "h2c", "grpc", "tcp"] as const;
 
 const LABEL_KEY = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
 const LABEL_VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/;
@@ -27,12 +27,12 @@ const IPV6_PORT = /^\[[0-9a-fA-F:.]+(%[0-9a-zA-Z]+)?\]:(\d{1,5})$/;
 const HOST_PORT = /^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?:(\d{1,5})$/;
 
 /** True for `HOST:PORT`, with IPv6 addresses in brackets. */
-export function isHostPort(value: string): boolean {
+function isHostPort(value: string): boolean {
   const number = Number((IPV6_PORT.exec(value) ?? HOST_PORT.exec(value))?.[2] ?? 0);
   return number >= 1 && number <= 65_535;
 }
 
-export const hostPort = (description: string): z.ZodString =>
+const hostPort = (description: string): z.ZodString =>
   text({
     name: "an address",
     expected: "HOST:PORT, as in 10.0.0.1:8080 or [::1]:8080",

@@ -28,10 +28,10 @@ import { ATTEMPTS_MAX, BODY_CHARACTERS_MAX, COUNT_MAX, REPLAY_BYTES_MAX } from "
 import { pathProblem } from "./match.ts";
 import { targetRef } from "./reference.ts";
 
-export const ALGORITHMS = ["round-robin", "random", "least-request", "peak-ewma", "ring-hash", "maglev"] as const;
+const ALGORITHMS = ["round-robin", "random", "least-request", "peak-ewma", "ring-hash", "maglev"] as const;
 
 /** Conditions of a retry: Envoy's words, and the gRPC statuses that its `x-envoy-retry-grpc-on` knows. */
-export const RETRY_CONDITIONS = [
+const RETRY_CONDITIONS = [
   "connect-failure",
   "reset",
   "refused-stream",

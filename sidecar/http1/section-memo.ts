@@ -10,7 +10,7 @@ import { KnownSection } from "./known-section.ts";
 import { WordRows } from "./word-rows.ts";
 
 /** A power of two. */
-export const SECTION_PLACES = 256;
+const SECTION_PLACES = 256;
 /** A row of 512 bytes for each. */
 const ROW_SHIFT = 7;
 /** The beginning by which sections are told apart, besides how much came with them. Shorter ones are a line or none. */

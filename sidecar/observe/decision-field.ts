@@ -2,12 +2,10 @@
 // Proxy-Status (RFC 9209) is. Made when the answer's head leaves, so it knows of what was decided until then.
 import type { Act, AttemptRecord, ExchangeRecord } from "./exchange-record.ts";
 
-/** The request field that asks for it: `x-weft-debug: 1`. */
-export const DEBUG_FIELD = "x-weft-debug";
 /** The answer's field. */
-export const DECISION_FIELD = "x-weft-decision";
+const DECISION_FIELD = "x-weft-decision";
 /** Members that do not fit any more are left out. */
-export const DECISION_FIELD_CHARACTERS_MAX = 2_000;
+const DECISION_FIELD_CHARACTERS_MAX = 2_000;
 
 /** Is this address one that only processes of the same machine have? */
 export function isLoopback(address: string): boolean {

@@ -23,7 +23,7 @@ export const DEFAULT_RING_BOUNDS: RingBounds = {
 };
 
 /** Answers to one question. */
-export const FOUND_MAX = 64;
+const FOUND_MAX = 64;
 /** A request that took as long is kept beside those that failed. */
 const SLOW_MS = 1_000;
 const WINDOW_MS = 1_000;

@@ -6,9 +6,9 @@ import type { Direction } from "./metrics.ts";
 import { TraceScope } from "./tracing/trace-scope.ts";
 
 /** Attempts of one exchange that are written down; more are counted, and the last place holds the newest. */
-export const ATTEMPTS_KEPT = 8;
+const ATTEMPTS_KEPT = 8;
 /** Acts of policies on one exchange that are written down; more are counted only. */
-export const ACTS_KEPT = 8;
+const ACTS_KEPT = 8;
 
 /** "fresh": again at once on a fresh connection, after one that the endpoint closed as idle. */
 export type AttemptKind = "first" | "retry" | "fresh" | "hedge" | "fallback" | "mirror";

@@ -6,7 +6,7 @@ import type { BudgetedSet, SeriesBudget } from "./series-budget.ts";
 const SEPARATOR = "\u0000";
 
 /** Label value of what has no name of its own. */
-export const OTHER = "other";
+const OTHER = "other";
 
 /** Names that found no room, of which the busiest are looked for. */
 const MISSED_MAX = 256;

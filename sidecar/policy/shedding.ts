@@ -13,8 +13,8 @@ export interface ProcessFigures {
 }
 
 /** `x-weft-priority` of a request: 0 goes first, 9 is refused last. */
-export const PRIORITY_MAX = 9;
-export const PRIORITY_DEFAULT = 5;
+const PRIORITY_MAX = 9;
+const PRIORITY_DEFAULT = 5;
 
 /**
  * Requests below this priority are refused; 0: nobody is. At its bound a figure costs the lowest third, and what is

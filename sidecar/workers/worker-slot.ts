@@ -7,7 +7,7 @@ import type { Random } from "../../runtime/random.ts";
 import type { WorkerReport } from "./protocol.ts";
 import type { WorkerExit, WorkerHandle } from "./worker-process.ts";
 
-export const RESTART_BASE_MS = 100;
+const RESTART_BASE_MS = 100;
 export const RESTART_MAX_MS = 10_000;
 /** A worker that ran this long was a good one: the next failure starts from the shortest pause again. */
 const STABLE_AFTER_MS = 10_000;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { parseAllDocuments, parse as parseYaml } from "yaml";
 import { REPOSITORY } from "../harness.ts";
 
-export const DEPLOY = join(REPOSITORY, "examples/deploy");
+const DEPLOY = join(REPOSITORY, "examples/deploy");
 
 export interface Probe {
   readonly path: string;

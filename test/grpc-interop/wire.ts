@@ -17,7 +17,7 @@ export interface WireMessage {
   readonly bytes: Buffer;
 }
 
-export function frameOf(bytes: Buffer, isCompressed: boolean): Buffer {
+function frameOf(bytes: Buffer, isCompressed: boolean): Buffer {
   const content = isCompressed ? gzipSync(bytes) : bytes;
   const prefix = Buffer.alloc(PREFIX_BYTES);
   prefix[0] = isCompressed ? 1 : 0;
@@ -26,7 +26,7 @@ export function frameOf(bytes: Buffer, isCompressed: boolean): Buffer {
 }
 
 /** Whole messages of a body that has ended. */
-export function messagesIn(body: Buffer, encoding: string): WireMessage[] {
+function messagesIn(body: Buffer, encoding: string): WireMessage[] {
   const messages: WireMessage[] = [];
   for (let at = 0; at < body.length; ) {
     const isCompressed = body[at] === 1;

@@ -135,7 +135,7 @@ export function plain(attributes: KeyValues): Attributes {
   return Object.fromEntries(attributes.map(({ key, value }) => [key, plainValue(value)]));
 }
 
-export function plainValue(value: AnyValue): unknown {
+function plainValue(value: AnyValue): unknown {
   if (value.array_value) return value.array_value.values.map(plainValue);
   if (value.int_value !== undefined && value.int_value !== "0") return Number(value.int_value);
   return value.string_value || value.double_value || value.bool_value || Number(value.int_value ?? 0);

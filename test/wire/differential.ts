@@ -6,7 +6,7 @@ import { type LoggedMessage, logOf } from "./message-log.ts";
 const KNOWN_METHODS = new Set(METHODS);
 
 /** bytes in pieces; positions past the end do nothing. */
-export function cutAt(bytes: Uint8Array, positions: readonly number[]): Uint8Array[] {
+function cutAt(bytes: Uint8Array, positions: readonly number[]): Uint8Array[] {
   const sorted = [0, ...positions.filter((at) => at < bytes.length), bytes.length].sort((left, right) => left - right);
   return sorted.slice(1).map((end, index) => bytes.subarray(sorted[index], end));
 }

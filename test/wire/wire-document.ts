@@ -65,7 +65,7 @@ export function askedProtocols({ options }: WireCase): string {
 }
 
 /** The bytes that a block stands for. */
-export function unescapeBytes(block: string): Uint8Array {
+function unescapeBytes(block: string): Uint8Array {
   const joined = block.replaceAll("\n", "");
   const repeated = joined.replace(/\{(\d+)\*([^}]+)\}/g, (_, count: string, text: string) =>
     text.repeat(Number(count)),

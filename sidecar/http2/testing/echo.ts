@@ -3,7 +3,7 @@ import type { Http2StreamView, StreamHandler } from "../contract.ts";
 import { Http2Head } from "../head.ts";
 
 /** Answers each request with its own content; fields of the request that begin with "echo-" come back. */
-export const ECHO: StreamHandler = {
+const ECHO: StreamHandler = {
   onHead: (stream, head, isEnd) => {
     const answer = new Http2Head();
     answer.status = 200;
