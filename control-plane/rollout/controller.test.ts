@@ -227,6 +227,17 @@ describe("while the store cannot be written", () => {
     expect([controller.release(KEY).state.phase.name, weightInForce()]).toEqual(["progressing", 20]);
   });
 
+  it("what happened to a release that is deleted then is stored with its end", async () => {
+    await apply();
+    await controller.sync();
+    const freeDisk = fillDisk();
+    await say("abort");
+    freeDisk();
+    await remove();
+    await controller.sync();
+    expect(await types()).toEqual(["started", "rolled-back", "deleted"]);
+  });
+
   it("no release begins, and one that was deleted ends when it can", async () => {
     await apply();
     await controller.sync();

@@ -282,11 +282,12 @@ export class RolloutController {
     const author = this.#changes.deleterOf(key);
     const message = `the Rollout is gone; ${running.state.service} goes by its own rules again`;
     const deleted = event("deleted", message, author);
-    const events = [{ key, atMs: this.#options.clock.wall(), ...deleted }];
-    const written = await this.#options.store.write({ key, body: undefined, events, notify: running.webhooks });
+    const news = [{ key, atMs: this.#options.clock.wall(), ...deleted }];
+    const change = { key, body: undefined, events: [...running.due, ...news], notify: running.webhooks };
+    const written = await this.#options.store.write(change);
     this.#changes.forgetDeleter(key);
     this.#running.delete(key);
-    this.#tell(running.webhooks, written, events);
+    this.#tell(running.webhooks, written, news);
     for (const listener of this.#listeners) listener(key);
   }
 
