@@ -166,7 +166,7 @@ describe("a store that cannot be written", () => {
     other.exec("BEGIN IMMEDIATE");
     const refused = await mesh.weft("rollout", "promote", "orders");
     const aborted = await mesh.weft("rollout", "abort", "orders");
-    const watched = await mesh.weft("rollout", "status", "orders", "--watch");
+    const watched = await mesh.weft("rollout", "status", "orders", "--watch", "--wait=10s");
     const { phase, message } = await mesh.status();
     await mesh.settled();
     const answers = new Set<string>();
