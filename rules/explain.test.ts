@@ -179,6 +179,36 @@ describe("a request that a route takes", () => {
       "random (default/orders-v3)",
     ]);
   });
+
+  const limit = (name: string) =>
+    document("RateLimit", name, { targetRef: { kind: "Service", name }, limits: [{ requests: 5, per: "1s" }] });
+  const limitsOf = (documents: readonly Document[], url: string) =>
+    ask(documents, url)
+      .policies.filter(({ field }) => field === "rateLimit")
+      .map(({ value, origin }) => `${value} [${origin}]`);
+
+  test("names the limits of the whole service behind a split, and those of one version as such", () => {
+    expect(limitsOf([SPLIT, limit("orders"), limit("orders-v3")], "http://orders/")).toEqual([
+      "5 requests per 1s, burst 5 [RateLimit default/orders]",
+      "5 requests per 1s, burst 5 (default/orders-v3) [RateLimit default/orders-v3]",
+    ]);
+  });
+
+  test("names the limits of a version where the service is balanced over all of them", () => {
+    expect(limitsOf([limit("orders-v2")], "http://orders/")).toEqual([
+      "5 requests per 1s, burst 5 (default/orders-v2) [RateLimit default/orders-v2]",
+    ]);
+    expect(limitsOf([limit("orders"), limit("orders-v1")], "http://orders-v2/")).toEqual([
+      "5 requests per 1s, burst 5 [RateLimit default/orders]",
+    ]);
+  });
+
+  test("names the limits of a service that is declared and does not run", () => {
+    const declared = document("Service", "stock", {});
+    expect(limitsOf([declared, limit("stock")], "http://stock/")).toEqual([
+      "5 requests per 1s, burst 5 [RateLimit default/stock]",
+    ]);
+  });
 });
 
 describe("an answer that the mesh makes itself", () => {

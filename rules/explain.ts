@@ -4,6 +4,7 @@ import { compileMesh, compileService, type RuleIndex } from "./compile.ts";
 import { qualifiedName } from "./diagnostic.ts";
 import { egressVerdict } from "./egress.ts";
 import { compileEndpoints, type WorkloadFacts } from "./endpoints.ts";
+import { enforcersOf } from "./explain/enforcers.ts";
 import { type ExplainedPolicy, explainPolicies } from "./explain/policy.ts";
 import { releaseNotes } from "./explain/release.ts";
 import { type ExplainQuestion, headerValue, readTarget, type Target, viewOf } from "./explain/target.ts";
@@ -255,9 +256,10 @@ function explainBackends(
     const known = service === resource.service ? resource : compileService(input.index, service);
     if (known !== undefined) services.set(service, known);
   }
+  const enforcers = enforcersOf(input.index, input.workloads, [...services.keys()]);
   return {
     backends: explained,
-    policies: explainPolicies(input.index, hit?.rule, [...services.values()]),
+    policies: explainPolicies(input.index, hit?.rule, [...services.values()], enforcers),
     ...(total === 0 ? answered("invalid-backend") : commonAnswer(sharing)),
   };
 }

@@ -28,7 +28,8 @@ test("resilience of the callers and limits of the service are explained in words
     IMPLIED,
   );
   const service = compileService(index, "default/orders");
-  const policies = explainPolicies(index, undefined, service === undefined ? [] : [service]);
+  const enforcers = [{ service: "default/orders", isCertain: true }];
+  const policies = explainPolicies(index, undefined, service === undefined ? [] : [service], enforcers);
   const words = new Map(policies.map(({ field, value, origin }) => [field, `${value} [${origin}]`]));
   expect(words.get("loadBalancer")).toBe(
     "maglev on cookie sid, own zone while 70 % of it is healthy [TrafficPolicy default/orders]",

@@ -4,6 +4,7 @@ import { compileInbound, policyDocument, type RuleIndex } from "../compile.ts";
 import { documentKey, documentTitle } from "../document.ts";
 import { formatDuration } from "../durations.ts";
 import type { RouteRetry, RouteRule, ServiceResource } from "../resource.ts";
+import type { Enforcer } from "./enforcers.ts";
 import { inboundInWords, policyInWords, timeInWords } from "./words.ts";
 
 /** An ExplainPolicy of the wire contract. */
@@ -17,11 +18,13 @@ export interface ExplainedPolicy {
  * The effective policies of the services that a request may go to. Where they differ there is one entry per value,
  * which says for which services it holds.
  * @param rule that the request goes by, if any
+ * @param enforcers whose limits and faults act on the way in
  */
 export function explainPolicies(
   index: RuleIndex,
   rule: RouteRule | undefined,
   services: readonly ServiceResource[],
+  enforcers: readonly Enforcer[],
 ): ExplainedPolicy[] {
   const own = rule === undefined ? new Map<string, ExplainedPolicy>() : rulePolicies(rule);
   const byField = new Map<string, Map<string, { policy: ExplainedPolicy; services: string[] }>>();
@@ -37,17 +40,13 @@ export function explainPolicies(
     }
   }
   const ofCallers = [...byField.values()].flatMap((values) => mergeValues([...values.values()]));
-  return [
-    ...own.values(),
-    ...ofCallers,
-    ...services.flatMap(({ service }) => inboundPolicies(index, service, services)),
-  ];
+  return [...own.values(), ...ofCallers, ...enforcers.flatMap((enforcer) => inboundPolicies(index, enforcer))];
 }
 
-/** What the service itself enforces on the way in, by the service where there are several. */
-function inboundPolicies(index: RuleIndex, service: string, all: readonly ServiceResource[]): ExplainedPolicy[] {
+/** What the service itself enforces on the way in, with its name where the request may come to another one. */
+function inboundPolicies(index: RuleIndex, { service, isCertain }: Enforcer): ExplainedPolicy[] {
   const policies = inboundInWords(compileInbound(index, service));
-  return all.length === 1 ? policies : policies.map((policy) => ({ ...policy, value: `${policy.value} (${service})` }));
+  return isCertain ? policies : policies.map((policy) => ({ ...policy, value: `${policy.value} (${service})` }));
 }
 
 function mergeValues(values: readonly { policy: ExplainedPolicy; services: readonly string[] }[]): ExplainedPolicy[] {
