@@ -28,3 +28,10 @@ test("draws no more than the terminal is high, and below what others wrote", () 
   picture.draw(["e"]);
   expect(written).toEqual(["\u001b[?7la\nb\u001b[?7h\n", "\u001b[?7le\u001b[?7h\n"]);
 });
+
+test("leaves the last picture whole, however small the terminal is", () => {
+  const { picture, written } = terminal(3);
+  picture.draw(["a", "b", "c", "d"]);
+  picture.finish(["a line that is wider than the terminal", "b", "c", "d"]);
+  expect(written.at(-1)).toBe("\u001b[2A\u001b[Ja line that is wider than the terminal\nb\nc\nd\n");
+});

@@ -17,13 +17,22 @@ export class Redraw {
     // What is above the terminal's upper edge cannot be drawn over. Some terminals do not say how high they are.
     const { rows } = this.#output;
     const lines = rows > 1 ? all.slice(0, rows - 1) : all;
-    const up = this.#linesAbove === 0 ? "" : `\u001b[${this.#linesAbove}A\u001b[J`;
-    this.#output.write(`${up}${WRAP_OFF}${lines.join("\n")}${WRAP_ON}\n`);
+    this.#output.write(`${this.#up()}${WRAP_OFF}${lines.join("\n")}${WRAP_ON}\n`);
     this.#linesAbove = lines.length;
+  }
+
+  /** The last picture, which nobody will draw over: all of it, with long lines whole. */
+  finish(lines: readonly string[]): void {
+    this.#output.write(`${this.#up()}${lines.join("\n")}\n`);
+    this.leave();
   }
 
   /** Something else was written: the next block stands below it. */
   leave(): void {
     this.#linesAbove = 0;
+  }
+
+  #up(): string {
+    return this.#linesAbove === 0 ? "" : `\u001b[${this.#linesAbove}A\u001b[J`;
   }
 }

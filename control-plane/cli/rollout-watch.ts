@@ -119,13 +119,20 @@ class Screen {
   async finish(outcome: "ended" | "timed-out" | "interrupted"): Promise<ExitCode> {
     const { invocation } = this.#call;
     const view = this.#last;
-    if (!isForPeople(invocation) && view !== undefined) await emit(invocation, view, () => []);
+    if (view !== undefined) await this.#leave(view);
     if (outcome === "interrupted") return EXIT.interrupted;
     if (outcome === "timed-out") {
       invocation.shell.stderr.write(`error: ${stateText(view)} the time to wait for it is over\n`);
       return EXIT.timedOut;
     }
     return view?.phase === "promoted" ? EXIT.done : EXIT.failed;
+  }
+
+  /** The release as it is at the end: of a picture that the terminal was too small for, all of it. */
+  async #leave(view: RolloutView): Promise<void> {
+    const { invocation } = this.#call;
+    if (!isForPeople(invocation)) await emit(invocation, view, () => []);
+    else if (invocation.shell.stdout.isTTY) this.#picture.finish(rolloutLines(view, painter(invocation.color)));
   }
 }
 

@@ -289,3 +289,18 @@ test("the last line of a watch has no verdict of the time before the end", async
   const result = await run(["rollout", "status", "orders", "--watch"], answers);
   expect(result).toMatchObject({ code: 0, stdout: "orders promoted, weight 100%: orders-v2 has all traffic\n" });
 });
+
+test("the last picture of a watch is whole, also on a terminal that is too low for it", async () => {
+  const steps = Array.from({ length: 30 }, (_, index) => ({ text: `weight ${index + 1} %` }));
+  const rollout = { ...RELEASE, phase: "rolled-back", steps };
+  controlPlane = await startFakeControlPlane({
+    getRollout: () => ({ rollout }),
+    watchRollout: () => [{ rollout: { ...rollout, phase: "progressing" } }, { rollout }],
+  });
+  const argv = ["rollout", "status", "orders", "--watch", "--server", controlPlane.address];
+  const result = await runInMemory(argv, { isTTY: true });
+  expect(result.code).toBe(1);
+  const last = result.stdout.slice(result.stdout.lastIndexOf("\u001b[J"));
+  expect(last).toContain("30. weight 30 %");
+  expect(last).toContain("weft rollout start orders");
+});
