@@ -55,6 +55,12 @@ export function adminRoutes(sources: AdminSources): Route[] {
       answer: async (request) => statsPage(await sources.prometheus(), request),
     },
     {
+      path: "/stats/prometheus",
+      method: "get",
+      does: "the same as /stats?format=prometheus",
+      answer: async () => prometheusPage(await sources.prometheus()),
+    },
+    {
       path: "/decisions",
       method: "get",
       does: "what was decided about a request (JSON); ?id=TRACE-ID or ?id=REQUEST-ID",
@@ -136,7 +142,7 @@ function clustersPage(views: readonly ClusterView[], { query }: PageRequest): Pa
 /** The Prometheus samples, one line each as `name{labels}: value`, or as a JSON object. */
 function statsPage(exposition: string, { query }: PageRequest): Page {
   const format = query.get("format") ?? "text";
-  if (format === "prometheus") return { status: 200, contentType: CONTENT_TYPES.prometheus, body: exposition };
+  if (format === "prometheus") return prometheusPage(exposition);
   const filter = query.get("filter") ?? "";
   const samples = exposition
     .split("\n")
@@ -145,6 +151,10 @@ function statsPage(exposition: string, { query }: PageRequest): Page {
   if (format === "text") return textPage(samples.map(([name, value]) => `${name}: ${value}`).join("\n"));
   if (format !== "json") return textPage(`format "${format}" is none of: text json prometheus`, 400);
   return jsonPage(Object.fromEntries(samples.map(([name, value]) => [name, Number(value)])));
+}
+
+function prometheusPage(exposition: string): Page {
+  return { status: 200, contentType: CONTENT_TYPES.prometheus, body: exposition };
 }
 
 async function profile(

@@ -1,5 +1,6 @@
 // The admin and status pages over real sockets: what they answer, and to what they do not.
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Decision } from "../observe/decision.ts";
@@ -72,6 +73,22 @@ afterAll(() => Promise.all([admin.close(), status.close()]));
 const get = (server: PageServer, path: string, init?: RequestInit) => fetch(`http://${server.address}${path}`, init);
 const post = (path: string, headers: Record<string, string> = {}) => get(admin, path, { method: "POST", headers });
 
+test("docs/admin.md has every page with its method, and none that does not exist", () => {
+  const text = readFileSync(new URL("../../docs/admin.md", import.meta.url), "utf8");
+  const documented = text
+    .split("\n")
+    .filter((line) => line.startsWith("| `"))
+    .flatMap((line) => {
+      const method = /(GET|POST) \//.exec(line)?.[1];
+      return [...line.matchAll(/`(?:GET |POST )?(\/[a-z_/]*)/g)].map(([, path]) => `${method} ${path}`);
+    });
+  const unused = { readiness: () => readiness, metrics: () => METRICS };
+  const served = [...adminRoutes(sources), ...statusRoutes(unused)].map(
+    ({ method, path }) => `${method.toUpperCase()} ${path}`,
+  );
+  expect(documented.toSorted()).toEqual(["GET /", ...served].toSorted());
+});
+
 describe("the status pages", () => {
   test("are live at once, and ready when the report says so, with its reasons", async () => {
     expect((await get(status, "/healthz/live")).status).toBe(200);
@@ -114,6 +131,11 @@ describe("the admin pages", () => {
     const clusters = await (await get(admin, "/clusters")).text();
     expect(clusters).toContain("default/orders::10.0.0.1:15006::health::healthy\n");
     expect(await (await get(admin, "/clusters?format=json")).json()).toEqual(sources.clusters());
+    for (const path of ["/stats?format=prometheus", "/stats/prometheus"]) {
+      const prometheus = await get(admin, path);
+      expect(prometheus.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+      expect(await prometheus.text()).toBe(METRICS);
+    }
     const stats = await (await get(admin, "/stats?filter=connections")).text();
     expect(stats).toBe("weft_connections: 3\n");
     expect(await (await get(admin, "/stats?format=json")).json()).toEqual({
