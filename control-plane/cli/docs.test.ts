@@ -1,4 +1,4 @@
-// docs/cli.md names every command and flag that exists, and none that does not.
+// docs/cli.md names every command, flag and field of JSON that exists, and none that does not.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { COMMANDS } from "./command-table.ts";
@@ -26,4 +26,37 @@ test("every flag of every command is on the page", () => {
 test("the page speaks of no flag that does not exist", () => {
   const extra = new Set(["--help", "--version"]);
   expect(flagsOf(page).filter((flag) => !known.has(flag) && !extra.has(flag))).toEqual([]);
+});
+
+/** Shapes of the page, and the interface of control-plane/view that each is. */
+const SHAPES = [
+  ["Change", "change", "ChangeView"],
+  ["Refusal", "fleet", "RefusalView"],
+  ["Revision", "change", "RevisionView"],
+  ["Release", "rollout", "RolloutView"],
+  ["Sidecar", "fleet", "SidecarView"],
+  ["Service", "fleet", "ServiceView"],
+  ["Endpoint", "fleet", "EndpointView"],
+  ["Candidate", "explain", "CandidateView"],
+  ["Backend", "explain", "BackendView"],
+  ["Decision", "decision", "DecisionView"],
+  ["Policy", "explain", "PolicyView"],
+] as const;
+
+/** Fields of the interface itself, with `?` where they may be absent; those of what it extends are not among them. */
+function codedFields(file: string, name: string): string[] {
+  const source = readFileSync(new URL(`../view/${file}.ts`, import.meta.url), "utf8");
+  const body = source.split(`export interface ${name} `)[1]?.split("\n}")[0] ?? "";
+  return [...body.matchAll(/^ {2}readonly (\w+\??):/gm)].map(([, field = ""]) => field);
+}
+
+test.each(SHAPES)("%s has the fields that the page says", (shape, file, name) => {
+  const row = page.match(new RegExp(`^\\| ${shape} \\| (.*) \\|$`, "m"))?.[1] ?? "";
+  const fields = row
+    .replace(/\([^()]*(\([^()]*\)[^()]*)*\)/g, "")
+    .replace(/(: \[?\{).*?\}(?=[\]`])/g, "")
+    .matchAll(/`(\w+\??)/g);
+  const inherited = shape === "Change" ? ["kind", "namespace", "name"] : [];
+  const documented = Array.from(fields, ([, field = ""]) => field);
+  expect(documented.toSorted()).toEqual([...codedFields(file, name), ...inherited].toSorted());
 });
