@@ -1,5 +1,5 @@
-// docs/rules.md against the code: what the page promises is what the rule language does.
-import { readFileSync } from "node:fs";
+// docs/rules.md against the code: what the page promises is what the rule language does. And the documents of all pages.
+import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { defaultsTable } from "./defaults.ts";
 import { formatDiagnostic } from "./diagnostic.ts";
@@ -15,6 +15,22 @@ test("the table of defaults is that of the code", () => {
 
 test.each(KIND_FACTS)("$kind is in the table of kinds", ({ kind, apiVersion }) => {
   expect(page).toContain(`| \`${kind}\` | \`${apiVersion}\` |`);
+});
+
+const PAGES = [
+  "../README.md",
+  ...readdirSync(new URL("../docs/", import.meta.url))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `../docs/${name}`),
+];
+
+test.each(PAGES)("the documents in %s are accepted as they stand", (path) => {
+  const text = readFileSync(new URL(path, import.meta.url), "utf8");
+  const blocks = Array.from(text.matchAll(/```yaml\n([\s\S]*?)```/g), ([, content = ""]) => content);
+  for (const content of blocks.filter((block) => block.startsWith("apiVersion:"))) {
+    const { diagnostics } = loadDocuments([{ name: path, content }], { defaultNamespace: "default" });
+    expect(diagnostics.map(formatDiagnostic), content).toEqual([]);
+  }
 });
 
 test("the examples are accepted", () => {
