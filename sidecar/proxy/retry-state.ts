@@ -16,7 +16,7 @@ import { type Failure, failure } from "./reasons.ts";
 /** Without a deadline nobody is kept waiting longer than this for what `retry-after` asks. */
 const RETRY_AFTER_MAX_MS = 60_000;
 
-/** Why a retry that the policy asked for is not made (docs/routing.md). */
+/** Why a retry that the policy asked for is not made (docs/resilience.md). */
 type SkippedRetry =
   | "not-repeatable"
   | "body-too-large"
