@@ -58,3 +58,24 @@ spec:
   expect(diagnostics).toHaveLength(2);
   for (const diagnostic of diagnostics) expect(page).toContain(formatDiagnostic(diagnostic));
 });
+
+test("the table of docs/rollouts.md has the fields and defaults of a Rollout", () => {
+  const text = readFileSync(new URL("../docs/rollouts.md", import.meta.url), "utf8");
+  const rows = text.slice(text.indexOf("| field | default |")).split("\n\n")[0] ?? "";
+  const defaults = new Map(
+    Array.from(defaultsTable().matchAll(/^\| `Rollout\.spec\.([^`]+)` \| `([^`]+)`/gm), ([, field, value]) => [
+      field,
+      (value ?? "").replaceAll('"', ""),
+    ]),
+  );
+  const documented = Array.from(rows.matchAll(/^\| (`[^|]+) \| ([^|]*)\|/gm), ([, fields = "", value = ""]) => ({
+    fields: Array.from(fields.matchAll(/`([^`]+)`/g), ([, field = ""]) => field.replace("pNN", "p99")),
+    value: /`([^`]+)`/.exec(value)?.[1],
+  }));
+  const names = documented.flatMap(({ fields }) => fields);
+  expect([...defaults.keys()].filter((field) => !names.includes(field ?? "") && !field?.includes("webhooks"))).toEqual(
+    [],
+  );
+  for (const { fields, value } of documented)
+    for (const field of fields) expect(value, field).toBe(defaults.get(field));
+});
