@@ -30,7 +30,7 @@ import { renderMetrics } from "./observe/exposition.ts";
 import type { CellFamily, HistogramFamily } from "./observe/families.ts";
 import { type KnownIdentity, PendingIdentity } from "./observe/otlp/identity.ts";
 import { Readiness } from "./readiness.ts";
-import type { AppToStop, ShutdownParts } from "./shutdown.ts";
+import { type AppToStop, type ShutdownParts, WITHDRAW_MS } from "./shutdown.ts";
 import { bindFailure, StartFailure } from "./start-failure.ts";
 import { openTcpListeners } from "./tcp-listeners.ts";
 import { LocalTraffic, type Traffic, UNCAUGHT } from "./traffic.ts";
@@ -309,8 +309,9 @@ class RunningSidecar implements Sidecar {
       setLogLevel: (level) => this.#traffic.setLogLevel(level),
       reopenLogs: () => this.#traffic.reopenLogs(),
       drain: () => {
-        this.#withdraw();
-        void this.#traffic.drain("inbound", this.#settings.drainMs);
+        // As at the end: whoever has not heard of it yet finds the port open.
+        const hearMs = this.#withdraw() ? WITHDRAW_MS : 0;
+        void sleep(clock, hearMs).then(() => this.#traffic.drain("inbound", this.#settings.drainMs));
       },
       quit: this.#quit,
       hasWorkers: this.#traffic instanceof Fleet,

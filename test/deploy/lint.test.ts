@@ -97,6 +97,32 @@ describe("kubernetes", () => {
     }
   });
 
+  it("tells callers of a pod that ends while its service still runs, in the time that pods have", () => {
+    for (const service of kubernetesContainers().filter(({ command }) => command[0] === "node")) {
+      const sidecar = programs.find(
+        ({ recipe, namespace }) => recipe === "kubernetes" && namespace === service.namespace,
+      );
+      expect(sidecar?.preStop.join(" "), service.name).toContain("fetch('http://127.0.0.1:15000/drain'");
+      const toldMs = Number(/, (\d+)\)$/.exec(sidecar?.preStop.at(-1) ?? "")?.[1] ?? 0);
+      const endedMs = Number(/, (\d+)\)$/.exec(service.preStop.at(-1) ?? "")?.[1] ?? 0);
+      expect(endedMs - toldMs, service.name).toBeGreaterThanOrEqual(1_000);
+    }
+    for (const deployment of deployments) {
+      const graceSeconds = Number(podSpec(deployment)["terminationGracePeriodSeconds"] ?? 30);
+      const hasSidecar = list(podSpec(deployment)["initContainers"]).length > 0;
+      // Hooks, then the drain of 30 s.
+      if (hasSidecar) expect(graceSeconds).toBeGreaterThan(4 + 30);
+    }
+  });
+
+  it("lets in to the control plane who needs it: sidecars to the rules, anybody to the metrics", () => {
+    const policy = kubernetesDocuments().find((document) => document["kind"] === "NetworkPolicy") ?? {};
+    expect(record(policy["spec"])["ingress"]).toEqual([
+      { from: [{ podSelector: { matchLabels: { "weft.mesh/sidecar": "true" } } }], ports: [{ port: 15010 }] },
+      { ports: [{ port: 15014 }] },
+    ]);
+  });
+
   it("runs nothing as root, with bounded memory and a read-only file system", () => {
     for (const deployment of deployments) {
       const pod = podSpec(deployment);

@@ -21,6 +21,8 @@ export interface Container {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly probes: Readonly<Record<string, Probe>>;
+  /** What is run before SIGTERM; empty for nothing. */
+  readonly preStop: readonly string[];
   /** The container as it was written. */
   readonly source: Record<string, unknown>;
 }
@@ -41,6 +43,7 @@ export function composeContainers(): Container[] {
       command: strings(service["command"]),
       env: Object.fromEntries(Object.entries(record(service["environment"] ?? {})).map(([k, v]) => [k, String(v)])),
       probes: {},
+      preStop: [],
       source: service,
     };
   });
@@ -76,6 +79,7 @@ export function kubernetesContainers(): Container[] {
         command: strings(container["command"]),
         env: Object.fromEntries(list(container["env"]).map((entry) => [String(entry["name"]), envValue(entry)])),
         probes: probesOf(container),
+        preStop: preStopOf(container),
         source: container,
       }));
     });
@@ -108,6 +112,11 @@ function strings(value: unknown): string[] {
 /** Values that the kubelet fills in are the loopback address here: every "pod" of a test is on this machine. */
 function envValue(entry: Json): string {
   return entry["valueFrom"] === undefined ? String(entry["value"]) : "127.0.0.1";
+}
+
+function preStopOf({ lifecycle }: Json): string[] {
+  if (lifecycle === undefined) return [];
+  return strings(record(record(record(lifecycle)["preStop"])["exec"])["command"]);
 }
 
 function probesOf(container: Json): Record<string, Probe> {

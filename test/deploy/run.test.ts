@@ -178,6 +178,38 @@ describe.each(recipes)("the command lines of $name", ({ containers, controlPlane
   }, 90_000);
 });
 
+describe("a pod of Kubernetes that is to end", () => {
+  it("has its hooks send callers elsewhere before its service is told to end", async () => {
+    const namespaces = new Namespaces();
+    const containers = kubernetesContainers();
+    const needed = containers.filter(({ namespace }) => ["weft-control-plane", "payments"].includes(namespace));
+    for (const container of startOrder(needed)) await waitUntilHealthy(namespaces, await start(namespaces, container));
+    const server = `127.0.0.1:${await namespaces.port("weft-control-plane", 15010)}`;
+    const endpoints = async () => {
+      const { stdout } = await runProgram("weft", ["--server", server, "endpoints", "payments", "-o", "json"]);
+      return (JSON.parse(stdout) as { endpoints: { ready: boolean }[] }).endpoints.map(({ ready }) => ready);
+    };
+    await eventually("the service is an endpoint", async () => (await endpoints()).includes(true));
+
+    const [sidecar, service] = needed.filter(({ namespace }) => namespace === "payments");
+    if (sidecar === undefined || service === undefined) throw new Error("payments is no pair of containers");
+    const codes = Promise.all([runHook(namespaces, sidecar), runHook(namespaces, service)]);
+    await eventually("the endpoint is withdrawn", async () => !(await endpoints()).includes(true));
+    expect(await answers(await namespaces.port("payments", 8080), "/healthz")).toBe(true);
+    expect(await codes).toEqual([0, 0]);
+  }, 90_000);
+});
+
+/** The container's preStop hook, as the kubelet would run it; its exit code. */
+async function runHook(namespaces: Namespaces, container: Container): Promise<number | null> {
+  const [program, ...written] = container.preStop;
+  expect(program, container.name).toBe("node");
+  const args = await Promise.all(written.map((word) => namespaces.rewrite(container, word)));
+  const child = spawn(process.execPath, args, { stdio: "ignore" });
+  children.add(child);
+  return new Promise((settle) => child.once("exit", settle));
+}
+
 describe("the health check of the image", () => {
   it("succeeds while the program is ready and fails when it is not there", async () => {
     const namespaces = new Namespaces();
