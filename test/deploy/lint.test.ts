@@ -1,7 +1,7 @@
 // What can be said of the deployment recipes without running them: flags exist, ports and probes agree, nothing runs
 // as root, every process gets its signals.
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { cleanUp, PROGRAMS, type ProgramName, REPOSITORY, runProgram } from "../harness.ts";
 import {
@@ -183,6 +183,29 @@ describe("compose", () => {
     for (const { name, source } of composeContainers()) {
       expect(source, name).toMatchObject({ read_only: true, cap_drop: ["ALL"] });
     }
+  });
+});
+
+describe("units of systemd", () => {
+  const units = ["weft-control-plane", "orders"].map((name) => read(`systemd/${name}.service`).replace(/\\\n\s*/g, ""));
+
+  it("use only flags that the programs have", async () => {
+    for (const unit of units) {
+      const [path = "", ...words] = (/^ExecStart=(.*)$/m.exec(unit)?.[1] ?? "").split(" ");
+      const { stdout } = await runProgram(basename(path) as ProgramName, ["--help"]);
+      const own = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
+      const flags = own.filter((word) => word.startsWith("--"));
+      expect(flags.length).toBeGreaterThan(1);
+      expect(flags.filter((flag) => !new RegExp(`${flag}\\b(?!-)`).test(stdout))).toEqual([]);
+      const folder = /^StateDirectory=(.*)$/m.exec(unit)?.[1] ?? "none";
+      expect(own.some((word) => word.startsWith(`/var/lib/${folder}`))).toBe(true);
+    }
+  });
+
+  it("leave it to the sidecar to stop its service, and the time for it", () => {
+    const unit = units[1] ?? "";
+    expect(unit).toContain("\nKillMode=mixed\n");
+    expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1])).toBeGreaterThan(30);
   });
 });
 
