@@ -1,7 +1,7 @@
 // What several processes counted, joined to the figures of one sidecar.
 import { expect, test } from "vitest";
 import { renderPrometheus } from "./exposition.ts";
-import { CellFamily, HistogramFamily } from "./families.ts";
+import { CELLS_MAX, CellFamily, HISTOGRAMS_MAX, HistogramFamily } from "./families.ts";
 import { countersOf, joinReports, reportOf } from "./report.ts";
 
 /** The figures of one process. */
@@ -44,4 +44,18 @@ test("of a process that has ended its counters stay and its gauges go", () => {
     "weft_request_duration_seconds_sum 0.05",
     "weft_request_duration_seconds_count 2",
   ]);
+});
+
+test("series of several processes that are more than one has by itself keep their names", () => {
+  const figuresOf = (first: number) => {
+    const counter = new CellFamily("counter", "weft_requests_total", "Requests.", ["route"]);
+    const duration = new HistogramFamily("weft_request_duration_seconds", "Duration.", ["route"]);
+    for (let route = first; route < first + CELLS_MAX; route++) counter.cell(`route-${route}`).value++;
+    for (let route = first; route < first + HISTOGRAMS_MAX; route++) duration.histogram(`route-${route}`).record(1);
+    return reportOf([counter, duration]);
+  };
+  const [counter, duration] = joinReports([figuresOf(0), figuresOf(CELLS_MAX)]) as [CellFamily, HistogramFamily];
+  expect(counter.cells.entries.size).toBe(2 * CELLS_MAX);
+  expect(duration.histograms.entries.size).toBe(2 * HISTOGRAMS_MAX);
+  expect(counter.cells.entries.has("other")).toBe(false);
 });

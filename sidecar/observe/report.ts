@@ -1,8 +1,9 @@
 // Figures of one process on their way to another, and the sum of several processes' figures. Plain data that survives a
 // structured clone. Not the exposition: what comes out of `joinReports` is rendered like any other families.
 import type { HistogramUnit } from "./buckets.ts";
-import { CellFamily, type FamilyType, HistogramFamily, type JoinRule } from "./families.ts";
+import { CellFamily, type FamilyBudget, type FamilyType, HistogramFamily, type JoinRule } from "./families.ts";
 import type { Exemplar } from "./histogram.ts";
+import { SeriesBudget } from "./series-budget.ts";
 
 /** One family with all of its numbers. */
 export interface FamilyReport {
@@ -54,11 +55,13 @@ export function countersOf(report: readonly FamilyReport[]): FamilyReport[] {
 /** Counters and histograms added up, gauges as their family says; families in the order of their first report. */
 export function joinReports(reports: readonly (readonly FamilyReport[])[]): (CellFamily | HistogramFamily)[] {
   const joined = new Map<string, CellFamily | HistogramFamily>();
+  // Each process has kept to its bounds. Series that were left out here would come and go with the order of the processes.
+  const unbounded = { budget: new SeriesBudget(Number.POSITIVE_INFINITY), detailsFrom: 0 };
   for (const report of reports) {
     for (const family of report) {
       let into = joined.get(family.name);
       if (into === undefined) {
-        into = emptyFamily(family);
+        into = emptyFamily(family, unbounded);
         joined.set(family.name, into);
       }
       if (into instanceof CellFamily) addCells(into, family);
@@ -68,9 +71,12 @@ export function joinReports(reports: readonly (readonly FamilyReport[])[]): (Cel
   return [...joined.values()];
 }
 
-function emptyFamily({ name, help, type, labels, join, unit }: FamilyReport): CellFamily | HistogramFamily {
-  if (type === "histogram") return new HistogramFamily(name, help, labels, unit);
-  return new CellFamily(type, name, help, labels, join);
+function emptyFamily(
+  { name, help, type, labels, join, unit }: FamilyReport,
+  budget: FamilyBudget,
+): CellFamily | HistogramFamily {
+  if (type === "histogram") return new HistogramFamily(name, help, labels, unit, budget);
+  return new CellFamily(type, name, help, labels, join, budget);
 }
 
 function addCells(into: CellFamily, report: FamilyReport): void {
