@@ -77,6 +77,24 @@ test("access log records are sent by OTLP, without secrets", async () => {
   });
 });
 
+test("access log records by OTLP are small, whatever a client sends", async () => {
+  const collector = await Collector.start();
+  const accessLog = { enabled: true, otlp: { endpoint: collector.grpc }, headers: ["x-user"] };
+  const { outbound } = await startWeb({ accessLog });
+  await settles(async () => {
+    const long = "a".repeat(7_000);
+    await ask({ address: outbound, path: `/broken?q=${long}`, headers: { host: "orders", "x-user": long } });
+    const { logs } = await collector.received();
+    const records = logs.flatMap(({ scope_logs }) => scope_logs.flatMap(({ log_records }) => log_records));
+    expect(records.length).toBeGreaterThan(0);
+    expect(plain(records[0]!.attributes)).toMatchObject({
+      "url.query": `q=${"a".repeat(1_022)}`,
+      "http.request.header.x-user": "a".repeat(1_024),
+    });
+    expect(JSON.stringify(records[0]).length).toBeLessThan(8_000);
+  });
+});
+
 test("access log records have the severity of what became of the request, whatever status it began with", async () => {
   const collector = await Collector.start();
   const { outbound } = await startWeb({ accessLog: { enabled: true, otlp: { endpoint: collector.grpc } } });

@@ -77,7 +77,7 @@ class OtlpLogWriter implements LogWriter {
       ...(traceId === "" ? {} : { spanContext: { traceId, spanId, traceFlags } }),
       severityNumber: SeverityNumber[severity],
       severityText: severity,
-      body: `${head.method} ${head.authority} ${safeTarget(head.target)} ${status}`,
+      body: `${say.cut(`${head.method} ${head.authority} ${safeTarget(head.target)}`)} ${status}`,
       eventName: "weft.access",
       resource: this.#resource,
       instrumentationScope: SCOPE,
@@ -110,6 +110,7 @@ class OtlpLogWriter implements LogWriter {
       const value = head.value(name);
       if (value !== undefined) attributes[`http.request.header.${name}`] = isSecretField(name) ? REDACTED : value;
     }
+    say.cutLong(attributes);
     return attributes;
   }
 }

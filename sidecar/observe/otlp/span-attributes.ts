@@ -14,6 +14,9 @@ const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPT
 
 const HTTP_PORT = 80;
 
+/** A span or log record is at most some kilobytes, whatever a client puts into its URL. */
+const ATTRIBUTE_LENGTH_MAX = 1_024;
+
 export interface RequestFacts {
   readonly method: string;
   readonly authority: string;
@@ -141,4 +144,16 @@ export function attempt(into: Attributes, record: AttemptRecord, number: number)
 export function sizes(into: Attributes, { requestBytes, responseBytes }: ExchangeRecord): void {
   into["http.request.body.size"] = requestBytes;
   into["http.response.body.size"] = responseBytes;
+}
+
+export function cut(text: string): string {
+  return text.length > ATTRIBUTE_LENGTH_MAX ? text.slice(0, ATTRIBUTE_LENGTH_MAX) : text;
+}
+
+/** At the end, of all that stands in `into`. */
+export function cutLong(into: Attributes): void {
+  for (const name in into) {
+    const value = into[name];
+    if (typeof value === "string" && value.length > ATTRIBUTE_LENGTH_MAX) into[name] = cut(value);
+  }
 }

@@ -2,7 +2,6 @@
 // attempt outbound. Loaded only while tracing is on (the SDK takes 40 MB and 0.1 s). What a span says is
 // span-attributes.ts; where the spans wait for the collector is batch-queue.ts.
 import {
-  type Attributes,
   type Context,
   type ContextManager,
   context,
@@ -29,9 +28,6 @@ import type { SpanWriter } from "../tracing/tracing.ts";
 import { BatchQueue, type BatchQueueOptions } from "./batch-queue.ts";
 import * as say from "./span-attributes.ts";
 import { exporterUrl } from "./targets.ts";
-
-/** A span is at most some kilobytes, whatever a client puts into its URL. */
-const ATTRIBUTE_LENGTH_MAX = 1_024;
 
 export interface SpanWriterOptions extends Pick<BatchQueueOptions<ReadableSpan>, "count" | "onChange"> {
   readonly target: OtlpTarget;
@@ -246,19 +242,10 @@ class SdkSpanWriter implements SpanWriter {
   #end(span: SdkSpan, endedMs: number, detail: string, why: string): void {
     const { attributes } = span;
     if (why !== "") attributes["weft.sampling.kept_for"] = why;
-    cutLong(attributes);
+    say.cutLong(attributes);
     if (attributes["error.type"] !== undefined)
       span.setStatus(detail === "" ? { code: SpanStatusCode.ERROR } : { code: SpanStatusCode.ERROR, message: detail });
     span.end(this.#epochMs + endedMs);
-  }
-}
-
-/** What clients send may be long. */
-function cutLong(attributes: Attributes): void {
-  for (const name in attributes) {
-    const value = attributes[name];
-    if (typeof value === "string" && value.length > ATTRIBUTE_LENGTH_MAX)
-      attributes[name] = value.slice(0, ATTRIBUTE_LENGTH_MAX);
   }
 }
 
