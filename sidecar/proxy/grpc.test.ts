@@ -208,14 +208,17 @@ describe("calls", () => {
   });
 
   test("the client's cancellation reaches the service", async () => {
+    let hasBegun = false;
     let isCancelled = false;
     const { client } = await rigTo((made) => {
+      hasBegun = true;
       made.on("cancelled", () => {
         isCancelled = true;
       });
     });
     const made = client.makeUnaryRequest(SHOP.get.path, bytes, bytes, Buffer.from("x"), () => {});
-    setTimeout(() => made.cancel(), 50);
+    await until(() => hasBegun);
+    made.cancel();
     await until(() => isCancelled);
   });
 });
@@ -337,6 +340,8 @@ spec:
       backendRefs: [{ name: others, port: 80 }]
     - matches: [{ method: { service: shop.Orders, method: Get } }]
       backendRefs: [{ name: orders, port: 80 }]
+    - matches: [{ method: { service: shop.Orders, method: Lost } }]
+      backendRefs: [{ name: nobody, port: 80 }]
 `,
     });
     const client = clientTo(rig.port);
@@ -345,6 +350,10 @@ spec:
     expect((await call(client, "x", { metadata })).text).toBe("b");
     expect((await call(client, "x")).text).toBe("a");
     expect((await call(client, "x", { path: "/shop.Orders/Other" })).code).toBe(Code.UNIMPLEMENTED);
+    // Gateway API, GRPCRouteRule.backendRefs.
+    const lost = await call(client, "x", { path: "/shop.Orders/Lost" });
+    expect(lost.code).toBe(Code.UNAVAILABLE);
+    expect(lost.metadata.get("x-weft-reason")).toEqual(["invalid-backend"]);
   });
 });
 

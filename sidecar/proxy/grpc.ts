@@ -109,7 +109,8 @@ const CODES: Partial<Record<ReasonName, number>> = {
   "client-closed": CANCELLED,
   "no-such-service": UNIMPLEMENTED,
   "no-route": UNIMPLEMENTED,
-  "invalid-backend": UNIMPLEMENTED,
+  // Gateway API, GRPCRouteRule.backendRefs.
+  "invalid-backend": UNAVAILABLE,
   "bad-response": INTERNAL,
   "request-timeout": DEADLINE_EXCEEDED,
   "deadline-exceeded": DEADLINE_EXCEEDED,
