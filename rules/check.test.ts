@@ -53,6 +53,36 @@ describe("what nothing acts on", () => {
   });
 });
 
+describe("limits and faults, which act in the sidecars of their service", () => {
+  const limit = (name: string) =>
+    yamlDocument("RateLimit", `targetRef: { kind: Service, name: ${name} }\nlimits: [{ requests: 1, per: 1s }]`, name);
+  const effect =
+    "spec.targetRef.name: no sidecar is started for service default/far, and its instances' sidecars go by their own " +
+    "service: without effect until one is; expected a service that sidecars are started for";
+
+  test.each([
+    ["addresses", "endpoints: [{ address: '10.0.0.1:80' }]"],
+    ["sidecars of other services", "selector: { app: far }"],
+  ])("have no effect on a service whose instances are %s", (_, spec) => {
+    expect(check([limit("far")], [yamlDocument("Service", spec, "far")])).toEqual([
+      expect.stringContaining(`warning: r.yaml:`),
+    ]);
+    expect(check([limit("far")], [yamlDocument("Service", spec, "far")])[0]).toContain(effect);
+    expect(check([limit("far")], [yamlDocument("Service", spec, "far")], [...IMPLIED, "default/far"])).toEqual([]);
+  });
+
+  test("are no finding of a sidecar that acts on them by itself, of its own service or another one's", () => {
+    const changed = load(
+      limit("mine"),
+      yamlDocument("Service", "endpoints: [{ address: '10.0.0.1:80' }]", "far"),
+      limit("far"),
+    );
+    const documents = changed.map(({ document }) => document);
+    const own = { impliedServices: new Set<string>(), ownServices: new Set(["default/mine"]) };
+    expect(checkDocuments({ documents, changed, ...own })).toEqual([]);
+  });
+});
+
 describe("references", () => {
   test("services that exist, by a workload or by a document, are no finding", () => {
     const service = yamlDocument("Service", "endpoints: []", "orders-v2");

@@ -21,6 +21,8 @@ export interface CheckContext {
   readonly changed: readonly LoadedDocument[];
   /** Services (`namespace/name`) that exist because a workload was started for them; undefined: nobody can tell. */
   readonly impliedServices: ReadonlySet<string> | undefined;
+  /** Services beside which a sidecar stands that acts on the documents by itself; absent: a control plane has a fleet. */
+  readonly ownServices?: ReadonlySet<string>;
 }
 
 /**
@@ -34,7 +36,7 @@ export function checkDocuments(context: CheckContext): Diagnostic[] {
   const attached = new Set(routes.flatMap(parentServices));
   // Routes are compared though their service may not exist yet.
   const index = indexDocuments(context.documents, new Set([...(context.impliedServices ?? []), ...attached]));
-  const known = { documents: index.services, implied: context.impliedServices };
+  const known = { documents: index.services, implied: context.impliedServices, own: context.ownServices };
   const titles = byTitle(routes);
   const findings = [
     ...changed.flatMap((document) => [

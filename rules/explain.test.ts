@@ -203,6 +203,18 @@ describe("a request that a route takes", () => {
     ]);
   });
 
+  test("names no limits where no sidecar would act: at addresses of a document", () => {
+    const declared = document("Service", "stock", { endpoints: [{ address: "10.0.0.9:80" }] });
+    expect(limitsOf([declared, limit("stock")], "http://stock/")).toEqual([]);
+    const split = document("HTTPRoute", "orders", {
+      parentRefs: [parentOrders],
+      rules: [{ backendRefs: [{ name: "orders-v1" }, { name: "stock" }] }],
+    });
+    expect(limitsOf([declared, split, limit("stock"), limit("orders")], "http://orders/")).toEqual([
+      "5 requests per 1s, burst 5 (default/orders) [RateLimit default/orders]",
+    ]);
+  });
+
   test("names the limits of a service that is declared and does not run", () => {
     const declared = document("Service", "stock", {});
     expect(limitsOf([declared, limit("stock")], "http://stock/")).toEqual([

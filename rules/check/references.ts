@@ -17,6 +17,8 @@ export interface KnownServices {
   readonly documents: ReadonlyMap<string, Document<ServiceSpec>>;
   /** Undefined where nobody can tell, as without a control plane: then no service is said to be missing. */
   readonly implied: ReadonlySet<string> | undefined;
+  /** Those that the sidecar stands beside which acts on the documents by itself; undefined: a control plane has a fleet. */
+  readonly own: ReadonlySet<string> | undefined;
 }
 
 /** One place where a document names a service. */
@@ -40,6 +42,9 @@ const SHARE_FAILS = "its share of the requests is answered 500 until it does";
  * names it, since a route may name it 10,000 times.
  */
 export function checkReferences(document: Document, known: KnownServices): CheckFinding[] {
+  const enforced = enforcedTarget(document);
+  if (enforced !== undefined && known.own?.has(enforced.service)) return [];
+  if (enforced !== undefined && lacksSidecars(enforced, known)) return [unenforced(document, enforced)];
   const doubtful = referencesOf(document).filter((reference) => !isSatisfied(reference, known));
   const places = Map.groupBy(doubtful, ({ service, port }) =>
     known.documents.has(service) ? `${service}:${port}` : service,
@@ -59,6 +64,29 @@ function isSatisfied(reference: Reference, known: KnownServices): boolean {
   const service = known.documents.get(reference.service);
   if (service === undefined) return known.implied === undefined || known.implied.has(reference.service);
   return reference.port === 0 || portsOf(service).includes(reference.port);
+}
+
+/** The service of whose callers the document asks something, which its sidecars see to. */
+function enforcedTarget({ kind, metadata, spec }: Document): Reference | undefined {
+  if (kind !== "RateLimit" && kind !== "Fault") return undefined;
+  return targetReference((spec as { readonly targetRef: TargetRef }).targetRef, metadata.namespace);
+}
+
+/** Its instances are those of other services, or addresses: no sidecar is started in its name. */
+function lacksSidecars({ service }: Reference, { documents, implied, own }: KnownServices): boolean {
+  if (own !== undefined || implied === undefined || implied.has(service)) return false;
+  const spec = documents.get(service)?.spec;
+  return spec?.endpoints !== undefined || spec?.selector !== undefined;
+}
+
+function unenforced(document: Document, { service, path }: Reference): CheckFinding {
+  return {
+    document,
+    severity: "warning",
+    path: [...path, "name"],
+    message: `no sidecar is started for service ${service}, and its instances' sidecars go by their own service: without effect until one is`,
+    expected: "a service that sidecars are started for",
+  };
 }
 
 function portsOf({ spec }: Document<ServiceSpec>): number[] {

@@ -11,8 +11,8 @@ export interface Enforcer {
 }
 
 /**
- * Those that act on requests for these services: a service first, then its versions. Where nothing runs yet the services
- * themselves, and what they are versions of.
+ * Those that act on requests for these services: a service first, then its versions. Of a service without instances itself:
+ * it may get some. Nobody acts at addresses that documents list.
  * @param workloads all that are registered, ready or not
  */
 export function enforcersOf(
@@ -22,15 +22,24 @@ export function enforcersOf(
 ): Enforcer[] {
   const everyone = workloads.map((workload) => ({ ...workload, ready: true }));
   const instances = new Set<string>();
+  const absent: string[] = [];
+  let bare = 0;
   for (const service of services) {
-    for (const { id, mesh } of compileEndpoints(index, service, everyone).endpoints) if (mesh) instances.add(id);
+    const { endpoints } = compileEndpoints(index, service, everyone);
+    if (endpoints.length === 0) absent.push(service);
+    if (!endpoints.some(({ mesh }) => mesh)) bare++;
+    for (const { id, mesh } of endpoints) if (mesh) instances.add(id);
   }
   const counts = new Map<string, number>();
   for (const workload of workloads) {
     if (!instances.has(workload.id)) continue;
     for (const service of servicesOf(workload)) counts.set(service, (counts.get(service) ?? 0) + 1);
   }
-  if (counts.size === 0) return services.map((service) => ({ service, isCertain: services.length === 1 }));
-  const found = Array.from(counts, ([service, count]) => ({ service, isCertain: count === instances.size }));
+  for (const service of absent) if (!counts.has(service)) counts.set(service, 0);
+  const goesOneWay = bare === 0 || services.length === 1;
+  const found = Array.from(counts, ([service, count]) => ({
+    service,
+    isCertain: goesOneWay && count === instances.size,
+  }));
   return found.sort((a, b) => Number(b.isCertain) - Number(a.isCertain));
 }

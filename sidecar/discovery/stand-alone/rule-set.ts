@@ -22,7 +22,7 @@ export function compileRuleSet(sources: readonly SourceText[], own: readonly str
   const loaded = loadDocuments(sources, { defaultNamespace: namespace });
   const documents = loaded.documents.map(({ document }) => document);
   const impliedServices = new Set<string>();
-  const findings = checkDocuments({ documents, changed: loaded.documents, impliedServices });
+  const findings = checkDocuments({ documents, changed: loaded.documents, impliedServices, ownServices: new Set(own) });
   const diagnostics = [...loaded.diagnostics, ...findings];
   const documentCount = documents.length;
   if (diagnostics.some(({ severity }) => severity === "error")) return { resources: [], documentCount, diagnostics };
