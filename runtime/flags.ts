@@ -1,6 +1,6 @@
 // The flag convention of the three programs, on top of commander: every flag has an environment variable
 // (`--control-plane` = WEFT_CONTROL_PLANE), an unknown flag or a bad value exits 2, help shows examples.
-// Not the flags themselves: each program declares its own in its main.ts.
+// Not the flags themselves: each program declares its own.
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { parseHostPort } from "./address.ts";
 

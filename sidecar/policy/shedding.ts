@@ -7,7 +7,8 @@ export interface SheddingSettings {
   readonly heapPercent: number;
 }
 
-export interface ProcessFigures {
+/** How short of time and memory the process is. */
+export interface LoadFigures {
   readonly eventLoopDelayMs: number;
   readonly heapPercent: number;
 }
@@ -20,7 +21,7 @@ const PRIORITY_DEFAULT = 5;
  * Requests below this priority are refused; 0: nobody is. At its bound a figure costs the lowest third, and what is
  * half as much again costs all but the highest: shedding that begins with everybody would oscillate.
  */
-export function shedBelow(settings: SheddingSettings, figures: ProcessFigures): number {
+export function shedBelow(settings: SheddingSettings, figures: LoadFigures): number {
   const pressure = Math.max(
     pressureOf(figures.eventLoopDelayMs, settings.eventLoopDelayMs),
     pressureOf(figures.heapPercent, settings.heapPercent),
@@ -33,7 +34,7 @@ function pressureOf(figure: number, bound: number): number {
   return bound <= 0 ? 0 : figure / bound;
 }
 
-/** The priority that a request claims; one digit, everything else is the default. Only mesh peers are believed. */
+/** The priority that a request claims; one digit, everything else is the default. Whoever reaches the listener is believed. */
 export function priorityOf(text: string | undefined): number {
   if (text === undefined || text.length !== 1) return PRIORITY_DEFAULT;
   const digit = text.charCodeAt(0) - 0x30;

@@ -2,7 +2,7 @@
 // the requests in flight. Each may answer in the app's stead; delays and queues suspend the exchange.
 import { type InjectedFault, injectFaults } from "../policy/fault.ts";
 import type { Concurrency, InboundLimits, RateLimit } from "../policy/inbound-limits.ts";
-import { type ProcessFigures, priorityOf, shedBelow } from "../policy/shedding.ts";
+import { type LoadFigures, priorityOf, shedBelow } from "../policy/shedding.ts";
 import { rateLimitLines } from "../policy/token-bucket.ts";
 import type { Gate, RoutedExchange } from "./contract.ts";
 import type { DataPath } from "./data-path.ts";
@@ -16,13 +16,13 @@ const SHED_RETRY_MS = 1_000;
 
 export class InboundGate {
   readonly #path: DataPath;
-  readonly #figures: ProcessFigures;
+  readonly #figures: LoadFigures;
   readonly #view = new HeadView();
   readonly #fault: InjectedFault = { delayMs: 0, status: 0, grpcStatus: -1, origin: "" };
   /** Rates that the request in hand matched; filled and emptied within one call. */
   readonly #matched: RateLimit[] = [];
 
-  constructor(path: DataPath, figures: ProcessFigures) {
+  constructor(path: DataPath, figures: LoadFigures) {
     this.#path = path;
     this.#figures = figures;
     this.#view.fromNamespace = "";
