@@ -37,11 +37,15 @@ export const RULES_COMMANDS: readonly CommandSpec[] = [
       { ...KIND_ARGUMENT, syntax: "[kind]" },
       { ...NAME_ARGUMENT, syntax: "[name...]" },
     ],
-    options: [ALL_NAMESPACES],
+    options: [
+      ALL_NAMESPACES,
+      { flags: "--revision <revision>", help: "documents as they were at this revision", values: "revision" },
+    ],
     examples: [
       ["weft get", "every document of the namespace"],
       ["weft get httproutes -A", "every HTTPRoute"],
       ["weft get httproute orders -o yaml", "one document, as it was applied"],
+      ["weft get httproute orders --revision 12 -o yaml", "the same, as it was at revision 12"],
     ],
     load: async () => (await import("./commands/get.ts")).get,
   },

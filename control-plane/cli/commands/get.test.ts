@@ -139,3 +139,12 @@ test.each([
   expect(result.code).toBe(2);
   expect(result.stderr).toContain(message);
 });
+
+test("asks for documents as they were at a revision, and now without one", async () => {
+  const before = controlPlane.requests.length;
+  expect((await get("--revision", "7")).code).toBe(0);
+  expect((await get()).code).toBe(0);
+  const asked = controlPlane.requests.slice(before).map(({ request }) => (request as { revision: number }).revision);
+  expect(asked).toEqual([7, 0]);
+  expect((await get("--revision", "0")).stderr).toContain('--revision: "0" is not valid');
+});

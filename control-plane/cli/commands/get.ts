@@ -1,5 +1,5 @@
 // weft get: stored documents as a table, or as the text that applies again unchanged.
-import type { Document } from "../../../proto/gen/weft/v1/rules.ts";
+import type { Document, ListRequest } from "../../../proto/gen/weft/v1/rules.ts";
 import { byKey, type DocumentView, documentView } from "../../view/document.ts";
 import type { Invocation } from "../command.ts";
 import { type Connection, withConnection } from "../connection.ts";
@@ -11,6 +11,9 @@ import { ageOf } from "../print/age.ts";
 import { type Column, tableLines } from "../print/table.ts";
 import { painter } from "../print/text.ts";
 import { parseTargets, type Targets } from "../targets.ts";
+
+/** As a revision of ListRequest. */
+const NOW = 0;
 
 export async function get(invocation: Invocation): Promise<ExitCode> {
   const targets = parseTargets(invocation.args);
@@ -30,17 +33,17 @@ async function fetchDocuments(
   targets: Targets,
 ): Promise<DocumentView[]> {
   const namespace = namespaceOf(invocation);
+  const revision = invocation.flags.count("revision", 1) ?? NOW;
   const listed = await Promise.all(
     targets.map(async ({ kind, names }) => {
-      const documents = await list(connection, kind, namespace);
+      const documents = await list(connection, { kind, namespace, revision });
       return names.length === 0 ? documents : pick(documents, kind, names, namespace);
     }),
   );
   return listed.flat();
 }
 
-async function list(connection: Connection, kind: string, namespace: string): Promise<DocumentView[]> {
-  const request = { kind, namespace, revision: 0 };
+async function list(connection: Connection, request: ListRequest): Promise<DocumentView[]> {
   const { documents } = await connection.call(connection.rules, connection.rules.list, request);
   return documents.map((document: Document) => documentView(document)).sort(byKey);
 }
