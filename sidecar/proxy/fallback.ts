@@ -103,6 +103,7 @@ export function goElsewhere(exchange: RepeatedExchange, cause: Failure, service:
   const isJudged = !isOwnLack(cause, attempt) || hasFailedBefore(exchange);
   if (!isThere || !redirectToFallback(exchange, service, metrics, isJudged)) return false;
   retry.clear();
+  request.forgetHead();
   record.note("fallback", service);
   return true;
 }

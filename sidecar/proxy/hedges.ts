@@ -118,6 +118,8 @@ export class Hedges implements TimerOwner {
   clear(): void {
     this.cancel("none");
     this.#started = 0;
+    // Where a copy of this request went says nothing about the next one.
+    for (const { attempt } of this.#idle) attempt.member = undefined;
   }
 
   /** Stands in no wheel any more, until it is used again. */

@@ -162,6 +162,11 @@ export class RequestRelay {
     if (outlet.isFull) this.#client.pauseReading();
   }
 
+  /** It goes to another destination than the one it was made for. */
+  forgetHead(): void {
+    this.#headText = "";
+  }
+
   /** Nothing is needed again. */
   settle(): void {
     this.#isSettled = true;

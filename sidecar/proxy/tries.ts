@@ -80,6 +80,8 @@ export class Tries implements TimerOwner, AttemptHolder, HedgedTries {
   /** Attempts are of the protocol of the destination. */
   #change(form: BodyForm): void {
     const other = this.#spare ?? newAttempt(this.#exchange, this.#path, form === "data");
+    // Where it went is not where the next request goes that it serves.
+    this.attempt.member = undefined;
     this.#spare = this.attempt;
     this.attempt = other;
   }
