@@ -325,13 +325,15 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
     this.rest();
   }
 
-  /** The client gave the request up; others may follow. The status that opened a tunnel stays true of it. */
-  onClientReset(): void {
+  /** The client's side ended before the answer did; others may follow. The status that opened a tunnel stays true of it. */
+  onClientReset(cause: Failure = CLIENT_CLOSED): void {
     this.steps.take("finish");
     if (this.state === "idle") return;
-    const status = this.state === "tunnel" ? this.#status : statusOf(CLIENT_CLOSED);
-    this.tries.abort(CLIENT_CLOSED.reason);
-    this.#end(status, CLIENT_CLOSED);
+    const isRefused = cause.reason !== CLIENT_CLOSED.reason;
+    const isBegun = this.state === "tunnel" || (isRefused && this.state === "responding");
+    const status = isBegun ? this.#status : statusOf(cause);
+    this.tries.abort(cause.reason);
+    this.#end(status, cause);
   }
 
   /** Stands in no wheel any more, until it is used again. */

@@ -17,9 +17,10 @@ import { readResponseText } from "./http2-text.ts";
 import { SocketTransport } from "./http2-transport.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { ReadEnd } from "./read-end.ts";
-import { failure } from "./reasons.ts";
+import { type Failure, failure } from "./reasons.ts";
 import { countBug, recordRefusal } from "./record.ts";
 import { ownAnswer } from "./respond.ts";
+import { CLIENT_CLOSED } from "./tunnel.ts";
 
 const NOTHING = Buffer.alloc(0);
 const refusalHead = new Http2Head();
@@ -149,6 +150,15 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
     const { refusal } = this.#connection;
     if (refusal !== undefined && refusal.scope === "connection")
       this.#path.metrics.http2Refusals.cell(this.#router.direction, refusal.detail).value++;
+  }
+
+  /** The client gave it up, unless a rule was broken: on the stream itself, or on the connection, which ends all others too. */
+  whyReset({ resetCause, refusal }: Http2StreamView): Failure {
+    if (resetCause === "refused") return failure("bad-request", refusal?.detail);
+    const broken = this.#connection.refusal;
+    return broken === undefined
+      ? CLIENT_CLOSED
+      : failure("client-closed", `the connection broke a rule: ${broken.detail}`);
   }
 
   /** The seat has no stream any more. */

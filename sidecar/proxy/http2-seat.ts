@@ -18,8 +18,9 @@ import { StreamOutlet, type StreamSender } from "./http2-outlet.ts";
 import { readResponseText, trailersText } from "./http2-text.ts";
 import { type Phase, type PhaseOwner, PhaseTimer } from "./phase-timer.ts";
 import { READ_END_MAX_BYTES, ReadEnd, type ReadEnder } from "./read-end.ts";
-import { failure } from "./reasons.ts";
+import { type Failure, failure } from "./reasons.ts";
 import { refuseHead } from "./refuse-head.ts";
+import { CLIENT_CLOSED } from "./tunnel.ts";
 import { type ContentOwner, TurnContent } from "./turn-content.ts";
 
 /** The connection, as its seats see it. */
@@ -29,6 +30,8 @@ export interface SeatOwner {
   readonly readEnd: ReadEnd;
   /** What is being read now lies here. */
   readonly readBytes: Buffer;
+  /** Why a stream of it ended before its answer did. */
+  whyReset(stream: Http2StreamView): Failure;
   giveBack(seat: Http2Seat): void;
 }
 
@@ -42,6 +45,7 @@ const NOBODY: SeatOwner = {
   remoteAddress: "",
   isDraining: false,
   readEnd: new ReadEnd(),
+  whyReset: () => CLIENT_CLOSED,
   readBytes: Buffer.alloc(0),
   giveBack: () => {},
 };
@@ -219,9 +223,9 @@ export class Http2Seat implements ContentOwner, Downstream, StreamHandler, Strea
     }
   }
 
-  onReset(): void {
+  onReset(stream: Http2StreamView): void {
     this.#guard(() => {
-      if (this.#exchange.state !== "idle") this.#exchange.onClientReset();
+      if (this.#exchange.state !== "idle") this.#exchange.onClientReset(this.#owner.whyReset(stream));
       this.#leave();
     });
   }

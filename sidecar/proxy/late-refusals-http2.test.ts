@@ -1,7 +1,7 @@
 // Requests of HTTP/2 whose head is good and whose rest breaks a rule: the client is told, and so is the log.
 import { afterEach, describe, expect, test } from "vitest";
 import { ERROR } from "../http2/error-code.ts";
-import { data, headers, lastHeaders, OK, type Pair } from "../http2/testing/frames.ts";
+import { data, frame, headers, lastHeaders, OK, type Pair, uint32, windowUpdate } from "../http2/testing/frames.ts";
 import { FRAME_TYPE, RawClient, rawEndpoint, request, serviceOf2 } from "./testing/raw-http2.ts";
 import { cleanUp, endings, outboundRig, serviceOf, startEndpoint, until } from "./testing/rig.ts";
 
@@ -62,4 +62,57 @@ test("where an answer has begun, a reset with the rule's code ends both", async 
   expect(await client.send(data(1, "c", END)).ends(1)).toMatchObject({ isWhole: false, reset: ERROR.protocolError });
   await until(() => (endpoint.logs[0]?.stream(1).reset ?? -1) >= 0);
   expect(ended).toEqual(["200 bad-request"]);
+});
+
+/** Frames of stream 1 that are answered by a reset alone. */
+const RESET_ONLY: readonly [detail: string, frames: readonly Buffer[]][] = [
+  ["frame-after-half-close", [data(1, "c", END), data(1, "d")]],
+  ["trailers-without-end", [headers(1, [["x-sum", "1"]])]],
+  ["pseudo-field-in-trailers", [lastHeaders(1, [[":path", "/"]])]],
+  ["zero-window-update", [windowUpdate(1, 0)]],
+  ["window-overflow", [windowUpdate(1, 0x7fffffff)]],
+  ["self-dependency", [frame(2, 0, 1, Buffer.concat([uint32(1), Buffer.from([0])]))]],
+];
+
+describe.each([
+  ["before an answer", "400 bad-request", []],
+  ["within an answer", "200 bad-request", [headers(1, OK), data(1, "half")]],
+])(
+  "a request that is reset for the rule that it breaks, %s, is not one whose client went away:",
+  (_when, end, begun) => {
+    test.each(RESET_ONLY)("%s", async (detail, frames) => {
+      const endpoint = await rawEndpoint(({ type }, socket) => {
+        if (type === FRAME_TYPE.headers && begun.length > 0) socket.write(Buffer.concat(begun));
+      });
+      const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
+      const ended: string[] = [];
+      rig.path.observers.push({
+        onExchange: (record) => void ended.push(`${record.status} ${record.reason}: ${record.detail}`),
+      });
+      const client = new RawClient(rig.port).send(headers(1, request("POST")), data(1, "ab"));
+      await until(
+        () =>
+          endpoint.logs[0]?.stream(1).body === "ab" && client.log.stream(1).body === (begun.length > 0 ? "half" : ""),
+      );
+      expect((await client.send(...frames).ends(1)).reset).toBeGreaterThan(0);
+      await until(() => ended.length > 0);
+      expect(ended).toEqual([`${end}: ${detail}`]);
+      expect(client.log.goawayCode).toBe(-1);
+      await until(() => (endpoint.logs[0]?.stream(1).reset ?? -1) >= 0);
+    });
+  },
+);
+
+test("requests that end with their connection, for a rule that it breaks, say which", async () => {
+  const endpoint = await rawEndpoint(() => {});
+  const rig = await outboundRig({ rules: serviceOf2("h2c", endpoint.port) });
+  const ended: string[] = [];
+  rig.path.observers.push({
+    onExchange: (record) => void ended.push(`${record.status} ${record.reason}: ${record.detail}`),
+  });
+  const client = new RawClient(rig.port).get(1).get(3);
+  await until(() => endpoint.logs[0]?.stream(3).isWhole === true);
+  client.send(windowUpdate(0, 0));
+  await until(() => ended.length === 2);
+  expect(ended).toEqual(Array(2).fill("499 client-closed: the connection broke a rule: connection-zero-window-update"));
 });
