@@ -13,7 +13,7 @@ import type { SeriesSource } from "./destination.ts";
 import { isGrpc } from "./grpc.ts";
 import { InboundGate } from "./inbound-gate.ts";
 import { type Listener, startListener } from "./listener.ts";
-import { isHttp2To, isTcpTunnel } from "./protocol.ts";
+import { isHttp2To, SPEAKS_BYTES } from "./protocol.ts";
 import { failure } from "./reasons.ts";
 
 interface InboundOptions {
@@ -93,7 +93,11 @@ class InboundRouter implements Router {
     destination.isGrpc = isGrpc(exchange.head);
     const protocol = exchange.snapshot.inbound.get(this.#path.service)?.protocol ?? "http";
     destination.isHttp2 = isHttp2To(protocol, exchange.head);
-    destination.isRawTunnel = isTcpTunnel(protocol, exchange.head);
+    if (protocol === "tcp") {
+      if (!exchange.head.isConnect)
+        return exchange.answer(failure("no-such-service", `${this.#path.service} ${SPEAKS_BYTES}`), "");
+      destination.isRawTunnel = true;
+    }
     destination.retry = cluster.retry;
     destination.requestTimeoutMs = cluster.policy.timeout.requestMs;
     destination.perTryTimeoutMs = cluster.policy.timeout.perTryMs;

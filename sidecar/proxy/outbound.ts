@@ -18,7 +18,7 @@ import { EgressClusters, egressOf } from "./egress.ts";
 import { isGrpc } from "./grpc.ts";
 import { HeadView } from "./head-view.ts";
 import { type Listener, startListener } from "./listener.ts";
-import { isHttp2Hop, isTcpTunnel, namedPort } from "./protocol.ts";
+import { isHttp2Hop, isTcpTunnel, namedPort, SPEAKS_BYTES } from "./protocol.ts";
 import { failure } from "./reasons.ts";
 import { retryAfterLine } from "./respond.ts";
 
@@ -38,8 +38,6 @@ const HOSTS_MAX = 1_024;
 /** Longer ones name nothing that is called often. */
 const HOST_LENGTH_MAX = 256;
 const CONTROL_PLANE_RETRY_MS = 1_000;
-/** What reads bytes might take a request for commands, line by line. */
-const SPEAKS_BYTES = "speaks bytes (protocol: tcp): reached by CONNECT, or by a local port (--tcp)";
 
 export class OutboundRouter implements Router {
   readonly direction = "outbound" as const;

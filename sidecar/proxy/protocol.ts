@@ -3,6 +3,9 @@ import type { Protocol, ServicePort, ServiceResource } from "../../rules/resourc
 import type { MessageHead } from "../http1/head.ts";
 import { isGrpc } from "./grpc.ts";
 
+/** Why a port takes no request but CONNECT: what reads bytes might take it for commands, line by line. */
+export const SPEAKS_BYTES = "speaks bytes (protocol: tcp): reached by CONNECT, or by a local port (--tcp)";
+
 const PLAIN: ServicePort = { port: 80, protocol: "http" };
 
 /** Does the endpoint get HTTP/2? gRPC is HTTP/2 whatever a document says of its port; a message that changes protocols needs HTTP/1.1. */

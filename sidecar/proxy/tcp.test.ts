@@ -3,7 +3,9 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { Log } from "../../runtime/log.ts";
 import type { SocketMode } from "../../runtime/socket-output.ts";
+import { headers } from "../http2/testing/frames.ts";
 import type { ExchangeRecord } from "../observe/exchange-record.ts";
+import { RawClient } from "./testing/raw-http2.ts";
 import {
   applyRules,
   Client,
@@ -300,6 +302,36 @@ spec:
   expect(endpoint.connections).toHaveLength(0);
   const tunnel = new Client(rig.port).send("CONNECT mail:25 HTTP/1.1\r\nHost: mail:25\r\n\r\n");
   expect(await tunnel.receives("220 ready ")).toMatch(/^HTTP\/1.1 200 /);
+});
+
+describe("a request of HTTP to the inbound port of an app that speaks bytes reaches no app:", () => {
+  test("over HTTP/1.1", async () => {
+    const app = await startEndpoint(greet);
+    const rig = await inboundRig(app.address, { rules: MAIL });
+    const asked = "GET / HTTP/1.1\r\nHost: caller\r\nConnection: close\r\n\r\n";
+    expect(await exchangeBytes(rig.port, asked)).toMatch(
+      /^HTTP\/1.1 404 [\s\S]*x-weft-reason: no-such-service\r\n[\s\S]*speaks bytes/,
+    );
+    const upgrade = asked.replace("close", "Upgrade\r\nUpgrade: websocket");
+    expect(await exchangeBytes(rig.port, upgrade.replace("Upgrade\r\n", "Upgrade, close\r\n"))).toContain(" 404 ");
+    expect(app.connections).toHaveLength(0);
+  });
+
+  test("over HTTP/2, calls of gRPC too; CONNECT on the same connection does", async () => {
+    const app = await startEndpoint(greet);
+    const rig = await inboundRig(app.address, { rules: MAIL });
+    const client = new RawClient(rig.port).get(1).get(3, ["content-type", "application/grpc"]);
+    expect((await client.ends(1)).fields).toMatchObject({ ":status": "404", "x-weft-reason": "no-such-service" });
+    expect((await client.ends(3)).fields).toMatchObject({ "grpc-status": "12", "x-weft-reason": "no-such-service" });
+    expect(app.connections).toHaveLength(0);
+    client.send(
+      headers(5, [
+        [":method", "CONNECT"],
+        [":authority", "caller:25"],
+      ]),
+    );
+    await until(() => client.log.stream(5).body === "220 ready ");
+  });
 });
 
 describe("tries", () => {
