@@ -51,10 +51,7 @@ export function beginRecord(path: DataPath, { record, head, remoteAddress, snaps
   if (head.has(FIELD.xWeftDebug)) record.isDebugged = head.known(FIELD.xWeftDebug) === "1" && isLoopback(remoteAddress);
   const { trace } = record;
   if (path.tracing === undefined && trace.source === undefined) return;
-  if (!trace.begin(path.tracing, head)) return;
-  record.traceId = trace.traceId;
-  record.spanId = trace.spanId;
-  record.isSampled = trace.isSampled;
+  if (trace.begin(path.tracing, head)) takeTrace(record);
 }
 
 /**
@@ -168,7 +165,16 @@ export function recordRefusal(path: DataPath, direction: Direction, remoteAddres
   record.grpcStatus = codeName;
   record.reason = cause.reason;
   record.detail = cause.detail;
+  // Of whose trace it is nothing is known: it has one of its own.
+  if (record.trace.begin(path.tracing, record.head)) takeTrace(record);
   for (const observer of path.observers) observer.onExchange(record);
+}
+
+function takeTrace(record: ExchangeRecord): void {
+  const { trace } = record;
+  record.traceId = trace.traceId;
+  record.spanId = trace.spanId;
+  record.isSampled = trace.isSampled;
 }
 
 /** Completes the record with what routing and the end of the exchange left elsewhere, and shows it. */

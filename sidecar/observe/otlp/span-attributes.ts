@@ -42,12 +42,14 @@ export function method(into: Attributes, { method: name, path }: RequestFacts, g
   } else if (METHODS.has(name)) into["http.request.method"] = name;
   else {
     into["http.request.method"] = "_OTHER";
-    into["http.request.method_original"] = name;
+    if (name !== "") into["http.request.method_original"] = name;
   }
 }
 
 /** The host that was asked for; without a port it is that of http. */
 export function server(into: Attributes, authority: string): void {
+  // Of a request whose head was refused nothing is known.
+  if (authority === "") return;
   const { host, port } = splitPort(authority);
   into["server.address"] = host;
   into["server.port"] = port === 0 ? HTTP_PORT : port;
