@@ -99,8 +99,9 @@ export class Http2Attempt extends Attempt implements StreamWaiter, StreamHandler
 
   sendHead(head: Http2Head, isEnd: boolean): Http2StreamView | undefined {
     this.#stream = this.#connection?.request(head, isEnd, this);
-    // The connection went away within this turn: nothing was sent.
-    if (this.#stream === undefined) this.fail(failure("connect-failure", "the connection takes no more requests"));
+    // The connection went away within this turn, or others took its last room: nothing was sent.
+    if (this.#stream === undefined)
+      this.fail(failure("refused-stream", "the connection takes no more requests"), false);
     else if (this.member !== undefined && this.#connection !== undefined)
       this.member.state.streams.noteRequest(this.#connection);
     return this.#stream;

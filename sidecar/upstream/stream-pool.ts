@@ -136,9 +136,14 @@ export class StreamPool implements StreamConnectionOwner, SocketKeeper {
     connection.drain();
   }
 
-  /** Takes no more requests; those under way are finished. */
+  /** Takes no more requests; those under way are finished, and those that wait are served: on a connection of their own. */
   drain(): void {
     this.#isDraining = true;
+    this.#drainOpen();
+    this.#connectForWaiters();
+  }
+
+  #drainOpen(): void {
     for (const connection of this.#open.splice(0)) connection.drain();
   }
 
@@ -155,7 +160,7 @@ export class StreamPool implements StreamConnectionOwner, SocketKeeper {
     this.#connecting--;
     this.#open.push(connection);
     this.#serve(connection);
-    if (this.#isDraining) this.drain();
+    if (this.#isDraining) this.#drainOpen();
   }
 
   onRoom(connection: StreamConnection): void {
