@@ -93,7 +93,8 @@ export class RetryState {
 
   /**
    * An endpoint that closed a reused connection without a byte of an answer was most likely closing it as idle while
-   * the request was on its way. Such a request goes once to a fresh connection, outside of policy and budget.
+   * the request was on its way. Such a request goes once to a fresh connection, outside of policy and budget. One that may
+   * not be repeated does not, also where a write failed: what was written before may have been read (RFC 9110 section 9.2.2).
    */
   isKeepAliveRace(cause: Failure, { hasAnswered, isReused }: EndedAttempt, isBodyWhole: boolean): boolean {
     const isSilentClose = cause.reason === "upstream-reset" && isReused && !hasAnswered;
