@@ -331,8 +331,11 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
 
   /** Nobody is there for an answer. */
   #giveUp(): void {
+    const hasBegun = this.#exchange.state === "responding";
     this.#exchange.onClientGone();
-    this.#link?.cut();
+    // A client that only ended its side would take the end of half an answer for that of all (RFC 9112 section 6.3).
+    if (hasBegun && (this.#state === "answering" || this.#state === "body")) this.#link?.reset();
+    else this.#link?.cut();
   }
 
   /** The connection is gone. */

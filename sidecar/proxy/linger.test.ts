@@ -1,9 +1,19 @@
 // A client that is slow gets all that was sent to it before both sides ended, however short the time is that it has for
-// closing its connection.
+// closing its connection; and one that has only ended its side is not told that half an answer is all.
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { Client, cleanUp, inboundRig, startEndpoint, tcpRig, until } from "./testing/rig.ts";
+import {
+  Client,
+  cleanUp,
+  endings,
+  inboundRig,
+  outboundRig,
+  serviceOf,
+  startEndpoint,
+  tcpRig,
+  until,
+} from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -119,4 +129,17 @@ test("and so does an endpoint that ended its own side long before", async () => 
   await until(() => got.hasEnded);
   expect(got.bytes).toBe(TOTAL);
   server.close();
+});
+
+test("half an answer does not look whole to a client of HTTP/1.0 that has ended its side", async () => {
+  const slow = await startEndpoint((connection) => {
+    connection.socket.once("data", () => connection.socket.write("HTTP/1.1 200 OK\r\n\r\nhalf"));
+  });
+  const rig = await outboundRig({ rules: serviceOf("orders", slow.address), limits: { halfClosedGraceMs: 50 } });
+  const ended = endings(rig.path);
+  const client = new Client(rig.port).send("GET / HTTP/1.0\r\nHost: orders\r\n\r\n");
+  await client.receives("\r\n\r\nhalf");
+  client.socket.end();
+  expect(await client.ends()).toBe("ECONNRESET");
+  expect(ended).toEqual(["499 client-closed"]);
 });
