@@ -329,8 +329,7 @@ export class Exchange implements TriedExchange, RoutedExchange, SteppedExchange,
   onClientReset(cause: Failure = CLIENT_CLOSED): void {
     this.steps.take("finish");
     if (this.state === "idle") return;
-    const isRefused = cause.reason !== CLIENT_CLOSED.reason;
-    const isBegun = this.state === "tunnel" || (isRefused && this.state === "responding");
+    const isBegun = this.state === "tunnel" || (this.state === "responding" && cause.reason !== "client-closed");
     const status = isBegun ? this.#status : statusOf(cause);
     this.tries.abort(cause.reason);
     this.#end(status, cause);

@@ -22,7 +22,6 @@ import { type ContentOwner, TurnContent } from "./turn-content.ts";
  */
 type SeatState = "head" | "body" | "answering" | "discarding" | "full" | "tunnel" | "closing" | "over";
 
-const DRAINING = failure("draining");
 /** A connection without a request for this long is idle: it needs no seat. */
 const QUIET_MS = 1_000;
 
@@ -248,8 +247,6 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
     this.#link?.endWrites();
   }
 
-  // ---- between requests ----
-
   #nextRequest(): void {
     this.#decoder.reset();
     this.#state = "head";
@@ -358,7 +355,7 @@ export class Http1Seat implements ContentOwner, Downstream, PhaseOwner {
 
   /** The connection is about to be cut: a client that waits for its answer is told why there is none, others are reset. */
   refuseDraining(): void {
-    if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.refuse(DRAINING));
+    if (this.#exchange.state !== "idle") this.#guard(() => this.#exchange.refuse(failure("draining")));
   }
 
   onTimeout(phase: Phase): void {
