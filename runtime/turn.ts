@@ -95,8 +95,8 @@ export class Stage<Item> implements Part {
 
   /** It is up to the item to know, when its time comes, whether there is still something to do. */
   add(item: Item): void {
+    if (this.#waiting.count === 0) this.#plan();
     this.#waiting.add(item);
-    this.#plan();
   }
 
   run(): void {

@@ -131,6 +131,26 @@ describe("under load", () => {
     expect(ofBusy.filter((id) => !calm.isKept(id)).length).toBeLessThanOrEqual(ofBusy.length * 0.1);
   });
 
+  test("an id that stands in two pieces is chosen as the same id in one", () => {
+    const [pieces, whole] = [begin({ perSecond: 8 }), begin({ perSecond: 8 })];
+    for (let index = 0; index < 2_000; index++) {
+      const id = traceId(index);
+      const cut = index % id.length;
+      pieces.see("", (record) => {
+        record.hasOwnId = true;
+        record.ownId.stem = id.slice(0, cut);
+        record.ownId.rest = id.slice(cut);
+      });
+      whole.see("", (record) => {
+        record.requestId = id;
+      });
+    }
+    const kept = Array.from({ length: 2_000 }, (_, index) => traceId(index)).filter(whole.isKept);
+    expect(kept.length).toBeLessThan(1_000);
+    expect(kept.length).toBeGreaterThan(10);
+    expect(kept.filter(pieces.isKept)).toEqual(kept);
+  });
+
   test("who asked for it, or sampled it, is kept whatever the load", () => {
     const rig = begin();
     load(rig, 20_000, 10_000);

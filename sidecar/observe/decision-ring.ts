@@ -107,7 +107,7 @@ class Ring {
 
   admits(nowMs: number, isWanted: boolean, record: ExchangeRecord): boolean {
     if (nowMs >= this.#windowEndMs) this.#beginWindow(nowMs);
-    if (this.#mask !== 0 && !isWanted && (hashOf(idOf(record)) & this.#mask) !== 0) return false;
+    if (this.#mask !== 0 && !isWanted && (idHashOf(record) & this.#mask) !== 0) return false;
     if (++this.#keptInWindow > this.#bounds.perSecond) {
       this.#mask = Math.min(MASK_MAX, this.#mask * 2 + 1);
       this.#keptInWindow = 0;
@@ -158,16 +158,21 @@ class Ring {
   }
 }
 
-function idOf({ traceId, requestId }: ExchangeRecord): string {
-  return traceId === "" ? requestId : traceId;
+/** Of the id that it is found by. One that this sidecar made is not put together for that. */
+function idHashOf(record: ExchangeRecord): number {
+  const { traceId, hasOwnId, ownId } = record;
+  if (traceId !== "") return hashOf(traceId);
+  return hasOwnId ? hashOf(ownId.rest, ownId.stem) : hashOf(record.requestId);
 }
 
 /** What an id is chosen by: its last characters, where ids of every kind differ. Each that is looked at costs forty instructions. */
 const HASHED_CHARACTERS = 4;
 
-/** FNV-1a over them. */
-function hashOf(id: string): number {
+/** FNV-1a over them. @param before what stands before `id` and belongs to it */
+function hashOf(id: string, before = ""): number {
   let hash = 0x811c9dc5;
+  for (let index = before.length + Math.min(0, id.length - HASHED_CHARACTERS); index < before.length; index++)
+    if (index >= 0) hash = Math.imul(hash ^ before.charCodeAt(index), 0x01000193);
   for (let index = Math.max(0, id.length - HASHED_CHARACTERS); index < id.length; index++)
     hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
   // Its low bits alone are too regular over counters.

@@ -145,9 +145,11 @@ export class ExchangeRecord {
   hasWaited = false;
 
   // What names it: text from the head, or what this sidecar made; "" for none.
-  requestId = "";
-  /** This sidecar made it: nothing in it needs escapes. */
+  #requestId = "";
+  /** This sidecar made its request id, which is `ownId`: nothing in it needs escapes. */
   hasOwnId = false;
+  /** In two pieces, of which nothing is made until somebody wants it as text. */
+  readonly ownId = { stem: "", rest: "" };
   /** Of traces and spans: lower-case hexadecimal digits, whatever a request said. */
   traceId = "";
   spanId = "";
@@ -201,6 +203,15 @@ export class ExchangeRecord {
     this.direction = direction;
   }
 
+  get requestId(): string {
+    if (this.hasOwnId && this.#requestId === "") this.#requestId = this.ownId.stem + this.ownId.rest;
+    return this.#requestId;
+  }
+
+  set requestId(id: string) {
+    this.#requestId = id;
+  }
+
   get attemptsKept(): number {
     return Math.min(this.attemptCount, ATTEMPTS_KEPT);
   }
@@ -233,7 +244,7 @@ export class ExchangeRecord {
     this.startedMs = nowMs;
     this.answeredMs = 0;
     this.hasWaited = false;
-    this.requestId = "";
+    this.#requestId = "";
     this.hasOwnId = false;
     this.traceId = "";
     this.spanId = "";

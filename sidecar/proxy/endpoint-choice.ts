@@ -40,7 +40,7 @@ export class EndpointChoice implements HashSource {
     let text = hashedText(hashOn, this);
     this.#head = undefined;
     if (text === undefined && hashOn.type === "cookie") {
-      text = this.#path.requestIds.draw();
+      text = this.#path.requestIds.drawText();
       destination.responseLines += affinityCookieLine(hashOn.name, text);
     }
     this.#hash = requestHash(text, this.#path.random);

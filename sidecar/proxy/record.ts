@@ -196,7 +196,7 @@ function tellObservers({ observers }: DataPath, exchange: RecordedExchange, stat
 
 /** What came with the request, as far as this sidecar made no ids itself. */
 function readIds(record: ExchangeRecord, head: MessageHead): void {
-  if (record.requestId === "") record.requestId = head.known(FIELD.xRequestId) ?? "";
+  if (!record.hasOwnId && record.requestId === "") record.requestId = head.known(FIELD.xRequestId) ?? "";
   if (record.traceId === "" && head.has(FIELD.traceparent))
     readTraceParent(record, head.known(FIELD.traceparent) ?? "");
 }

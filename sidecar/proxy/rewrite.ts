@@ -34,8 +34,6 @@ export class ForwardedHeads {
   readonly #path: DataPath;
   readonly #record: ExchangeRecord;
   #lines: HopLines | undefined = undefined;
-  /** The id that was drawn last. */
-  readonly #id = { stem: "", rest: "" };
 
   constructor(client: Downstream, path: DataPath, record: ExchangeRecord) {
     this.#client = client;
@@ -46,11 +44,8 @@ export class ForwardedHeads {
   /** Of a request, before its head is made: gives it an id where it has none. */
   begin(settings: MeshResource["headers"], head: MessageHead): void {
     if (this.#record.hasOwnId || !this.#linesFor(settings, head).needsRequestId(head)) return;
-    const { requestIds } = this.#path;
-    this.#record.requestId = requestIds.draw();
     this.#record.hasOwnId = true;
-    this.#id.stem = requestIds.stem;
-    this.#id.rest = requestIds.rest;
+    this.#path.requestIds.draw(this.#record.ownId);
   }
 
   /** Can the head go on in fields, to an endpoint that speaks HTTP/2? Otherwise only the text will do. */
@@ -79,7 +74,7 @@ export class ForwardedHeads {
     if (knownLine === undefined || fields.section === undefined) return undefined;
     const lines = this.#linesFor(settings, head).of(head, destination.hopFields === "all");
     const dropped = fields.present & (HOP_BY_HOP | replacedKinds(destination.hopFields));
-    const id = this.#record.hasOwnId ? this.#id : NO_ID;
+    const id = this.#record.hasOwnId ? this.#record.ownId : NO_ID;
     return knownLine.heads.find(knownLine.text, fields.section, dropped, lines, id, attemptLines);
   }
 
