@@ -74,6 +74,15 @@ export interface RecordedHead {
   value(lowerName: string): string | undefined;
 }
 
+/** A request id of this sidecar, in two pieces, of which no text is made until somebody wants it. */
+export interface OwnId {
+  /** What many ids begin with: one text for all of them. */
+  stem: string;
+  /** One of a few texts, and which. */
+  rest: string;
+  number: number;
+}
+
 export class AttemptRecord {
   kind: AttemptKind = "first";
   /** `namespace/name` of the service, HOST:PORT and version of the endpoint. */
@@ -148,8 +157,7 @@ export class ExchangeRecord {
   #requestId = "";
   /** This sidecar made its request id, which is `ownId`: nothing in it needs escapes. */
   hasOwnId = false;
-  /** In two pieces, of which nothing is made until somebody wants it as text. */
-  readonly ownId = { stem: "", rest: "" };
+  readonly ownId: OwnId = { stem: "", rest: "", number: 0 };
   /** Of traces and spans: lower-case hexadecimal digits, whatever a request said. */
   traceId = "";
   spanId = "";

@@ -43,6 +43,7 @@ function copyOf(record: ExchangeRecord) {
   const { head, acts, attemptsKept, actsKept, ...rest } = record;
   return {
     ...rest,
+    requestId: record.requestId,
     durationMs: record.durationMs,
     method: head.method,
     target: head.target,

@@ -7,10 +7,11 @@ test("ids have the shape of a version 4 UUID and do not repeat, over the end of 
   const ids = new Set<string>();
   const stems = new Set<string>();
   for (let count = 0; count < 10_000; count++) {
-    const id = { stem: "", rest: "" };
+    const id = { stem: "", rest: "", number: 0 };
     if (count % 3 > 0) source.draw(id);
     ids.add(count % 3 > 0 ? id.stem + id.rest : source.drawText());
     if (count % 3 > 0) stems.add(id.stem);
+    if (count % 3 === 1) expect(source.textOf(id)).toBe(id.stem + id.rest);
   }
   expect(ids.size).toBe(10_000);
   expect([...stems].map((stem) => stem.length)).toEqual(expect.arrayContaining([33, 33, 33]));

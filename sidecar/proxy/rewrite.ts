@@ -78,6 +78,13 @@ export class ForwardedHeads {
     return knownLine.heads.find(knownLine.text, fields.section, dropped, lines, id, attemptLines);
   }
 
+  /** As text that is written at once. */
+  #requestId(): string {
+    const record = this.#record;
+    if (record.hasOwnId) record.requestId = this.#path.requestIds.textOf(record.ownId);
+    return record.requestId;
+  }
+
   /** What `textOf` says, in fields: valid until the next call for any exchange. The same for all attempts of a request. */
   fieldsOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): Http2Head {
     const source = this.#client.http2Head;
@@ -93,11 +100,11 @@ export class ForwardedHeads {
     let known: KnownFields | undefined;
     if (knownLine !== undefined && section !== undefined && this.isKnown(head, destination)) {
       const lines = this.#linesFor(settings, head).of(head, destination.hopFields === "all");
-      const { hasOwnId, requestId } = this.#record;
+      const { hasOwnId } = this.#record;
       const dropped = present & replacedKinds(destination.hopFields);
       const memo = knownFieldsOf(knownLine);
       if (memo.comeAgain(section, dropped, lines, hasOwnId)) {
-        const kept = memo.with(requestId);
+        const kept = memo.with(this.#requestId());
         if (kept !== undefined) return kept;
         known = memo;
       }
@@ -133,7 +140,7 @@ export class ForwardedHeads {
     const saysTime = destination.hopFields !== "none" && destination.requestTimeoutMs > 0;
     if (destination.isGrpc && saysTime && head.value("grpc-timeout") !== undefined) edits.remove("grpc-timeout");
     edits.append = this.#linesFor(settings, head).of(head, destination.hopFields === "all");
-    if (this.#record.hasOwnId) edits.requestId = this.#record.requestId;
+    if (this.#record.hasOwnId) edits.requestId = this.#requestId();
     if (this.#record.trace.source !== undefined) dropTrace(edits, head, this.#record.trace);
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
