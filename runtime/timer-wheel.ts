@@ -56,9 +56,6 @@ export class TimerWheel {
   /** Timers that fell due in this turn and were not told yet; cancelling reaches them here too. */
   readonly #due = emptyRing();
   #linked = 0;
-  // A number from the start, as all that change and have fractions: where V8 saw `undefined` first, each change makes an
-  // object and notes that an old one holds a new one (11 ns instead of 1).
-  #recentMs = 0;
   /** All slots up to this tick have been emptied of what was due. */
   #tick = 0;
   #wake: Timer | undefined = undefined;
@@ -66,14 +63,8 @@ export class TimerWheel {
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#recentMs = clock.now();
-    this.#tick = Math.floor(this.#recentMs / TICK_MS);
+    this.#tick = Math.floor(clock.now() / TICK_MS);
     for (let slot = 0; slot < SLOTS; slot++) this.#slots.push(emptyRing());
-  }
-
-  /** The clock as of the last turn: at most a quarter of a second old while anything is armed. For coarse deadlines. */
-  get recentMs(): number {
-    return this.#recentMs;
   }
 
   /** The clock as of now, for owners of timers that have no other clock. */
@@ -91,7 +82,6 @@ export class TimerWheel {
    * @param nowMs the clock's time, where the caller knows it already
    */
   arm(timer: WheelTimer, delayMs: number, nowMs: number = this.#clock.now()): void {
-    this.#recentMs = nowMs;
     const due = Math.ceil((nowMs + delayMs) / TICK_MS);
     timer.dueTick = due;
     if (timer.next !== undefined && timer.linkedTick <= due) return;
@@ -132,8 +122,7 @@ export class TimerWheel {
 
   #turn(): void {
     this.#wake = undefined;
-    this.#recentMs = this.#clock.now();
-    const nowTick = Math.floor(this.#recentMs / TICK_MS);
+    const nowTick = Math.floor(this.#clock.now() / TICK_MS);
     // After a long stall one revolution visits every slot; more would visit them twice.
     const last = Math.min(nowTick, this.#tick + SLOTS);
     const first = this.#tick + 1;
