@@ -147,4 +147,9 @@ test("asks for documents as they were at a revision, and now without one", async
   const asked = controlPlane.requests.slice(before).map(({ request }) => (request as { revision: number }).revision);
   expect(asked).toEqual([7, 0]);
   expect((await get("--revision", "0")).stderr).toContain('--revision: "0" is not valid');
+  const { code, stderr } = await get("--revision", "7", "httproute", "not-yet");
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringContaining("no HTTPRoute named not-yet in namespace default at revision 7"),
+  ]);
 });

@@ -36,8 +36,9 @@ async function fetchDocuments(
   const revision = invocation.flags.count("revision", 1) ?? NOW;
   const listed = await Promise.all(
     targets.map(async ({ kind, names }) => {
-      const documents = await list(connection, { kind, namespace, revision });
-      return names.length === 0 ? documents : pick(documents, kind, names, namespace);
+      const request = { kind, namespace, revision };
+      const documents = await list(connection, request);
+      return names.length === 0 ? documents : pick(documents, names, request);
     }),
   );
   return listed.flat();
@@ -48,11 +49,13 @@ async function list(connection: Connection, request: ListRequest): Promise<Docum
   return documents.map((document: Document) => documentView(document)).sort(byKey);
 }
 
-function pick(documents: readonly DocumentView[], kind: string, names: readonly string[], namespace: string) {
+function pick(documents: readonly DocumentView[], names: readonly string[], request: ListRequest) {
+  const { kind, namespace, revision } = request;
   return names.flatMap((name) => {
     const found = documents.filter((document) => document.name === name);
     if (found.length > 0) return found;
-    const where = namespace === "" ? "any namespace" : `namespace ${namespace}`;
+    const when = revision === NOW ? "" : ` at revision ${revision}`;
+    const where = (namespace === "" ? "any namespace" : `namespace ${namespace}`) + when;
     const hint = didYouMean(
       name,
       documents.map((document) => document.name),
