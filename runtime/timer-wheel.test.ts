@@ -127,6 +127,23 @@ test("after a stall longer than a revolution everything due fires", () => {
   expect(wheel.linkedCount).toBe(0);
 });
 
+test("while anything is armed, the wheel looks at the time at least every quarter of a second", () => {
+  const { clock, wheel, owner } = setUp();
+  const looks: number[] = [clock.now()];
+  const after = clock.after.bind(clock);
+  clock.after = (delayMs, callback) =>
+    after(delayMs, () => {
+      looks.push(clock.now());
+      callback();
+    });
+  wheel.arm(new WheelTimer(owner), 5_000);
+  for (let step = 0; step < 400; step++) {
+    clock.advance(12);
+    if (clock.now() < 5_000) expect(clock.now() - (looks.at(-1) ?? 0)).toBeLessThanOrEqual(250);
+  }
+  expect(looks.length).toBeGreaterThan(19);
+});
+
 test("a callback that throws does not stop the others", () => {
   const { clock, wheel, told, owner } = setUp();
   const bad = new WheelTimer({

@@ -85,6 +85,7 @@ test("a copy has its time from when it is sent, however long the sidecar has run
   expect(await exchangeBytes(port, post("end"))).toContain("orders");
   const copy = await shadow.connection(0);
   await copy.receives("end");
+  expect(Math.abs(clock.now() - path.clock.now())).toBeLessThan(60_000);
   // Timers that were due are told within two ticks.
   const receivedMs = clock.now();
   await until(() => clock.now() > receivedMs + 50);
