@@ -40,9 +40,14 @@ export class Turn {
     });
   }
 
-  /** A further stage, behind those that there are. @param act never throws */
-  stage<Item>(act: (item: Item) => void): Stage<Item> {
+  /**
+   * A further stage, behind those that there are.
+   * @param act never throws
+   * @param reads whose readers' requests wait for it
+   */
+  stage<Item>(act: (item: Item) => void, reads?: HeldReads): Stage<Item> {
     const stage = new Stage(act, () => this.begin());
+    reads?.leadsTo(stage);
     this.#parts.push(stage);
     return stage;
   }
@@ -134,6 +139,8 @@ const SHARED_BUFFER_MIN = 16 * 1024;
 /** Small reads of one turn, copied out of the buffer that the next read overwrites. In the order in which they came. */
 export class HeldReads implements Part {
   readonly #plan: () => void;
+  /** The parts of the turn behind this one, in which what was read is dealt with. */
+  readonly #rest: Part[] = [];
   readonly #readers = new Batch<HeldReader>();
   /** Where the read of each reader ends. */
   readonly #ends: number[] = [];
@@ -142,6 +149,8 @@ export class HeldReads implements Part {
   /** The same memory. */
   readonly words = new BigInt64Array(this.bytes.buffer);
   #kept = 0;
+  /** What is being read now without being held: whoever waits for a step finds it there until `takeBack`. */
+  lent: Buffer | undefined = undefined;
   /** The buffer that was copied from last, and its words. */
   #source: Buffer | undefined = undefined;
   #sourceWords: BigInt64Array = this.words;
@@ -193,6 +202,22 @@ export class HeldReads implements Part {
     const shift = this.#used / WORD_BYTES;
     const count = nextWord(length) / WORD_BYTES;
     for (let index = 0; index < count; index++) to[shift + index] = from[index] as bigint;
+  }
+
+  /** What is read comes to `part` next. */
+  leadsTo(part: Part): void {
+    this.#rest.push(part);
+  }
+
+  /** Too much to be held, and read where it lies. */
+  lend(bytes: Buffer): void {
+    this.lent = bytes;
+  }
+
+  /** The bytes that were lent are about to be overwritten. */
+  takeBack(): void {
+    for (const part of this.#rest) if (!part.isEmpty) part.run();
+    this.lent = undefined;
   }
 
   /** Nothing of what this reader has read waits any more: before it is told that there is no more to come. */

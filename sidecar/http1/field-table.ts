@@ -12,10 +12,30 @@ import { knownLines, NO_LINE } from "./line-memo.ts";
 /** Room for this many fields at first; it doubles, up to the limit of the section. */
 const FIELDS_AT_FIRST = 16;
 
+/** The fields of sources that are alike. */
+export class SourceKinds {
+  /** A kind for each field. */
+  readonly marks: Int32Array;
+  readonly present: number;
+  readonly repeated: number;
+  readonly names: ReadonlySet<string>;
+  /** What others have found out about them. */
+  memo: unknown = undefined;
+
+  constructor(marks: Int32Array, present: number, repeated: number, names: ReadonlySet<string>) {
+    this.marks = marks;
+    this.present = present;
+    this.repeated = repeated;
+    this.names = names;
+  }
+}
+
 export class FieldTable {
   /** The fields came in another protocol: there are neither text nor offsets, and Host stands first in a request. */
   source: HeadSource | undefined = undefined;
   #sourceStart = 0;
+  /** Of a source that is like others before it. */
+  sourceKinds: SourceKinds | undefined = undefined;
   #text = "";
   /** The start line, where that and the section are known: the text is made of them when somebody asks for it. */
   #knownLine = "";
@@ -108,6 +128,7 @@ export class FieldTable {
     this.#knownLine = "";
     this.#bytes = undefined;
     this.source = undefined;
+    this.sourceKinds = undefined;
     this.section = undefined;
     this.#marks = this.#ownMarks;
     this.#base = 0;
@@ -177,9 +198,27 @@ export class FieldTable {
   take(source: HeadSource, kinds: Uint8Array, isRequest: boolean): void {
     this.source = source;
     this.#sourceStart = isRequest ? 1 : 0;
+    const { block } = source;
+    if (block === undefined) return this.#takeKinds(source, kinds, isRequest);
+    const { memo } = block;
+    if (memo instanceof SourceKinds) return this.#adoptKinds(memo);
+    this.#takeKinds(source, kinds, isRequest);
+    const names = Array.from({ length: this.count }, (_, index) => this.nameAt(index));
+    block.memo = new SourceKinds(this.#marks.slice(0, this.count), this.present, this.repeated, new Set(names));
+  }
+
+  #takeKinds(source: HeadSource, kinds: Uint8Array, isRequest: boolean): void {
     if (isRequest) this.#takeKind(FIELD.host);
     const { count } = source;
     for (let index = 0; index < count; index++) this.#takeKind(kinds[source.kindAt(index)] as number);
+  }
+
+  #adoptKinds(known: SourceKinds): void {
+    this.sourceKinds = known;
+    this.#marks = known.marks;
+    this.count = known.marks.length;
+    this.present = known.present;
+    this.repeated = known.repeated;
   }
 
   #takeKind(kind: number): void {
@@ -303,6 +342,7 @@ export class FieldTable {
 
   /** The value by lower-case name; repeated ones joined with ", ", cookies with "; " (RFC 9110 5.3, RFC 9113 8.2.3). */
   value(lowerName: string): string | undefined {
+    if (this.sourceKinds?.names.has(lowerName) === false) return undefined;
     let joined: string | undefined;
     for (let index = 0; index < this.count; index++) {
       if (!this.isNamed(index, lowerName)) continue;

@@ -19,4 +19,11 @@ export interface HeadSource {
   /** -1 when absent. */
   readonly contentLength: number;
   readonly acceptsTrailers: boolean;
+  /** Heads that came before with the same names, in the same order; undefined: none is known. */
+  readonly block: SourceBlock | undefined;
+}
+
+/** What was found out about such heads can be kept here. */
+export interface SourceBlock {
+  memo: unknown;
 }

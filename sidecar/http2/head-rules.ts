@@ -14,7 +14,7 @@ export type HeadPart = "request" | "response" | "trailers";
 /** What a field adds to the size of a list (RFC 9113 section 6.5.2). */
 const FIELD_OVERHEAD = 32;
 /** 2^53 - 1 has 16 digits. */
-const LENGTH_DIGITS_MAX = 16;
+export const LENGTH_DIGITS_MAX = 16;
 
 const COLON = 0x3a;
 const SLASH = 0x2f;
@@ -52,6 +52,13 @@ export class HeadReader implements FieldSink {
     this.#host = "";
     this.#hasHost = false;
     this.#cookieAt = -1;
+  }
+
+  /** How many pseudo-fields the head that was read last has. */
+  get pseudoFields(): number {
+    let count = 0;
+    for (let bits = this.#pseudo; bits !== 0; bits &= bits - 1) count++;
+    return count;
   }
 
   /** @returns the first rule that was broken */

@@ -10,6 +10,32 @@ const VALUE = 1;
 const TRAITS = 2;
 const KIND_SHIFT = 1;
 
+/** In place of a field's index: the value is that of `:path`. */
+export const PATH = -1;
+
+/** A value of a block that is not the same each time. */
+export interface OpenValue {
+  /** Of the field in the head, or PATH. */
+  readonly index: number;
+  readonly kind: number;
+  /** It may come again, and is no secret. */
+  readonly isKept: boolean;
+}
+
+/** Blocks that say the same but for some values, one after the other (known-block.ts). */
+export interface HeadBlock {
+  readonly values: readonly OpenValue[];
+  /** What others have found out about their heads. */
+  memo: unknown;
+}
+
+let lastNumber = 0;
+
+/** For heads of which fields last. */
+export function newNumber(): number {
+  return ++lastNumber;
+}
+
 export class Http2Head {
   // Pseudo-fields; "" and 0 where absent. Request:
   method = "";
@@ -39,6 +65,15 @@ export class Http2Head {
    */
   ownsText = false;
 
+  /** Decoded, and not edited since: the blocks that it is one of. */
+  block: HeadBlock | undefined = undefined;
+
+  /** The first `lasting` fields are, for good, those of all heads with this number; 0: nobody has said so. */
+  lasting = 0;
+  number = 0;
+  /** Octets of their names and values. */
+  lastingLength = 0;
+
   #pathOnly: string | undefined;
   #query = "";
 
@@ -58,8 +93,18 @@ export class Http2Head {
     return this.#query;
   }
 
+  /** The first `count` fields stay what they are, and are those of all heads with this number (`newNumber`). */
+  setLasting(count: number, number: number): void {
+    this.lasting = count;
+    this.number = number;
+    this.lastingLength = 0;
+    for (let index = 0; index < count; index++)
+      this.lastingLength += this.nameAt(index).length + this.valueAt(index).length;
+  }
+
   setPath(path: string): void {
     this.path = path;
+    this.block = undefined;
     this.#pathOnly = undefined;
   }
 
@@ -134,6 +179,7 @@ export class Http2Head {
     this.contentLength = -1;
     this.acceptsTrailers = false;
     this.ownsText = false;
+    this.block = undefined;
     this.#pathOnly = undefined;
   }
 
@@ -147,6 +193,7 @@ export class Http2Head {
     this.contentLength = other.contentLength;
     this.acceptsTrailers = other.acceptsTrailers;
     this.ownsText = other.ownsText;
+    this.block = undefined;
     this.#pathOnly = undefined;
     const end = other.count * STRIDE;
     for (let at = 0; at < end; at++) this.#fields[at] = other.#fields[at] as string | number;
@@ -169,6 +216,7 @@ export class Http2Head {
 
   /** One field instead of all of this name: where the first one stood, or at the end. */
   set(lowerName: string, value: string): void {
+    this.block = undefined;
     for (let index = 0; index < this.count; index++) {
       if (this.nameAt(index) !== lowerName) continue;
       this.setValueAt(index, value);
@@ -180,6 +228,7 @@ export class Http2Head {
 
   /** Leaves out every field of this lower-case name. */
   remove(lowerName: string): void {
+    this.block = undefined;
     this.#removeFrom(0, lowerName);
   }
 

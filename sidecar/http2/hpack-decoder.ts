@@ -48,6 +48,8 @@ export class HpackDecoder {
   #classes = 0;
   /** Changes of the table's size in the last block. */
   tableUpdates = 0;
+  /** Whenever the table changes, or what has to be said of it, this is another number. */
+  generation = 0;
 
   constructor(tableBytes: number) {
     this.#sizeLimit = tableBytes;
@@ -58,6 +60,7 @@ export class HpackDecoder {
   setTableLimit(tableBytes: number): void {
     this.#sizeLimit = tableBytes;
     if (this.#table.sizeMax > tableBytes) this.#owesResize = true;
+    this.generation++;
   }
 
   /** Octets in the table, for tests and figures. */
@@ -88,6 +91,23 @@ export class HpackDecoder {
       if (!isGood) return REFUSALS[this.#fault ?? "block-cut-short"];
     }
     return undefined;
+  }
+
+  /**
+   * The value of a literal alone, its length first, at bytes[at]; the block ends at `end`. Its classes are in `classes`.
+   * @param isKept whether it may come again, and is no secret
+   * @param isPlain of its classes nothing will be asked but VALUE
+   */
+  valueAt(bytes: Buffer, at: number, end: number, isKept: boolean, isPlain: boolean): string | undefined {
+    this.#bytes = bytes;
+    this.#at = at;
+    this.#end = end;
+    return this.#string(isKept, isPlain);
+  }
+
+  /** Of the value that was read last: as in octet.ts. */
+  get classes(): number {
+    return this.#classes;
   }
 
   #fail(detail: RefusalDetail): boolean {
@@ -156,7 +176,10 @@ export class HpackDecoder {
     const isUnique = IS_UNIQUE[kind] === 1;
     const value = this.#string(sensitive === 0 && !isUnique, isUnique);
     if (value === undefined) return false;
-    if (isIndexing) this.#table.insert(name, value, kind, nameClasses, this.#classes);
+    if (isIndexing) {
+      this.#table.insert(name, value, kind, nameClasses, this.#classes);
+      this.generation++;
+    }
     sink.add(name, value, kind, nameClasses, this.#classes, sensitive);
     return true;
   }
@@ -169,6 +192,7 @@ export class HpackDecoder {
     this.#owesResize = false;
     this.tableUpdates++;
     this.#table.resize(size);
+    this.generation++;
     return true;
   }
 

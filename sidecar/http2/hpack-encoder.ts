@@ -1,5 +1,5 @@
-// Fields to HPACK header blocks (RFC 7541). A value goes into the table when it is sent for the second time: what is
-// unique to a request (ids, timestamps) never pushes out what repeats. Not frames.
+// Fields to HPACK header blocks (RFC 7541). A value goes into the table when it is sent for the second time, a path for the
+// third: what is unique to a request (ids, timestamps) never pushes out what repeats. Not frames.
 import { ownCopy, putLatin1 } from "../../runtime/latin1.ts";
 import { ENTRY_OVERHEAD } from "./dynamic-table.ts";
 import { FIELD, FIELD_KINDS, FIELD_NAMES, IS_UNIQUE } from "./field.ts";
@@ -12,6 +12,15 @@ import { STATIC_ENTRIES, STATIC_INDEX_OF_KIND } from "./static-table.ts";
 const WAYS = 4;
 /** Unknown names that are remembered; past it all of them are forgotten: the peer's choice of names must not grow us. */
 const NAMES_MAX = 128;
+/** Of a value at most so many characters are looked at. */
+const SAMPLES = 16;
+/** Paths often differ in one of them. */
+const PATH_SAMPLES = 128;
+/**
+ * One of thousands of paths comes a second time by chance now and then. Entered it would push out what repeats, and change
+ * the index of all that stays.
+ */
+const PATH_REPEATS_MIN = 2;
 /** A value that would take more of the table than this share is not worth what it pushes out. */
 const ENTRY_SHARE_MAX = 0.5;
 /** Guessed more easily than longer ones, so that a table would help who probes for them (section 7.1.3). */
@@ -39,14 +48,46 @@ class NameMemory {
   readonly marks: number[] = [0, 0, 0, 0];
   /** Number of the entry that holds each value; 0: none. Whether it is still there is seen by its number. */
   readonly entries: number[] = [0, 0, 0, 0];
-  /** Marks of values that were sent once, without being entered. */
+  /** Marks of values that were sent without being entered, and how often each has come again. */
   readonly seen: number[] = [0, 0, 0, 0];
+  readonly repeats: number[] = [0, 0, 0, 0];
   next = 0;
   nextSeen = 0;
 
   constructor(name: string, staticIndex: number) {
     this.name = name;
     this.staticIndex = staticIndex;
+  }
+}
+
+/** Power of two. */
+const LASTING_PLACES = 16;
+/** Longer ones say things that no table has. */
+const LASTING_BYTES_MAX = 96;
+
+/** What lasts of one head, as it is said while the table is what it was. */
+class LastingBlock {
+  readonly number: number;
+  readonly newest: number;
+  readonly oldest: number;
+  readonly #octets: Uint8Array;
+
+  constructor(number: number, newest: number, oldest: number, bytes: Uint8Array, start: number, end: number) {
+    this.number = number;
+    this.newest = newest;
+    this.oldest = oldest;
+    this.#octets = Uint8Array.from(bytes.subarray(start, end));
+  }
+
+  get length(): number {
+    return this.#octets.length;
+  }
+
+  /** @returns the position behind it */
+  putTo(out: Uint8Array, at: number): number {
+    const octets = this.#octets;
+    for (let index = 0; index < octets.length; index++) out[at + index] = octets[index] as number;
+    return at + octets.length;
   }
 }
 
@@ -62,6 +103,10 @@ export class HpackEncoder {
   #oldest = 1;
   /** Size of each entry, by its number. */
   #sizes: Int32Array = new Int32Array(16);
+  /** Blocks of heads that last, by their number. */
+  readonly #lasting: (LastingBlock | undefined)[] = [];
+  /** Values that are remembered as sent once: the next time they are said in another way. */
+  #notes = 0;
   /** The smallest size since the last block, which the next one has to say (section 4.2); -1: no change. */
   #smallest = -1;
 
@@ -92,7 +137,38 @@ export class HpackEncoder {
 
   /** Request pseudo-fields and fields. `out` has room for `blockBytesMax`. @returns the position behind the block */
   encodeRequest(head: Http2Head, out: Buffer, at: number): number {
-    at = this.#begin(out, at);
+    at = this.#requestLine(head, out, this.#begin(out, at));
+    const { lasting } = head;
+    if (lasting === 0) return this.#fields(head, 0, head.count, out, at);
+    const block = this.#blockOf(head);
+    const end = block === undefined ? this.#encodeLasting(head, out, at) : block.putTo(out, at);
+    return this.#fields(head, lasting, head.count, out, end);
+  }
+
+  /** Keeps what it says, where the same will be said the same way. */
+  #encodeLasting(head: Http2Head, out: Buffer, at: number): number {
+    const newest = this.#newest;
+    const notes = this.#notes;
+    const end = this.#fields(head, 0, head.lasting, out, at);
+    if (newest === this.#newest && notes === this.#notes) this.#keep(head, out, at, end);
+    return end;
+  }
+
+  /** What lasts of this head, as it was said before: undefined where it has to be said anew. */
+  #blockOf(head: Http2Head): LastingBlock | undefined {
+    const block = this.#lasting[head.number & (LASTING_PLACES - 1)];
+    if (block === undefined || block.number !== head.number) return undefined;
+    return block.newest === this.#newest && block.oldest === this.#oldest ? block : undefined;
+  }
+
+  #keep({ number }: Http2Head, out: Buffer, start: number, end: number): void {
+    if (end - start > LASTING_BYTES_MAX) return;
+    const place = number & (LASTING_PLACES - 1);
+    while (this.#lasting.length <= place) this.#lasting.push(undefined);
+    this.#lasting[place] = new LastingBlock(number, this.#newest, this.#oldest, out, start, end);
+  }
+
+  #requestLine(head: Http2Head, out: Buffer, at: number): number {
     const method = head.method;
     if (method === "POST") out[at++] = 0x83;
     else if (method === "GET") out[at++] = 0x82;
@@ -108,7 +184,7 @@ export class HpackEncoder {
     if (head.authority !== "")
       at = this.#field(":authority", head.authority, FIELD.authority, 0, head.ownsText, out, at);
     if (head.protocol !== "") at = this.#field(":protocol", head.protocol, FIELD.protocol, 0, head.ownsText, out, at);
-    return this.#fields(head, out, at);
+    return at;
   }
 
   encodeResponse(head: Http2Head, out: Buffer, at: number): number {
@@ -116,16 +192,16 @@ export class HpackEncoder {
     const index = statusIndex(head.status);
     if (index > 0) out[at++] = 0x80 | index;
     else at = this.#field(":status", String(head.status), FIELD.status, 0, true, out, at);
-    return this.#fields(head, out, at);
+    return this.#fields(head, 0, head.count, out, at);
   }
 
   encodeTrailers(head: Http2Head, out: Buffer, at: number): number {
-    return this.#fields(head, out, this.#begin(out, at));
+    return this.#fields(head, 0, head.count, out, this.#begin(out, at));
   }
 
-  #fields(head: Http2Head, out: Buffer, at: number): number {
-    const { count, ownsText } = head;
-    for (let index = 0; index < count; index++) {
+  #fields(head: Http2Head, first: number, behind: number, out: Buffer, at: number): number {
+    const { ownsText } = head;
+    for (let index = first; index < behind; index++) {
       const kind = head.kindAt(index);
       const value = head.valueAt(index);
       const sensitive = head.sensitiveAt(index);
@@ -161,9 +237,11 @@ export class HpackEncoder {
     // Paths mostly differ from the one before, often in their middle alone, and pieces of a text are slow to compare.
     const isPiece = kind === FIELD.path && !ownsText;
     const isFound = !isPiece && memory.foundEntry >= this.#oldest && memory.found === value;
-    const mark = isFound ? 0 : markOf(value);
+    const mark = isFound ? 0 : markOf(value, kind === FIELD.path ? PATH_SAMPLES : SAMPLES);
     if (isFound || this.#find(memory, value, mark)) return this.#indexed(memory.foundEntry, out, at);
-    if (!this.#isWorthEntering(memory, value, mark)) return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
+    const repeatsMin = kind === FIELD.path ? PATH_REPEATS_MIN : 1;
+    if (!this.#isWorthEntering(memory, value, mark, repeatsMin))
+      return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
     at = this.#literal(memory, value, WITH_INDEXING, out, at);
     this.#enter(memory, ownsText ? value : ownCopy(value), mark);
     return at;
@@ -209,12 +287,18 @@ export class HpackEncoder {
     return made;
   }
 
-  /** Was this value sent before? Remembers it if not. */
-  #isWorthEntering(memory: NameMemory, value: string, mark: number): boolean {
+  /** Has this value come again so many times? Remembers that it was sent. */
+  #isWorthEntering(memory: NameMemory, value: string, mark: number, repeatsMin: number): boolean {
     if (memory.name.length + value.length + ENTRY_OVERHEAD > this.#sizeMax * ENTRY_SHARE_MAX) return false;
-    const seen = memory.seen;
-    for (let way = 0; way < WAYS; way++) if (seen[way] === mark) return true;
+    this.#notes++;
+    const { seen, repeats } = memory;
+    for (let way = 0; way < WAYS; way++) {
+      if (seen[way] !== mark) continue;
+      repeats[way] = (repeats[way] as number) + 1;
+      return (repeats[way] as number) >= repeatsMin;
+    }
     seen[memory.nextSeen] = mark;
+    repeats[memory.nextSeen] = 0;
     memory.nextSeen = (memory.nextSeen + 1) & (WAYS - 1);
     return false;
   }
@@ -275,6 +359,7 @@ const HEAD_ROOM = 128;
 
 /** At most so many octets does the block of this head take; plain literals are the longest form. */
 export function blockBytesMax(head: Http2Head): number {
+  const { lasting, lastingLength } = head;
   let bytes =
     HEAD_ROOM +
     head.method.length +
@@ -282,8 +367,9 @@ export function blockBytesMax(head: Http2Head): number {
     head.authority.length +
     head.path.length +
     head.protocol.length +
-    head.count * FIELD_ROOM;
-  for (let index = 0; index < head.count; index++) {
+    head.count * FIELD_ROOM +
+    lastingLength;
+  for (let index = lasting; index < head.count; index++) {
     bytes += head.nameAt(index).length + head.valueAt(index).length;
   }
   return bytes;
@@ -319,10 +405,10 @@ function statusIndex(status: number): number {
 }
 
 /** Never 0. A few characters tell most values apart; taking one for another only enters it a little early. */
-function markOf(value: string): number {
+function markOf(value: string, samples: number): number {
   const length = value.length;
   let mark = length + 1;
-  const step = length > 16 ? length >> 3 : 1;
+  const step = length > samples ? Math.floor(length / (samples >> 1)) : 1;
   for (let at = length - 1; at >= 0; at -= step) mark = (Math.imul(mark, 31) + value.charCodeAt(at)) | 0;
   return mark === 0 ? 1 : mark;
 }

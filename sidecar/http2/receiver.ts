@@ -8,6 +8,7 @@ import type { FrameSink } from "./frame-reader.ts";
 import { Http2Head } from "./head.ts";
 import { type HeadPart, HeadReader } from "./head-rules.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
+import { KnownBlocks } from "./known-block.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { ReceiveWindows } from "./receive-windows.ts";
 import { REFUSALS, type Refusal, type RefusalDetail } from "./refusal.ts";
@@ -57,6 +58,7 @@ export class Receiver implements FrameSink {
   readonly #owner: ReceiverOwner;
   readonly #decoder: HpackDecoder;
   readonly #heads: HeadReader;
+  readonly #known: KnownBlocks;
   /**
    * Whose DATA frame is being read; 0 where it is dropped. An id, because frames come in several reads, and between them
    * a stream may end and its object be another's.
@@ -69,6 +71,7 @@ export class Receiver implements FrameSink {
     this.#heads = new HeadReader(owner.limits);
     // Until our SETTINGS are acknowledged the peer may go by the protocol's default.
     this.#decoder = new HpackDecoder(Math.max(owner.limits.headerTableBytes, HEADER_TABLE_DEFAULT));
+    this.#known = new KnownBlocks(this.#decoder, owner.limits.headerListBytesMax);
   }
 
   onRefusal(refusal: Refusal): void {
@@ -172,6 +175,8 @@ export class Receiver implements FrameSink {
 
   /** @returns what is wrong with the message; CONNECTION_REFUSED where nothing more is to be done */
   #decode(head: Http2Head, part: HeadPart, bytes: Buffer, start: number, end: number): Refusal | undefined {
+    if (this.#known.read(head, part, bytes, start, end)) return undefined;
+    const { generation } = this.#decoder;
     this.#heads.begin(head, part);
     const refusal = this.#decoder.decode(bytes, start, end, this.#heads);
     const fault = this.#heads.finish();
@@ -183,7 +188,10 @@ export class Receiver implements FrameSink {
       this.#refuse("table-update-flood");
       return CONNECTION_REFUSED;
     }
-    return this.#owner.isClosed ? CONNECTION_REFUSED : fault;
+    if (this.#owner.isClosed) return CONNECTION_REFUSED;
+    if (fault === undefined && generation === this.#decoder.generation)
+      this.#known.learn(head, part, this.#heads.pseudoFields, bytes, start, end);
+    return fault;
   }
 
   #onHeadOfNoStream(

@@ -95,10 +95,10 @@ function turnStages(turn: Turn): TurnStages {
   const answers = turn.reads();
   const finish = turn.stage((exchange: StagedExchange) => exchange.take("finish"));
   const requests = turn.reads();
-  const route = turn.stage((exchange: StagedExchange) => exchange.take("route"));
-  const forward = turn.stage((exchange: StagedExchange) => exchange.take("forward"));
-  const send = turn.stage((exchange: StagedExchange) => exchange.take("send"));
-  const content = turn.stage((content: StagedContent) => content.take());
+  const route = turn.stage((exchange: StagedExchange) => exchange.take("route"), requests);
+  const forward = turn.stage((exchange: StagedExchange) => exchange.take("forward"), requests);
+  const send = turn.stage((exchange: StagedExchange) => exchange.take("send"), requests);
+  const content = turn.stage((content: StagedContent) => content.take(), requests);
   return { answers, finish, requests, route, forward, send, content };
 }
 

@@ -76,7 +76,11 @@ export class Http2Client implements ClientLink, Http2ConnectionHandler, SeatOwne
   }
 
   onBytes(bytes: Buffer, length: number): void {
-    if (!this.#path.turn.requests.take(this, bytes, length)) this.onHeldBytes(bytes, 0, length);
+    const { requests } = this.#path.turn;
+    if (requests.take(this, bytes, length)) return;
+    requests.lend(bytes);
+    this.onHeldBytes(bytes, 0, length);
+    requests.takeBack();
   }
 
   onHeldBytes(bytes: Buffer, start: number, end: number): void {

@@ -5,7 +5,7 @@ import { sharedText } from "../../runtime/shared-text.ts";
 import type { KnownSection } from "../http1/known-section.ts";
 import type { KnownRequestLine } from "../http1/request-line-memo.ts";
 import { fieldKind } from "../http2/field.ts";
-import { Http2Head } from "../http2/head.ts";
+import { Http2Head, newNumber } from "../http2/head.ts";
 
 const ID_KIND = fieldKind("x-request-id");
 
@@ -29,8 +29,7 @@ export class KnownFields {
   /** Do these parts come again? If not they are what the next ones are compared with. */
   comeAgain(section: KnownSection, dropped: number, lines: string, hasId: boolean): boolean {
     const parts = this.#parts;
-    if (parts?.section === section && parts.lines === lines && parts.dropped === dropped && parts.hasId === hasId)
-      return true;
+    if (parts !== undefined && areParts(parts, section, dropped, lines, hasId)) return true;
     this.#parts = { section, dropped, lines, hasId };
     this.#head = undefined;
     return false;
@@ -50,8 +49,29 @@ export class KnownFields {
     // Pieces of a larger text would keep that alive, and are slow to compare.
     for (let index = 0; index < head.count; index++)
       if (index !== this.#idAt) head.setValueAt(index, sharedText(head.valueAt(index)));
+    if (this.#parts !== undefined) head.setLasting(this.#idAt < 0 ? head.count : this.#idAt, numberOf(this.#parts));
     this.#head = head;
   }
+}
+
+function areParts(parts: FieldParts, section: KnownSection, dropped: number, lines: string, hasId: boolean): boolean {
+  return parts.section === section && parts.lines === lines && parts.dropped === dropped && parts.hasId === hasId;
+}
+
+/** Parts that heads were kept for lately: those of all request lines are mostly the same few. */
+const numbered: { readonly parts: FieldParts; readonly number: number }[] = [];
+const NUMBERED_MAX = 16;
+let nextNumbered = 0;
+
+/** The number of all heads with these parts (Http2Head.number). */
+function numberOf(parts: FieldParts): number {
+  const { section, dropped, lines, hasId } = parts;
+  const known = numbered.find((other) => areParts(other.parts, section, dropped, lines, hasId));
+  if (known !== undefined) return known.number;
+  const number = newNumber();
+  numbered[nextNumbered] = { parts, number };
+  nextNumbered = (nextNumbered + 1) % NUMBERED_MAX;
+  return number;
 }
 
 const all = new WeakMap<KnownRequestLine, KnownFields>();

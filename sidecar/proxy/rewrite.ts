@@ -20,6 +20,7 @@ import { replacedKinds } from "./hop-fields.ts";
 import { editHead } from "./http2-edits.ts";
 import { readRequest } from "./http2-fields.ts";
 import { type KnownFields, knownFieldsOf } from "./known-fields.ts";
+import { type KnownText, knownTextOf } from "./known-text.ts";
 
 /** Used within one call at a time. */
 const edits = new HeadEdits();
@@ -54,10 +55,13 @@ export class ForwardedHeads {
   }
 
   /** Can the head go on as one that was sent before (`preparedHead`), so that it need not be made as text? */
-  isKnown(head: MessageHead, { ruleFilters, backendFilters, isGrpc }: Destination): boolean {
-    if (!ruleFilters.isEmpty || !backendFilters.isEmpty || isGrpc || this.#record.trace.source !== undefined)
-      return false;
-    return goesOnAsKnown(head);
+  isKnown(head: MessageHead, destination: Destination): boolean {
+    return this.#isPlain(destination) && goesOnAsKnown(head);
+  }
+
+  /** What is changed in a head for this destination is the same for all that are alike. */
+  #isPlain({ ruleFilters, backendFilters, isGrpc }: Destination): boolean {
+    return ruleFilters.isEmpty && backendFilters.isEmpty && !isGrpc && this.#record.trace.source === undefined;
   }
 
   /**
@@ -120,7 +124,20 @@ export class ForwardedHeads {
    * empty line at its end, because each attempt adds lines of its own.
    */
   textOf(settings: MeshResource["headers"], head: MessageHead, destination: Destination): string {
+    const source = this.#client.http2Head;
+    const { sourceKinds } = head.fields;
+    let known: KnownText | undefined;
+    if (source?.block !== undefined && sourceKinds !== undefined && this.#isPlain(destination)) {
+      const lines = this.#linesFor(settings, head).of(head, destination.hopFields === "all");
+      const memo = knownTextOf(sourceKinds);
+      if (memo.comeAgain(head.framing, replacedKinds(destination.hopFields), lines, this.#record.hasOwnId)) {
+        const text = memo.with(source, this.#requestId());
+        if (text !== "") return text;
+        known = memo;
+      }
+    }
     this.#edit(settings, head, destination);
+    if (source?.block !== undefined) known?.keep(source, source.block.values, head, edits);
     return encodeRequestHead(head, edits);
   }
 

@@ -20,6 +20,7 @@ export class TurnContent implements StagedContent {
   #start = 0;
   #end = 0;
   #isEnd = false;
+  #bytes: Buffer = NOTHING;
 
   constructor(owner: ContentOwner, steps: TurnSteps, stages: TurnStages) {
     this.#owner = owner;
@@ -29,7 +30,9 @@ export class TurnContent implements StagedContent {
 
   /** A head stood in `bytes`. @returns whether what is behind it may wait: it stays there until the end of the turn */
   begin(bytes: Buffer): boolean {
-    if (bytes !== this.#stages.requests.bytes) return false;
+    const { requests } = this.#stages;
+    if (bytes !== requests.bytes && bytes !== requests.lent) return false;
+    this.#bytes = bytes;
     this.isAwaited = true;
     this.#stages.content.add(this);
     return true;
@@ -41,11 +44,12 @@ export class TurnContent implements StagedContent {
    */
   add(bytes: Buffer, start: number, end: number, isEnd: boolean): boolean {
     if (!this.isAwaited) return false;
-    if (this.#end > 0 || bytes !== this.#stages.requests.bytes) {
+    if (this.#end > 0 || bytes !== this.#bytes) {
       this.take();
       return false;
     }
-    this.#stages.requests.keep();
+    const { requests } = this.#stages;
+    if (bytes === requests.bytes) requests.keep();
     this.#start = start;
     this.#end = end;
     this.#isEnd = isEnd;
@@ -58,20 +62,25 @@ export class TurnContent implements StagedContent {
     this.#steps.hurry();
     // The last of them may have ended the request.
     if (!this.isAwaited) return;
-    const { requests } = this.#stages;
+    const bytes = this.#bytes;
     const start = this.#start;
     const end = this.#end;
     const isEnd = this.#isEnd;
     this.#forget();
-    this.#owner.onContent(requests.bytes, start, end, isEnd);
-    if (end > 0) requests.letGo();
+    this.#owner.onContent(bytes, start, end, isEnd);
+    if (end > 0) this.#letGo(bytes);
   }
 
   /** Nobody wants it. */
   drop(): void {
     if (!this.isAwaited) return;
-    if (this.#end > 0) this.#stages.requests.letGo();
+    if (this.#end > 0) this.#letGo(this.#bytes);
     this.#forget();
+  }
+
+  #letGo(bytes: Buffer): void {
+    const { requests } = this.#stages;
+    if (bytes === requests.bytes) requests.letGo();
   }
 
   #forget(): void {
@@ -79,5 +88,8 @@ export class TurnContent implements StagedContent {
     this.#start = 0;
     this.#end = 0;
     this.#isEnd = false;
+    this.#bytes = NOTHING;
   }
 }
+
+const NOTHING = Buffer.alloc(0);
