@@ -6,6 +6,7 @@ import { FIELD, FIELD_KINDS, FIELD_NAMES, IS_UNIQUE } from "./field.ts";
 import { HEADER_TABLE_DEFAULT } from "./frame.ts";
 import type { Http2Head } from "./head.ts";
 import { encodeHuffman, huffmanLength } from "./huffman.ts";
+import { LastingBlocks } from "./lasting-blocks.ts";
 import { STATIC_ENTRIES, STATIC_INDEX_OF_KIND } from "./static-table.ts";
 
 /** Values of one name that are remembered at a time. */
@@ -60,37 +61,6 @@ class NameMemory {
   }
 }
 
-/** Power of two. */
-const LASTING_PLACES = 16;
-/** Longer ones say things that no table has. */
-const LASTING_BYTES_MAX = 96;
-
-/** What lasts of one head, as it is said while the table is what it was. */
-class LastingBlock {
-  readonly number: number;
-  readonly newest: number;
-  readonly oldest: number;
-  readonly #octets: Uint8Array;
-
-  constructor(number: number, newest: number, oldest: number, bytes: Uint8Array, start: number, end: number) {
-    this.number = number;
-    this.newest = newest;
-    this.oldest = oldest;
-    this.#octets = Uint8Array.from(bytes.subarray(start, end));
-  }
-
-  get length(): number {
-    return this.#octets.length;
-  }
-
-  /** @returns the position behind it */
-  putTo(out: Uint8Array, at: number): number {
-    const octets = this.#octets;
-    for (let index = 0; index < octets.length; index++) out[at + index] = octets[index] as number;
-    return at + octets.length;
-  }
-}
-
 export class HpackEncoder {
   readonly #sizeCap: number;
   readonly #usesHuffman: boolean;
@@ -103,9 +73,8 @@ export class HpackEncoder {
   #oldest = 1;
   /** Size of each entry, by its number. */
   #sizes: Int32Array = new Int32Array(16);
-  /** Blocks of heads that last, by their number. */
-  readonly #lasting: (LastingBlock | undefined)[] = [];
-  /** Values that are remembered as sent once: the next time they are said in another way. */
+  readonly #lasting = new LastingBlocks();
+  /** How often it was remembered that a value was sent. */
   #notes = 0;
   /** The smallest size since the last block, which the next one has to say (section 4.2); -1: no change. */
   #smallest = -1;
@@ -140,32 +109,19 @@ export class HpackEncoder {
     at = this.#requestLine(head, out, this.#begin(out, at));
     const { lasting } = head;
     if (lasting === 0) return this.#fields(head, 0, head.count, out, at);
-    const block = this.#blockOf(head);
+    const block = this.#lasting.find(head.number, this.#newest, this.#oldest);
     const end = block === undefined ? this.#encodeLasting(head, out, at) : block.putTo(out, at);
     return this.#fields(head, lasting, head.count, out, end);
   }
 
-  /** Keeps what it says, where the same will be said the same way. */
   #encodeLasting(head: Http2Head, out: Buffer, at: number): number {
     const newest = this.#newest;
     const notes = this.#notes;
     const end = this.#fields(head, 0, head.lasting, out, at);
-    if (newest === this.#newest && notes === this.#notes) this.#keep(head, out, at, end);
+    // What was entered, or remembered as sent, is said in another way the next time.
+    if (newest === this.#newest && notes === this.#notes)
+      this.#lasting.keep(head.number, newest, this.#oldest, out.subarray(at, end));
     return end;
-  }
-
-  /** What lasts of this head, as it was said before: undefined where it has to be said anew. */
-  #blockOf(head: Http2Head): LastingBlock | undefined {
-    const block = this.#lasting[head.number & (LASTING_PLACES - 1)];
-    if (block === undefined || block.number !== head.number) return undefined;
-    return block.newest === this.#newest && block.oldest === this.#oldest ? block : undefined;
-  }
-
-  #keep({ number }: Http2Head, out: Buffer, start: number, end: number): void {
-    if (end - start > LASTING_BYTES_MAX) return;
-    const place = number & (LASTING_PLACES - 1);
-    while (this.#lasting.length <= place) this.#lasting.push(undefined);
-    this.#lasting[place] = new LastingBlock(number, this.#newest, this.#oldest, out, start, end);
   }
 
   #requestLine(head: Http2Head, out: Buffer, at: number): number {

@@ -1,7 +1,7 @@
 // Content that came in one read with its head waits until its request has taken the steps of its turn: none of it is lost,
 // none goes to another request, and who does not want it leaves the connection as it was.
 import { afterEach, expect, test } from "vitest";
-import { data, END_STREAM, headers, lastHeaders, rst } from "../http2/testing/frames.ts";
+import { data, END_STREAM, headers, lastHeaders, rst, windowUpdate } from "../http2/testing/frames.ts";
 import type { DataPath } from "./data-path.ts";
 import { RawClient, request } from "./testing/raw-http2.ts";
 import {
@@ -185,6 +185,28 @@ test("in frames: one, several, and with trailers behind it", async () => {
   client.send(lastHeaders(9, [["t", "1"]]));
   for (const id of [3, 5, 7, 9]) expect(await client.ends(id)).toMatchObject({ body: "onetwo", isWhole: true });
   expect(count()).toBe(5);
+  isIdle(rig.path);
+});
+
+test("in frames of many streams, read at once and too much to be copied, goes to each one's own request", async () => {
+  const app = await echoing();
+  const rig = await inboundRig(app.address);
+  const count = waits(rig.path);
+  const client = await known2(rig);
+  client.send(windowUpdate(0, 1 << 24));
+  let id = 1;
+  for (let round = 0; round < 4; round++) {
+    const bodies = Array.from({ length: 40 }, (_, index) => `${round}-${index}-`.repeat(700 + 5 * index));
+    const first = id + 2;
+    const frames = bodies.flatMap((body) => {
+      id += 2;
+      return [headers(id, request("POST", ["content-length", String(body.length)])), data(id, body, END_STREAM)];
+    });
+    client.send(...frames);
+    for (const [index, body] of bodies.entries()) expect((await client.ends(first + 2 * index)).body).toBe(body);
+  }
+  // All waited, with what came of their content in the same read.
+  expect(count()).toBe(161);
   isIdle(rig.path);
 });
 
