@@ -25,7 +25,7 @@ interface Counted {
   readonly repeated: number;
 }
 
-/** Nothing of it changes but what it is found to mean. */
+/** Nothing of it changes but what is found out about it. */
 export class KnownSection {
   /** The field lines, without the empty line behind them. */
   readonly lines: string;
@@ -40,6 +40,9 @@ export class KnownSection {
   authority = "";
   /** It came again. */
   isFound = false;
+  /** What others have found out about messages with it. */
+  memo: unknown = undefined;
+
   constructor(lines: string, marks: Int32Array, { count, present, repeated }: Counted) {
     this.lines = lines;
     this.marks = marks;

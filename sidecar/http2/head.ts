@@ -65,7 +65,7 @@ export class Http2Head {
    */
   ownsText = false;
 
-  /** Decoded, and not edited since: the blocks that it is one of. */
+  /** Decoded, and not edited since: the blocks that it is one of. Nobody edits a decoded head but by `set`, `remove` and `setPath`. */
   block: HeadBlock | undefined = undefined;
 
   /** The first `lasting` fields are, for good, those of all heads with this number; 0: nobody has said so. */
@@ -105,6 +105,11 @@ export class Http2Head {
   setPath(path: string): void {
     this.path = path;
     this.block = undefined;
+    this.#pathOnly = undefined;
+  }
+
+  /** `path` is about to be another one. */
+  forgetPath(): void {
     this.#pathOnly = undefined;
   }
 

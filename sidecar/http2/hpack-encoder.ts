@@ -106,7 +106,11 @@ export class HpackEncoder {
 
   /** Request pseudo-fields and fields. `out` has room for `blockBytesMax`. @returns the position behind the block */
   encodeRequest(head: Http2Head, out: Buffer, at: number): number {
-    at = this.#requestLine(head, out, this.#begin(out, at));
+    return this.#mostlyLasting(head, out, this.#requestLine(head, out, this.#begin(out, at)));
+  }
+
+  /** The fields of a head of which some may last. */
+  #mostlyLasting(head: Http2Head, out: Buffer, at: number): number {
     const { lasting } = head;
     if (lasting === 0) return this.#fields(head, 0, head.count, out, at);
     const block = this.#lasting.find(head.number, this.#newest, this.#oldest);
@@ -148,7 +152,7 @@ export class HpackEncoder {
     const index = statusIndex(head.status);
     if (index > 0) out[at++] = 0x80 | index;
     else at = this.#field(":status", String(head.status), FIELD.status, 0, true, out, at);
-    return this.#fields(head, 0, head.count, out, at);
+    return this.#mostlyLasting(head, out, at);
   }
 
   encodeTrailers(head: Http2Head, out: Buffer, at: number): number {

@@ -80,7 +80,9 @@ export class KnownBlocks {
     const block = this.#blocks?.[placeOf(bytes, start, end)];
     if (block === undefined || block.generation !== this.#decoder.generation || block.part !== part) return false;
     if (!isLike(block, bytes, start, end)) return false;
-    head.copyFrom(block.head);
+    // Mostly it still says what the block before said.
+    if (head.block === block) head.forgetPath();
+    else head.copyFrom(block.head);
     const { values } = block;
     let listBytes = block.listBytes;
     for (let at = 0; at < values.length; at++) {

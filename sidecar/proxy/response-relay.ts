@@ -15,6 +15,7 @@ import { applyModifiers } from "./forwarding.ts";
 import { editHead } from "./http2-edits.ts";
 import { readResponse } from "./http2-fields.ts";
 import { KeptResponse } from "./keep-good.ts";
+import { knownAnswer } from "./known-answer.ts";
 import type { Failure } from "./reasons.ts";
 import { endGrpcAnswer } from "./respond.ts";
 
@@ -90,9 +91,10 @@ export class ResponseRelay {
     if (outlet.addFields === undefined) this.#addHead(head, chunks);
     else {
       const mayEndHere = head.framing === "none" || head.contentLength === 0;
-      const into = mayEndHere ? this.#waitingHead() : sent;
-      if (fields === undefined) readResponse(head, edits, into);
-      else editHead(fields, edits, into);
+      const known = mayEndHere || fields !== undefined ? undefined : knownAnswer(head, edits);
+      const into = known ?? (mayEndHere ? this.#waitingHead() : sent);
+      if (fields !== undefined) editHead(fields, edits, into);
+      else if (known === undefined) readResponse(head, edits, into);
       outlet.addFields(into, "");
       if (!mayEndHere) outlet.flush();
     }
