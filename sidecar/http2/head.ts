@@ -43,6 +43,8 @@ export class Http2Head {
   /** From `:authority`, or from `host` where that is absent. `host` is never among the fields of a decoded head. */
   authority = "";
   path = "";
+  /** Of a path that stays: what the encoder tells it by (hpack-encoder.ts); 0: it finds out. */
+  pathMark = 0;
   /** Extended CONNECT (RFC 8441). */
   protocol = "";
   /** Response: 100..999. */

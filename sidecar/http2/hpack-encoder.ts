@@ -7,10 +7,9 @@ import { HEADER_TABLE_DEFAULT } from "./frame.ts";
 import type { Http2Head } from "./head.ts";
 import { encodeHuffman, huffmanLength } from "./huffman.ts";
 import { LastingBlocks } from "./lasting-blocks.ts";
+import { NameMemory, WAYS } from "./name-memory.ts";
 import { STATIC_ENTRIES, STATIC_INDEX_OF_KIND } from "./static-table.ts";
 
-/** Values of one name that are remembered at a time. */
-const WAYS = 4;
 /** Unknown names that are remembered; past it all of them are forgotten: the peer's choice of names must not grow us. */
 const NAMES_MAX = 128;
 /** Of a value at most so many characters are looked at. */
@@ -30,36 +29,6 @@ const SHORT_COOKIE_BYTES = 20;
 const WITHOUT_INDEXING = 0x00;
 const NEVER_INDEXED = 0x10;
 const WITH_INDEXING = 0x40;
-
-/** What was sent of one name. */
-class NameMemory {
-  readonly name: string;
-  /** 0: none. */
-  readonly staticIndex: number;
-  /** Number of the newest entry with this name; 0: none. */
-  lastEntry = 0;
-  /**
-   * The value that was found last, and its entry: mostly the next head has the same. With many connections the lists below
-   * are out of cache, and six more places to look for each field.
-   */
-  found = "";
-  foundEntry = 0;
-  readonly values: string[] = ["", "", "", ""];
-  /** Of each value: only one whose mark is the same is compared. */
-  readonly marks: number[] = [0, 0, 0, 0];
-  /** Number of the entry that holds each value; 0: none. Whether it is still there is seen by its number. */
-  readonly entries: number[] = [0, 0, 0, 0];
-  /** Marks of values that were sent without being entered, and how often each has come again. */
-  readonly seen: number[] = [0, 0, 0, 0];
-  readonly repeats: number[] = [0, 0, 0, 0];
-  next = 0;
-  nextSeen = 0;
-
-  constructor(name: string, staticIndex: number) {
-    this.name = name;
-    this.staticIndex = staticIndex;
-  }
-}
 
 export class HpackEncoder {
   readonly #sizeCap: number;
@@ -139,7 +108,7 @@ export class HpackEncoder {
       else if (head.scheme === "https") out[at++] = 0x87;
       else at = this.#field(":scheme", head.scheme, FIELD.scheme, 0, head.ownsText, out, at);
       if (head.path === "/") out[at++] = 0x84;
-      else at = this.#field(":path", head.path, FIELD.path, 0, head.ownsText, out, at);
+      else at = this.#path(head, out, at);
     }
     if (head.authority !== "")
       at = this.#field(":authority", head.authority, FIELD.authority, 0, head.ownsText, out, at);
@@ -194,17 +163,22 @@ export class HpackEncoder {
     const memory = this.#memoryOf(name, kind);
     if (sensitive === 1 || isSecret(kind, value)) return this.#literal(memory, value, NEVER_INDEXED, out, at);
     if (IS_UNIQUE[kind] === 1) return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
-    // Paths mostly differ from the one before, often in their middle alone, and pieces of a text are slow to compare.
-    const isPiece = kind === FIELD.path && !ownsText;
-    const isFound = !isPiece && memory.foundEntry >= this.#oldest && memory.found === value;
-    const mark = isFound ? 0 : markOf(value, kind === FIELD.path ? PATH_SAMPLES : SAMPLES);
+    const isFound = memory.foundEntry >= this.#oldest && memory.found === value;
+    const mark = isFound ? 0 : markOf(value, SAMPLES);
     if (isFound || this.#find(memory, value, mark)) return this.#indexed(memory.foundEntry, out, at);
-    const repeatsMin = kind === FIELD.path ? PATH_REPEATS_MIN : 1;
-    if (!this.#isWorthEntering(memory, value, mark, repeatsMin))
-      return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
-    at = this.#literal(memory, value, WITH_INDEXING, out, at);
-    this.#enter(memory, ownsText ? value : ownCopy(value), mark);
-    return at;
+    if (this.#isWorthEntering(memory, value, mark, 1)) return this.#enter(memory, value, mark, ownsText, out, at);
+    return this.#literal(memory, value, WITHOUT_INDEXING, out, at);
+  }
+
+  #path({ path, pathMark, ownsText }: Http2Head, out: Buffer, at: number): number {
+    const memory = this.#memoryOf(":path", FIELD.path);
+    // Paths mostly differ from the one before, often in their middle alone, and pieces of a text are slow to compare.
+    const isFound = ownsText && memory.foundEntry >= this.#oldest && memory.found === path;
+    const mark = isFound || pathMark !== 0 ? pathMark : pathMarkOf(path);
+    if (isFound || this.#find(memory, path, mark)) return this.#indexed(memory.foundEntry, out, at);
+    if (this.#isWorthEntering(memory, path, mark, PATH_REPEATS_MIN))
+      return this.#enter(memory, path, mark, ownsText, out, at);
+    return this.#literal(memory, path, WITHOUT_INDEXING, out, at);
   }
 
   #indexed(entry: number, out: Buffer, at: number): number {
@@ -263,18 +237,21 @@ export class HpackEncoder {
     return false;
   }
 
-  #enter(memory: NameMemory, value: string, mark: number): void {
+  /** As a literal that enters the table. */
+  #enter(memory: NameMemory, value: string, mark: number, ownsText: boolean, out: Buffer, at: number): number {
+    const end = this.#literal(memory, value, WITH_INDEXING, out, at);
     const size = memory.name.length + value.length + ENTRY_OVERHEAD;
     this.#evictTo(this.#sizeMax - size);
     const number = ++this.#newest;
     if (number - this.#oldest >= this.#sizes.length) this.#grow();
     this.#sizes[number & (this.#sizes.length - 1)] = size;
     this.#size += size;
-    memory.values[memory.next] = value;
+    memory.values[memory.next] = ownsText ? value : ownCopy(value);
     memory.marks[memory.next] = mark;
     memory.entries[memory.next] = number;
     memory.lastEntry = number;
     memory.next = (memory.next + 1) & (WAYS - 1);
+    return end;
   }
 
   #evictTo(size: number): void {
@@ -362,6 +339,11 @@ function statusIndex(status: number): number {
     default:
       return 0;
   }
+}
+
+/** By this the encoder tells paths apart. Never 0. */
+export function pathMarkOf(path: string): number {
+  return markOf(path, PATH_SAMPLES);
 }
 
 /** Never 0. A few characters tell most values apart; taking one for another only enters it a little early. */

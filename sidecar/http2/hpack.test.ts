@@ -362,6 +362,30 @@ describe("an encoder", () => {
     expect(encoder.tableSize).toBe("content-type".length + "application/grpc".length + 32);
   });
 
+  it("enters a path that is sent for the third time, and does not take one for another that differs in a character", () => {
+    const encoder = new HpackEncoder(4096, false);
+    const out = Buffer.alloc(4096);
+    const sizeOf = (path: string): number => {
+      const head = headOf([]);
+      head.method = "GET";
+      head.scheme = "http";
+      head.path = path;
+      return encoder.encodeRequest(head, out, 0);
+    };
+    for (let round = 0; round < 100; round++)
+      for (const place of [4, 9, 30])
+        expect(
+          sizeOf(
+            `/api/resource-00000000000000000000/items`.replace(/./g, (c, at) =>
+              at === place ? String.fromCharCode(0x61 + (round % 26)) : c,
+            ),
+          ),
+        ).toBe(44);
+    expect(encoder.tableSize).toBe(0);
+    expect([1, 2, 3, 4].map(() => sizeOf("/package.Service/Method"))).toEqual([27, 27, 27, 3]);
+    expect(encoder.tableSize).toBe(":path".length + "/package.Service/Method".length + 32);
+  });
+
   it("7.1.3: never enters secrets, and says so", () => {
     const encoder = new HpackEncoder(4096, false);
     const decoder = new HpackDecoder(4096);

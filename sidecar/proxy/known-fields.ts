@@ -6,6 +6,7 @@ import type { KnownSection } from "../http1/known-section.ts";
 import type { KnownRequestLine } from "../http1/request-line-memo.ts";
 import { fieldKind } from "../http2/field.ts";
 import { Http2Head, newNumber } from "../http2/head.ts";
+import { pathMarkOf } from "../http2/hpack-encoder.ts";
 
 const ID_KIND = fieldKind("x-request-id");
 
@@ -49,6 +50,7 @@ export class KnownFields {
     // Pieces of a larger text would keep that alive, and are slow to compare.
     for (let index = 0; index < head.count; index++)
       if (index !== this.#idAt) head.setValueAt(index, sharedText(head.valueAt(index)));
+    head.pathMark = pathMarkOf(head.path);
     if (this.#parts !== undefined) head.setLasting(this.#idAt < 0 ? head.count : this.#idAt, numberOf(this.#parts));
     this.#head = head;
   }
