@@ -53,14 +53,19 @@ export function readTrailersText(text: string, into: Http2Head): void {
 /** Lines that were added before: most are the same request after request. */
 const known = new Map<string, Http2Head>();
 const KNOWN_MAX = 512;
+/** Those that were added last: mostly the same text. */
+let lastLines = "";
+let lastFields: Http2Head | undefined;
 /** Lines that were added once, by their length: those of a trace are never added again, and are not worth keeping. */
 const SEEN_PLACES = 64;
 const seen: string[] = new Array<string>(SEEN_PLACES).fill("");
 
 /** Adds field lines that the sidecar made. */
 export function addLines(lines: string, into: Http2Head): void {
-  const fields = known.get(lines) ?? keptWhenSeen(lines);
+  const fields = lines === lastLines ? lastFields : (known.get(lines) ?? keptWhenSeen(lines));
   if (fields === undefined) return readFields(lines, 0, into, false);
+  lastLines = lines;
+  lastFields = fields;
   const { count } = fields;
   for (let index = 0; index < count; index++)
     into.push(fields.nameAt(index), fields.valueAt(index), fields.kindAt(index), 0);
