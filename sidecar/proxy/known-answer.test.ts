@@ -1,9 +1,12 @@
-// An answer of HTTP/1.1 goes on in HTTP/2 with the same fields when it comes for the first time and for the sixth, whatever
+// An answer goes on in the other protocol with the same fields when it comes for the first time and for the sixth, whatever
 // came in between and whatever is added on the way.
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
-import { RawClient } from "./testing/raw-http2.ts";
-import { applyRules, cleanUp, outboundRig, serviceOf, startEndpoint } from "./testing/rig.ts";
+import { Http2Head } from "../http2/head.ts";
+import { blockBytesMax, HpackEncoder } from "../http2/hpack-encoder.ts";
+import { data, END_HEADERS, END_STREAM, frame, type Pair } from "../http2/testing/frames.ts";
+import { RawClient, rawAnswering, serviceOf2 } from "./testing/raw-http2.ts";
+import { applyRules, Client, cleanUp, outboundRig, serviceOf, startEndpoint } from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -27,7 +30,7 @@ const FILTERS = [
   "filters: [{ type: ResponseHeaderModifier, responseHeaderModifier: { add: [{ name: x-added, value: v }] } }], ",
 ];
 
-test("fields that stand ready are those that were read", async () => {
+test("fields of HTTP/2 that stand ready are those that were read", async () => {
   let answer = "";
   const endpoint = await startEndpoint((connection) => {
     connection.socket.on("data", () => connection.socket.write(answer, "latin1"));
@@ -64,6 +67,94 @@ test("fields that stand ready are those that were read", async () => {
         for (let time = 0; time < 6; time++) await ask(filters, time === 4 ? other : status, section, framing);
         applyRules(rig.path, rulesOf(""));
         await ask("", status, section, framing);
+      },
+    ),
+    { numRuns: 150 },
+  );
+  expect(first.size).toBeGreaterThan(60);
+});
+
+const ANSWERS: readonly (readonly Pair[])[] = [
+  [["content-type", "text/plain; charset=utf-8"]],
+  [
+    ["server", "odd/1.0"],
+    ["x-odd", "one"],
+    ["x-odd", "two"],
+  ],
+  [
+    ["set-cookie", "session=0123456789abcdef01234567; path=/"],
+    ["set-cookie", "theme=dark"],
+  ],
+  [],
+];
+
+test("text of HTTP/1.1 that stands ready is the text that was made", async () => {
+  let status = 200;
+  let fields: readonly Pair[] = [];
+  let content = "";
+  const encoder = new HpackEncoder(4096, true);
+  const endpoint = await rawAnswering((id) => {
+    const head = new Http2Head();
+    head.status = status;
+    for (const [name, value] of fields) head.add(name, value);
+    const block = Buffer.alloc(blockBytesMax(head));
+    const end = encoder.encodeResponse(head, block, 0);
+    const flags = content === "" ? END_HEADERS | END_STREAM : END_HEADERS;
+    const headers = frame(1, flags, id, block.subarray(0, end));
+    return content === "" ? [headers] : [headers, data(id, content, END_STREAM)];
+  });
+  const route = (filters: string): string =>
+    `${serviceOf2("h2c", endpoint.port)}apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: { name: all }\nspec: { parentRefs: [{ kind: Service, name: orders }], rules: [{ ${filters}backendRefs: [{ name: orders }] }] }\n`;
+  const rig = await outboundRig({ rules: route("") });
+  const clients = [new Client(rig.port), new Client(rig.port)];
+  const first = new Map<string, string>();
+  let count = 0;
+  const ask = async (
+    filters: string,
+    length: number,
+    hasLength: boolean,
+    method: string,
+    isOld: boolean,
+  ): Promise<void> => {
+    const client = clients[count++ & 1] as Client;
+    content = method === "HEAD" || status === 204 || status === 304 ? "" : "c".repeat(length);
+    const own: Pair = ["x-own", `${"z".repeat(count % 7)}-${count}`];
+    const lengths: Pair[] = hasLength && status !== 204 ? [["content-length", String(length)]] : [];
+    const common = fields;
+    fields = [...common, own, ...lengths];
+    client.received = "";
+    client.send(`${method} / HTTP/1.${isOld ? "0\r\nConnection: keep-alive" : 1}\r\nHost: orders\r\n\r\n`);
+    const isChunked = content !== "" && !hasLength;
+    await client.receives(isChunked ? "\r\n0\r\n\r\n" : `\r\n\r\n${content}`);
+    fields = common;
+    expect(client.received).toContain(`\r\nx-own: ${own[1]}\r\n`);
+    if (lengths.length > 0) expect(client.received.toLowerCase()).toContain(`\r\ncontent-length: ${length}\r\n`);
+    const [head = ""] = client.received.split("\r\n\r\n", 1);
+    const text = head.replace(/x-own: .*/, "OWN").replace(/content-length: \d+/i, "LENGTH");
+    const key = JSON.stringify([filters, status, common, length === 0, hasLength, method, isOld, content === ""]);
+    if (!first.has(key)) first.set(key, text);
+    expect([key, text]).toEqual([key, first.get(key)]);
+  };
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(200, 201, 404, 503, 204, 304),
+      fc.constantFrom(...ANSWERS),
+      fc.constantFrom(0, 5),
+      fc.boolean(),
+      fc.constantFrom("GET", "HEAD"),
+      fc.constantFrom(...FILTERS),
+      async (code, section, length, hasLength, method, filters) => {
+        applyRules(rig.path, route(filters));
+        status = code;
+        fields = section;
+        for (let time = 0; time < 7; time++)
+          await ask(
+            filters,
+            length === 0 ? 0 : length + ((7 * count) % 40),
+            hasLength,
+            time === 5 ? "GET" : method,
+            time === 6 && hasLength,
+          );
       },
     ),
     { numRuns: 150 },

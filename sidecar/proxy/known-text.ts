@@ -1,15 +1,11 @@
-// Requests of HTTP/2 that came before and go on in HTTP/1.1: the text of their head stands ready, and only the values that
-// differ from one to the next are put in. What known-head.ts is for heads that came in HTTP/1.1.
-import { RequestDecoder } from "../http1/decoder.ts";
-import { encodeRequestHead } from "../http1/encoder.ts";
+// Requests and answers of HTTP/2 that came before and go on in HTTP/1.1: the text of their head stands ready, and only the
+// values that differ from one to the next are put in. What known-head.ts is for heads that came in HTTP/1.1.
 import type { SourceKinds } from "../http1/field-table.ts";
 import type { MessageHead } from "../http1/head.ts";
-import type { HeadEdits } from "../http1/head-edits.ts";
 import { FIELD } from "../http2/field.ts";
 import { Http2Head, type OpenValue, PATH } from "../http2/head.ts";
-import { HTTP1_KINDS } from "./http2-heads.ts";
 
-/** What makes the text besides the head itself; texts that are the same are mostly one text. */
+/** What makes the text besides the head itself; texts that are the same are mostly one text. Answers only have framing. */
 interface TextParts {
   readonly framing: MessageHead["framing"];
   /** Kinds of its fields that stay out of it. */
@@ -77,14 +73,13 @@ export class KnownText {
     return this.#text === undefined ? "" : this.#text.with(head, requestId);
   }
 
-  /** Keeps what becomes of heads like `head`, which is `read`, after `edits`, which are those of the parts. */
-  keep(head: Http2Head, values: readonly OpenValue[], { framing }: MessageHead, edits: HeadEdits): void {
-    const decoder = new RequestDecoder();
-    if (!decoder.takeHead(marked(head, values), HTTP1_KINDS, framing !== "chunked")) return;
-    const { requestId } = edits;
-    if (requestId !== "") edits.requestId = markOf(REQUEST_ID);
-    this.#text = cut(encodeRequestHead(decoder.head, edits));
-    edits.requestId = requestId;
+  /**
+   * Keeps what becomes of heads like `head`.
+   * @param encode makes the text of one, which has marks instead of `values`; REQUEST_ID_MARK stands for the request id. "": it cannot
+   */
+  keep(head: Http2Head, values: readonly OpenValue[], encode: (marked: Http2Head) => string): void {
+    const text = encode(marked(head, values));
+    if (text !== "") this.#text = cut(text);
   }
 }
 
@@ -104,6 +99,7 @@ function markOf(index: number): string {
   return MARK + index + MARK;
 }
 
+export const REQUEST_ID_MARK: string = markOf(REQUEST_ID);
 const LENGTH_LINE = `\r\ncontent-length: ${LENGTH_MARK}\r\n`;
 
 /** What the encoder made of marks. */

@@ -15,7 +15,7 @@ import { applyModifiers } from "./forwarding.ts";
 import { editHead } from "./http2-edits.ts";
 import { readResponse } from "./http2-fields.ts";
 import { KeptResponse } from "./keep-good.ts";
-import { knownAnswer } from "./known-answer.ts";
+import { answerText, knownAnswer } from "./known-answer.ts";
 import type { Failure } from "./reasons.ts";
 import { endGrpcAnswer } from "./respond.ts";
 
@@ -88,8 +88,10 @@ export class ResponseRelay {
     if (closes) edits.connection = "close";
     else if (toOldClient) edits.connection = "keep-alive";
     this.closes = closes;
-    if (outlet.addFields === undefined) this.#addHead(head, chunks);
-    else {
+    if (outlet.addFields === undefined) {
+      if (fields === undefined) this.#addHead(head, chunks);
+      else outlet.addHead(answerText(head, fields, edits, request.method), chunks);
+    } else {
       const mayEndHere = head.framing === "none" || head.contentLength === 0;
       const known = mayEndHere || fields !== undefined ? undefined : knownAnswer(head, edits);
       const into = known ?? (mayEndHere ? this.#waitingHead() : sent);

@@ -3,6 +3,7 @@
 import type { MeshResource, RouteMatch } from "../../rules/resource.ts";
 import { rewritePath } from "../../rules/routing/rewrite.ts";
 import type { Prepared } from "../../runtime/turn-writer.ts";
+import { RequestDecoder } from "../http1/decoder.ts";
 import { encodeRequestHead, goesOnAsKnown } from "../http1/encoder.ts";
 import { FIELD, HOP_BY_HOP } from "../http1/field.ts";
 import type { MessageHead } from "../http1/head.ts";
@@ -19,8 +20,9 @@ import { applyModifiers, type HopLines } from "./forwarding.ts";
 import { replacedKinds } from "./hop-fields.ts";
 import { editHead } from "./http2-edits.ts";
 import { readRequest } from "./http2-fields.ts";
+import { HTTP1_KINDS } from "./http2-heads.ts";
 import { type KnownFields, knownFieldsOf } from "./known-fields.ts";
-import { type KnownText, knownTextOf } from "./known-text.ts";
+import { type KnownText, knownTextOf, REQUEST_ID_MARK } from "./known-text.ts";
 
 /** Used within one call at a time. */
 const edits = new HeadEdits();
@@ -137,7 +139,8 @@ export class ForwardedHeads {
       }
     }
     this.#edit(settings, head, destination);
-    if (source?.block !== undefined) known?.keep(source, source.block.values, head, edits);
+    if (source?.block !== undefined)
+      known?.keep(source, source.block.values, (marked) => textOfMarked(marked, head.framing));
     return encodeRequestHead(head, edits);
   }
 
@@ -162,6 +165,17 @@ export class ForwardedHeads {
     applyFilters(edits, head, destination.ruleFilters, destination.match);
     applyFilters(edits, head, destination.backendFilters, destination.match);
   }
+}
+
+/** What becomes of a head with marks for its values (KnownText) by the same edits. */
+function textOfMarked(marked: Http2Head, framing: MessageHead["framing"]): string {
+  const decoder = new RequestDecoder();
+  if (!decoder.takeHead(marked, HTTP1_KINDS, framing !== "chunked")) return "";
+  const { requestId } = edits;
+  if (requestId !== "") edits.requestId = REQUEST_ID_MARK;
+  const text = encodeRequestHead(decoder.head, edits);
+  edits.requestId = requestId;
+  return text;
 }
 
 /** Each attempt says which span it is, instead of what came. Formats that are not spoken here go through. */
