@@ -434,7 +434,6 @@ async function run(rig: Rig, seed: number, services: readonly string[], all: Arr
   expect(turn.content.isEmpty).toBe(true);
   expect(turn.requests.lent).toBeUndefined();
   expect(waits()).toBeGreaterThan(ROUNDS);
-  if (process.env["CONTENT_ROUNDS"]) console.log(seed, waits(), JSON.stringify([...ends]));
   return ends;
 }
 
