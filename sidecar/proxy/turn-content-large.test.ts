@@ -444,8 +444,16 @@ test.each(seeds)("of a sidecar's callers, seed %i", async (seed) => {
   for (const end of ["plain", "slow", "early", "twice", "nowhere", "reset"]) expect(ends.get(end)).toBeGreaterThan(0);
 });
 
-test.each(seeds)("of a sidecar's service, seed %i", async (seed) => {
+const DELAY = `
+apiVersion: weft.mesh/v1
+kind: Fault
+metadata: { name: slow }
+spec: { targetRef: { kind: Service, name: caller }, delay: { percent: 40, duration: 3ms } }
+---
+`;
+
+test.each(seeds)("of a sidecar's service, some of it held back, seed %i", async (seed) => {
   const all = new Arrivals();
-  const rig = await inboundRig(`127.0.0.1:${await endpoint1(all)}`);
+  const rig = await inboundRig(`127.0.0.1:${await endpoint1(all)}`, { rules: DELAY });
   await run(rig, seed, ["app"], all);
 });
