@@ -1,11 +1,12 @@
 // HPACK (RFC 7541): the vectors of appendix C, each rule that a decoder must keep to, round trips, and damaged blocks.
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { FIELD_NAMES, fieldKind } from "./field.ts";
-import { Http2Head } from "./head.ts";
+import { Http2Head, newNumber } from "./head.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 import { blockBytesMax, HpackEncoder, writeInteger } from "./hpack-encoder.ts";
 import { CODE_BITS, decodeHuffman, encodeHuffman, huffmanLength } from "./huffman.ts";
+import { LastingBlocks } from "./lasting-blocks.ts";
 import { FieldList } from "./testing/field-list.ts";
 
 function hex(text: string): Buffer {
@@ -323,6 +324,24 @@ function headOf(fields: readonly (readonly [string, string, boolean])[]): Http2H
   return head;
 }
 
+const lastingFields = fc.array(
+  fc.tuple(
+    fc.oneof(fc.constantFrom("x-a", "x-b", "via", "accept", "cookie", "authorization", "x-request-id"), fieldName),
+    fc.oneof(fc.constantFrom("a", "b", "some value"), fieldValue),
+    fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+  ),
+  { minLength: 1, maxLength: 4 },
+);
+type Pairs = [name: string, value: string, isSensitive: boolean][];
+const NONE: Pairs = [];
+const lastStep = fc.record({
+  which: fc.oneof(fc.constantFrom(0, 0, 1), fc.nat(17)),
+  more: fc.oneof({ weight: 9, arbitrary: fc.constant(NONE) }, { weight: 1, arbitrary: fieldList }),
+  path: fc.constantFrom("/", "/a", "/some/path"),
+  size: fc.oneof({ weight: 20, arbitrary: fc.constant(-1) }, { weight: 1, arbitrary: fc.nat(6000) }),
+});
+type LastStep = typeof lastStep extends fc.Arbitrary<infer Each> ? Each : never;
+
 describe("an encoder", () => {
   it("is understood whatever it sends, with tables that change size, and both keep the same table", () => {
     fc.assert(
@@ -346,6 +365,47 @@ describe("an encoder", () => {
       }),
       { numRuns: 400 },
     );
+  });
+
+  it("is understood where heads have fields that last, and keeps to the room that they need", () => {
+    const find = vi.spyOn(LastingBlocks.prototype, "find");
+    let found = 0;
+    const run = (lasting: Pairs[], steps: LastStep[], usesHuffman: boolean, cap: number): void => {
+      const encoder = new HpackEncoder(cap, usesHuffman);
+      const decoder = new HpackDecoder(6000);
+      // Several want the same place.
+      const numbers = lasting.map(() => {
+        let number = newNumber();
+        while (number % 16 > 2) number = newNumber();
+        return number;
+      });
+      for (const { which, more, path, size } of steps) {
+        if (size >= 0) encoder.setPeerTableSize(size);
+        const list = lasting[which % lasting.length] as Pairs;
+        const all = [...list, ...more];
+        const head = Object.assign(headOf(all), { method: "GET", scheme: "http", authority: "orders", path });
+        head.setLasting(list.length, numbers[which % lasting.length] as number);
+        const room = blockBytesMax(head);
+        const out = Buffer.alloc(room + 1000, 0xaa);
+        const end = encoder.encodeRequest(head, out, 0);
+        expect(end).toBeLessThanOrEqual(room);
+        expect(out.subarray(end).every((octet) => octet === 0xaa)).toBe(true);
+        const read = new FieldList();
+        expect(decoder.decode(out, 0, end, read)).toBeUndefined();
+        expect(read.fields.slice(4)).toEqual(all.map(([name, value]) => [name, value]));
+        expect(Object.fromEntries(read.fields.slice(0, 4))).toMatchObject({ ":path": path, ":authority": "orders" });
+        for (const [name, , isSensitive] of all) if (isSensitive) expect(read.sensitive).toContain(name);
+        expect(decoder.tableSize).toBe(encoder.tableSize);
+        found += find.mock.results.filter(({ value }) => value !== undefined).length;
+        find.mockClear();
+      }
+    };
+    const heads = fc.array(lastingFields, { minLength: 1, maxLength: 18 });
+    fc.assert(fc.property(heads, fc.array(lastStep, { maxLength: 80, size: "max" }), fc.boolean(), fc.nat(5000), run), {
+      numRuns: 400,
+    });
+    find.mockRestore();
+    expect(found).toBeGreaterThan(500);
   });
 
   it("enters what is sent twice, and nothing that is sent once", () => {
