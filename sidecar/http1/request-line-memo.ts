@@ -32,6 +32,8 @@ export interface KnownRequestLine {
   readonly place: PathPlace;
   /** What it was sent on as. */
   readonly heads: KnownHeads;
+  /** By what others tell its path; 0: nobody has asked. */
+  pathMark: number;
 }
 
 /** Where things are in a request line that was read (MessageHead). */
@@ -102,6 +104,7 @@ class RequestLineMemo {
       path: latin1(octets, start + secondStart, start + secondEnd),
       place: new PathPlace(),
       heads: new KnownHeads(),
+      pathMark: 0,
     };
     this.#rows.keep(place, bytes, start, end - start, 0, 0);
   }

@@ -1,6 +1,6 @@
-// Requests of HTTP/1.1 that came before and go on in HTTP/2: their fields stand ready, and only the request id changes. One
-// for each request line that is known (request-line-memo.ts), for the fields that came with it last. What known-head.ts is
-// for octets.
+// Requests of HTTP/1.1 that came before and go on in HTTP/2: their fields stand ready, and only the request line and the
+// request id are put in. One for each section of fields that is known (known-section.ts), for what was added to it last:
+// all paths share it. What known-head.ts is for octets.
 import { sharedText } from "../../runtime/shared-text.ts";
 import type { KnownSection } from "../http1/known-section.ts";
 import type { KnownRequestLine } from "../http1/request-line-memo.ts";
@@ -10,9 +10,8 @@ import { pathMarkOf } from "../http2/hpack-encoder.ts";
 
 const ID_KIND = fieldKind("x-request-id");
 
-/** What makes a head besides its line; texts that are the same are mostly one text. */
+/** What makes the fields besides the section; texts that are the same are mostly one text. */
 interface FieldParts {
-  readonly section: KnownSection;
   /** Kinds of its fields that stay out of the head. */
   readonly dropped: number;
   /** Complete field lines behind them. */
@@ -28,18 +27,25 @@ export class KnownFields {
   #idAt = -1;
 
   /** Do these parts come again? If not they are what the next ones are compared with. */
-  comeAgain(section: KnownSection, dropped: number, lines: string, hasId: boolean): boolean {
+  comeAgain(dropped: number, lines: string, hasId: boolean): boolean {
     const parts = this.#parts;
-    if (parts !== undefined && areParts(parts, section, dropped, lines, hasId)) return true;
-    this.#parts = { section, dropped, lines, hasId };
+    if (parts?.lines === lines && parts.dropped === dropped && parts.hasId === hasId) return true;
+    this.#parts = { dropped, lines, hasId };
     this.#head = undefined;
     return false;
   }
 
-  /** The head that was kept for the parts; undefined: none yet. It stays as it is but for what stands behind its fields. */
-  with(requestId: string): Http2Head | undefined {
-    if (this.#head !== undefined && this.#idAt >= 0) this.#head.setValueAt(this.#idAt, requestId);
-    return this.#head;
+  /** The head that was kept for the parts, with this line, until somebody asks for another; undefined: none yet. */
+  with(line: KnownRequestLine, authority: string, requestId: string): Http2Head | undefined {
+    const head = this.#head;
+    if (head === undefined) return undefined;
+    if (line.pathMark === 0) line.pathMark = pathMarkOf(line.path);
+    head.method = line.method;
+    head.setPath(line.path);
+    head.pathMark = line.pathMark;
+    head.authority = authority;
+    if (this.#idAt >= 0) head.setValueAt(this.#idAt, requestId);
+    return head;
   }
 
   /** Keeps what was made of the parts. */
@@ -50,40 +56,13 @@ export class KnownFields {
     // Pieces of a larger text would keep that alive, and are slow to compare.
     for (let index = 0; index < head.count; index++)
       if (index !== this.#idAt) head.setValueAt(index, sharedText(head.valueAt(index)));
-    head.pathMark = pathMarkOf(head.path);
-    if (this.#parts !== undefined) head.setLasting(this.#idAt < 0 ? head.count : this.#idAt, numberOf(this.#parts));
+    head.setLasting(this.#idAt < 0 ? head.count : this.#idAt, newNumber());
     this.#head = head;
   }
 }
 
-function areParts(parts: FieldParts, section: KnownSection, dropped: number, lines: string, hasId: boolean): boolean {
-  return parts.section === section && parts.lines === lines && parts.dropped === dropped && parts.hasId === hasId;
-}
-
-/** Parts that heads were kept for lately: those of all request lines are mostly the same few. */
-const numbered: { readonly parts: FieldParts; readonly number: number }[] = [];
-const NUMBERED_MAX = 16;
-let nextNumbered = 0;
-
-/** The number of all heads with these parts (Http2Head.number). */
-function numberOf(parts: FieldParts): number {
-  const { section, dropped, lines, hasId } = parts;
-  const known = numbered.find((other) => areParts(other.parts, section, dropped, lines, hasId));
-  if (known !== undefined) return known.number;
-  const number = newNumber();
-  numbered[nextNumbered] = { parts, number };
-  nextNumbered = (nextNumbered + 1) % NUMBERED_MAX;
-  return number;
-}
-
-const all = new WeakMap<KnownRequestLine, KnownFields>();
-
-/** What requests of this line were sent on as last. */
-export function knownFieldsOf(line: KnownRequestLine): KnownFields {
-  let known = all.get(line);
-  if (known === undefined) {
-    known = new KnownFields();
-    all.set(line, known);
-  }
-  return known;
+/** What requests with this section were sent on as last. */
+export function knownFieldsOf(section: KnownSection): KnownFields {
+  if (!(section.memo instanceof KnownFields)) section.memo = new KnownFields();
+  return section.memo as KnownFields;
 }

@@ -108,9 +108,9 @@ export class ForwardedHeads {
       const lines = this.#linesFor(settings, head).of(head, destination.hopFields === "all");
       const { hasOwnId } = this.#record;
       const dropped = present & replacedKinds(destination.hopFields);
-      const memo = knownFieldsOf(knownLine);
-      if (memo.comeAgain(section, dropped, lines, hasOwnId)) {
-        const kept = memo.with(this.#requestId());
+      const memo = knownFieldsOf(section);
+      if (memo.comeAgain(dropped, lines, hasOwnId)) {
+        const kept = memo.with(knownLine, head.authority, this.#requestId());
         if (kept !== undefined) return kept;
         known = memo;
       }
