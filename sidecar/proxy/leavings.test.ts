@@ -9,6 +9,7 @@ import {
   cleanUp,
   ok,
   outboundRig,
+  policy,
   REFUSING_ADDRESS,
   serviceOf,
   startEndpoint,
@@ -18,16 +19,6 @@ afterEach(cleanUp);
 
 const END = 1;
 const GET = "GET / HTTP/1.1\r\nHost: orders\r\n\r\n";
-
-function policy(name: string, spec: string): string {
-  return `
-apiVersion: weft.mesh/v1
-kind: TrafficPolicy
-metadata: { name: ${name} }
-spec: { targetRef: { kind: Service, name: ${name} }, ${spec} }
----
-`;
-}
 
 /** Asks one after the other on one connection. */
 async function askTimes(port: number, times: number, request: string, answer: string): Promise<Client> {

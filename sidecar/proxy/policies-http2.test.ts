@@ -20,6 +20,7 @@ import {
   inboundRig,
   ok,
   outboundRig,
+  policy,
   REFUSING_ADDRESS,
   serviceOf,
   startEndpoint,
@@ -31,16 +32,6 @@ afterEach(cleanUp);
 const END = 1;
 const CHUNKED =
   "POST / HTTP/1.1\r\nHost: orders\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Last: 1\r\n\r\n";
-
-function policy(name: string, spec: string): string {
-  return `
-apiVersion: weft.mesh/v1
-kind: TrafficPolicy
-metadata: { name: ${name} }
-spec: { targetRef: { kind: Service, name: ${name} }, ${spec} }
----
-`;
-}
 
 function named(name: string, endpoint: { port: number }): string {
   return serviceOf2("h2c", endpoint.port).replace("{ name: orders }", `{ name: ${name} }`);

@@ -9,7 +9,16 @@ import { Http2Head } from "../http2/head.ts";
 import { blockBytesMax, HpackEncoder } from "../http2/hpack-encoder.ts";
 import { END_HEADERS, END_STREAM, frame, PADDED, padded, rst, windowUpdate } from "../http2/testing/frames.ts";
 import { RawClient } from "./testing/raw-http2.ts";
-import { cleanUp, inboundRig, onCleanUp, outboundRig, REFUSING_ADDRESS, type Rig, until } from "./testing/rig.ts";
+import {
+  cleanUp,
+  inboundRig,
+  onCleanUp,
+  outboundRig,
+  policy,
+  REFUSING_ADDRESS,
+  type Rig,
+  until,
+} from "./testing/rig.ts";
 
 afterEach(cleanUp);
 
@@ -146,16 +155,6 @@ apiVersion: weft.mesh/v1
 kind: Service
 metadata: { name: ${name} }
 spec: { ports: [{ port: 80, protocol: ${protocol} }], endpoints: [{ address: "${address}" }] }
----
-`;
-}
-
-function policy(name: string, spec: string): string {
-  return `
-apiVersion: weft.mesh/v1
-kind: TrafficPolicy
-metadata: { name: ${name} }
-spec: { targetRef: { kind: Service, name: ${name} }, ${spec} }
 ---
 `;
 }

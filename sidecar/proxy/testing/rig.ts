@@ -343,6 +343,17 @@ export async function stands(value: () => number): Promise<number> {
   return last;
 }
 
+/** A policy for the service of this name. */
+export function policy(name: string, spec: string): string {
+  return `
+apiVersion: weft.mesh/v1
+kind: TrafficPolicy
+metadata: { name: ${name} }
+spec: { targetRef: { kind: Service, name: ${name} }, ${spec} }
+---
+`;
+}
+
 /** A Service document with static endpoints. */
 export function serviceOf(name: string, ...addresses: string[]): string {
   const endpoints = addresses.map((address) => `{ address: "${address}" }`).join(", ");
